@@ -1,0 +1,61 @@
+/* clock.c - the list of deadlines, and conversions between nanoseconds and ticks. */
+#include "clock.h"
+
+#include <stddef.h>
+
+uint64_t clock_now(struct clock *clock)
+{
+    if (clock->source) {
+        uint64_t now = clock->source(clock->opaque);
+
+        if (now > clock->ns)
+            clock->ns = now;
+    }
+    return clock->ns;
+}
+
+void clock_disarm(struct clock *clock, struct clock_timer *timer)
+{
+    if (!timer->armed)
+        return;
+    for (struct clock_timer **at = &clock->timers; *at; at = &(*at)->next)
+        if (*at == timer) {
+            *at = timer->next;
+            break;
+        }
+    timer->armed = false;
+}
+
+void clock_arm(struct clock *clock, struct clock_timer *timer, uint64_t deadline_ns)
+{
+    struct clock_timer **at = &clock->timers;
+
+    clock_disarm(clock, timer);
+    timer->deadline_ns = deadline_ns;
+    while (*at && (*at)->deadline_ns <= deadline_ns)
+        at = &(*at)->next;
+    timer->next = *at;
+    *at = timer;
+    timer->armed = true;
+}
+
+uint64_t clock_next(const struct clock *clock) { return clock->timers ? clock->timers->deadline_ns : CLOCK_NEVER; }
+
+void clock_run(struct clock *clock)
+{
+    uint64_t now = clock_now(clock);
+
+    while (clock->timers && clock->timers->deadline_ns <= now) {
+        struct clock_timer *due = clock->timers;
+
+        clock_disarm(clock, due);
+        due->fire(due->opaque);
+    }
+}
+
+uint64_t clock_ns_to_ticks(uint64_t ns, uint64_t hz) { return (uint64_t)((unsigned __int128)ns * hz / 1000000000u); }
+
+uint64_t clock_ticks_to_ns(uint64_t ticks, uint64_t hz)
+{
+    return (uint64_t)(((unsigned __int128)ticks * 1000000000u + hz - 1) / hz);
+}

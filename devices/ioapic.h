@@ -1,0 +1,17 @@
+/* ioapic.h - the wires of ioapic.c. */
+#ifndef DEVICES_IOAPIC_H
+#define DEVICES_IOAPIC_H
+
+#include "device.h"
+
+extern const struct device_class ioapic_class;
+
+#define IOAPIC_PINS 24
+
+/* A sink for INTIN 0..23; its level is "asserted", whatever polarity the guest programs. */
+struct irq ioapic_input(struct device *device, unsigned pin);
+
+/* A local APIC has broadcast the end of a level-triggered interrupt. */
+void ioapic_eoi(struct device *device, uint8_t vector);
+
+#endif

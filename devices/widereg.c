@@ -1,0 +1,369 @@
+/*
+ * widereg.c - a PCI device of our own that takes wide accesses, and remembers what it has seen.
+ *
+ * Its one memory BAR holds sixteen windows of 4 KiB, each declaring other limits (see widereg.h), each backed by 4 KiB
+ * of state that reads as last written.  Whatever a window does not take is turned by the dispatcher into what it does,
+ * so the history shows what reached the device.  The control and history windows are not themselves recorded, and a
+ * record holds nothing that differs between engines running the same guest; the host can ask for the origin as well.
+ * A PCI Express capability says that it completes AtomicOps of 4, 8 and 16 bytes.
+ * Manual: ours, docs/devices/widereg.md; the capability: PCI Express Base 3.0 section 7.8.
+ */
+#include "widereg.h"
+
+#include <string.h>
+
+#define EXPRESS 0x40 /* PCI Express capability */
+
+struct widereg;
+
+struct widereg_window {
+    struct widereg *all;
+    unsigned n;
+    uint8_t bytes[WIDEREG_WINDOW_BYTES];
+};
+
+struct widereg {
+    struct pci_function function;
+    struct device *device;
+    struct widereg_window window[WIDEREG_WINDOWS_COUNT];
+    struct widereg_record history[WIDEREG_HISTORY_ENTRIES];
+    struct origin origin[WIDEREG_HISTORY_ENTRIES];
+    uint32_t recorded;
+    uint8_t queue[WIDEREG_QUEUE_ENTRIES][64];
+    uint32_t queue_first, queue_count, queue_refused, queue_accepted;
+    uint32_t interrupt;
+    uint64_t dma_address;
+    uint32_t dma_offset, dma_status;
+    bool dma_busy;
+};
+
+const struct widereg_window_info widereg_windows[WIDEREG_WINDOWS_COUNT] = {
+#define X(id, name, widths, flags, types, atomics, what)                                                               \
+    [WIDEREG_##id] = { name, what, { widths, flags, types, atomics } },
+    WIDEREG_WINDOWS(X)
+#undef X
+};
+
+static const struct pci_identity widereg_identity = {
+    .vendor = WIDEREG_VENDOR, .device = WIDEREG_DEVICE, .revision = 1, .class_code = 0xff0000, .pin = 1,
+    .subsystem_vendor = WIDEREG_VENDOR, .subsystem = WIDEREG_DEVICE, .express = true,
+    .bar[0] = { .kind = PCI_BAR_MEMORY64, .size = WIDEREG_WINDOWS_COUNT * WIDEREG_WINDOW_BYTES,
+                .first_region = 0, .regions = WIDEREG_WINDOWS_COUNT },
+};
+
+static void widereg_update_interrupt(struct widereg *w)
+{
+    pci_function_interrupt(&w->function, w->interrupt & 1 || (w->interrupt & 2 && w->queue_count));
+}
+
+/* -- history ------------------------------------------------------------------------------------------------------ */
+
+static void widereg_record(struct widereg_window *win, const struct transaction *t, enum transaction_result result)
+{
+    struct widereg *w = win->all;
+    unsigned slot = w->recorded++ % WIDEREG_HISTORY_ENTRIES;
+    struct widereg_record *r = &w->history[slot];
+
+    *r = (struct widereg_record){
+        .sequence = w->recorded, .type = (uint8_t)t->type, .width = t->width, .window = (uint8_t)win->n,
+        .result = (uint8_t)result, .flags = t->flags, .offset = (uint16_t)t->offset, .enables = t->enables,
+    };
+    memcpy(r->data, t->data.b, t->width < sizeof(r->data) ? t->width : sizeof(r->data));
+    w->origin[slot] = t->origin ? *t->origin : (struct origin){ 0 };
+}
+
+/* -- the queue ---------------------------------------------------------------------------------------------------- */
+
+static enum transaction_result widereg_enqueue(struct widereg *w, const struct transaction *t)
+{
+    if (w->queue_count == WIDEREG_QUEUE_ENTRIES) {
+        w->queue_refused++;
+        return TRANSACTION_RETRY;
+    }
+    memcpy(w->queue[(w->queue_first + w->queue_count++) % WIDEREG_QUEUE_ENTRIES], t->data.b, 64);
+    w->queue_accepted++;
+    widereg_update_interrupt(w);
+    return TRANSACTION_OK;
+}
+
+static void widereg_drain(struct widereg *w, uint32_t n)
+{
+    n = (uint32_t)bits_min(n, w->queue_count);
+    w->queue_first = (w->queue_first + n) % WIDEREG_QUEUE_ENTRIES;
+    w->queue_count -= n;
+    widereg_update_interrupt(w);
+}
+
+/* -- data windows ------------------------------------------------------------------------------------------------- */
+
+static void widereg_load(const uint8_t *at, struct transaction *t)
+{
+    for (unsigned i = 0; i < t->width; i++)
+        t->data.b[i] = t->flags & TRANSACTION_MASKED && !(t->enables >> i & 1) ? 0 : at[i];
+}
+
+static void widereg_store(uint8_t *at, const struct transaction *t)
+{
+    for (unsigned i = 0; i < t->width; i++)
+        if (!(t->flags & TRANSACTION_MASKED) || t->enables >> i & 1)
+            at[i] = t->data.b[i];
+}
+
+/* Old value out, new value in. */
+static void widereg_atomic(uint8_t *at, struct transaction *t)
+{
+    unsigned __int128 old = 0, new = 0;
+    unsigned width = t->width <= 16 ? t->width : 16;
+
+    memcpy(&old, at, width);
+    memcpy(&new, t->data.b, width);
+    if (t->type == TRANSACTION_FETCH_ADD)
+        new += old;
+    if (t->type != TRANSACTION_COMPARE_SWAP || !memcmp(at, t->compare.b, width))
+        memcpy(at, &new, width);
+    memcpy(t->data.b, &old, width);
+}
+
+static enum transaction_result widereg_transact(void *state, struct transaction *t)
+{
+    struct widereg_window *win = state;
+    enum transaction_result result = TRANSACTION_OK;
+    uint8_t *at;
+
+    if (t->width > 64 || t->offset > WIDEREG_WINDOW_BYTES - t->width)
+        return TRANSACTION_ERROR;
+    at = win->bytes + t->offset;
+    switch (t->type) {
+    case TRANSACTION_LOAD: widereg_load(at, t); break;
+    case TRANSACTION_STORE: case TRANSACTION_DIRECT_STORE: widereg_store(at, t); break;
+    case TRANSACTION_FETCH_ADD: case TRANSACTION_SWAP: case TRANSACTION_COMPARE_SWAP: widereg_atomic(at, t); break;
+    case TRANSACTION_ENQUEUE: result = widereg_enqueue(win->all, t); break;
+    default: return TRANSACTION_ERROR;
+    }
+    widereg_record(win, t, result);
+    return result;
+}
+
+/* -- control window ----------------------------------------------------------------------------------------------- */
+
+static void widereg_clear(struct widereg *w, uint32_t what)
+{
+    if (what & WIDEREG_CLEAR_STATE)
+        for (unsigned n = 0; n < WIDEREG_WINDOWS_COUNT; n++)
+            memset(w->window[n].bytes, 0, sizeof(w->window[n].bytes));
+    if (what & WIDEREG_CLEAR_HISTORY) {
+        memset(w->history, 0, sizeof(w->history));
+        w->recorded = 0;
+    }
+    if (what & WIDEREG_CLEAR_QUEUE) {
+        w->queue_first = w->queue_refused = w->queue_accepted = 0;
+        widereg_drain(w, w->queue_count);
+    }
+}
+
+/* Copies between window `any` and guest memory; only a bus master may.  Its own registers are no place to copy to. */
+static void widereg_run_dma(struct widereg *w, uint32_t go)
+{
+    struct dma *dma = w->device->host.dma;
+    uint32_t size = go & 0xffff;
+    uint8_t *at;
+    bool ok = false;
+
+    if (w->dma_busy)
+        return;
+    w->dma_busy = true;
+    if (pci_function_get(&w->function, PCI_COMMAND, 2) & PCI_COMMAND_MASTER && dma && size <= WIDEREG_WINDOW_BYTES &&
+        w->dma_offset <= WIDEREG_WINDOW_BYTES - size) {
+        at = w->window[WIDEREG_ANY].bytes + w->dma_offset;
+        ok = go >> 31 ? dma->write(dma, w->dma_address, at, size) : dma->read(dma, w->dma_address, at, size);
+    }
+    w->dma_busy = false;
+    w->dma_status = (go & 0x8000ffff) | (ok ? 0 : UINT32_C(1) << 30);
+}
+
+static uint32_t widereg_read_description(unsigned offset)
+{
+    const struct widereg_window_info *info = &widereg_windows[(offset - WIDEREG_DESCRIPTION) / 16];
+    char name[8] = { 0 };
+    uint32_t v;
+
+    switch (offset & 0xc) {
+    case 0x0:
+        return info->limits.widths | info->limits.flags << 8 | info->limits.types << 16 |
+               (uint32_t)info->limits.atomic_widths << 24;
+    case 0x4: return 0;
+    default: break;
+    }
+    for (unsigned i = 0; i < 8 && info->name[i]; i++)
+        name[i] = info->name[i];
+    memcpy(&v, name + ((offset & 0xc) - 8), 4);
+    return v;
+}
+
+static uint32_t widereg_read_dword(struct widereg *w, unsigned offset)
+{
+    uint32_t v = 0;
+
+    switch (offset) {
+    case WIDEREG_ID: return 0x47455257;
+    case WIDEREG_VERSION: return 1;
+    case WIDEREG_WINDOW_COUNT: return WIDEREG_WINDOWS_COUNT;
+    case WIDEREG_WINDOW_SIZE: return WIDEREG_WINDOW_BYTES;
+    case WIDEREG_INTERRUPT: return w->interrupt;
+    case WIDEREG_HISTORY_COUNT: return w->recorded;
+    case WIDEREG_HISTORY_DEPTH: return WIDEREG_HISTORY_ENTRIES;
+    case WIDEREG_QUEUE_COUNT: return w->queue_count;
+    case WIDEREG_QUEUE_DEPTH: return WIDEREG_QUEUE_ENTRIES;
+    case WIDEREG_QUEUE_REFUSED: return w->queue_refused;
+    case WIDEREG_QUEUE_ACCEPTED: return w->queue_accepted;
+    case WIDEREG_DMA_ADDRESS: return (uint32_t)w->dma_address;
+    case WIDEREG_DMA_ADDRESS + 4: return (uint32_t)(w->dma_address >> 32);
+    case WIDEREG_DMA_OFFSET: return w->dma_offset;
+    case WIDEREG_DMA_GO: return w->dma_status;
+    default: break;
+    }
+    if (offset >= WIDEREG_QUEUE_HEAD && offset < WIDEREG_QUEUE_HEAD + 64 && w->queue_count)
+        memcpy(&v, w->queue[w->queue_first] + (offset - WIDEREG_QUEUE_HEAD), 4);
+    if (offset >= WIDEREG_DESCRIPTION && offset < WIDEREG_DESCRIPTION + 16 * WIDEREG_WINDOWS_COUNT)
+        return widereg_read_description(offset);
+    return v;
+}
+
+static void widereg_write_dword(struct widereg *w, unsigned offset, uint32_t v)
+{
+    switch (offset) {
+    case WIDEREG_CONTROL_REG: widereg_clear(w, v); break;
+    case WIDEREG_INTERRUPT:
+        w->interrupt = v & 3;
+        widereg_update_interrupt(w);
+        break;
+    case WIDEREG_QUEUE_DRAIN: widereg_drain(w, v); break;
+    case WIDEREG_DMA_ADDRESS: w->dma_address = (w->dma_address & ~UINT64_C(0xffffffff)) | v; break;
+    case WIDEREG_DMA_ADDRESS + 4: w->dma_address = (w->dma_address & 0xffffffff) | (uint64_t)v << 32; break;
+    case WIDEREG_DMA_OFFSET: w->dma_offset = v; break;
+    case WIDEREG_DMA_GO: widereg_run_dma(w, v); break;
+    default: break; /* read-only or reserved */
+    }
+}
+
+static uint64_t widereg_read_control(void *state, uint64_t offset, unsigned width)
+{
+    struct widereg *w = ((struct widereg_window *)state)->all;
+    unsigned at = (unsigned)offset & (WIDEREG_WINDOW_BYTES - 4);
+    uint64_t v = widereg_read_dword(w, at);
+
+    if (width == 8)
+        v |= (uint64_t)widereg_read_dword(w, at + 4) << 32;
+    return v;
+}
+
+static void widereg_write_control(void *state, uint64_t offset, unsigned width, uint64_t value)
+{
+    struct widereg *w = ((struct widereg_window *)state)->all;
+    unsigned at = (unsigned)offset & (WIDEREG_WINDOW_BYTES - 4);
+
+    widereg_write_dword(w, at, (uint32_t)value);
+    if (width == 8)
+        widereg_write_dword(w, at + 4, (uint32_t)(value >> 32));
+}
+
+static uint64_t widereg_read_history(void *state, uint64_t offset, unsigned width)
+{
+    struct widereg *w = ((struct widereg_window *)state)->all;
+    uint64_t v = 0;
+
+    if (offset <= sizeof(w->history) - width)
+        memcpy(&v, (const uint8_t *)w->history + offset, width);
+    return v;
+}
+
+static void widereg_write_history(void *state, uint64_t offset, unsigned width, uint64_t value)
+{
+    (void)state;
+    (void)offset;
+    (void)width;
+    (void)value;
+}
+
+/* -- life --------------------------------------------------------------------------------------------------------- */
+
+/* PCI Express capability version 2 of a root complex integrated endpoint. */
+static void widereg_init_express(struct pci_function *f)
+{
+    f->config[PCI_STATUS] |= PCI_STATUS_CAPABILITIES;
+    f->config[PCI_CAPABILITIES] = EXPRESS;
+    pci_function_register(f, EXPRESS, 4, 0x10 | 0x0092u << 16, 0);
+    pci_function_register(f, EXPRESS + 0x04, 4, 0x00008000, 0);           /* role-based error reporting */
+    pci_function_register(f, EXPRESS + 0x08, 2, 0x2810, 0x78ff);          /* device control */
+    pci_function_register(f, EXPRESS + 0x24, 4, 1 << 7 | 1 << 8 | 1 << 9, 0); /* AtomicOp completer: 32, 64, 128 bits */
+}
+
+static void widereg_reset(struct device *device)
+{
+    struct widereg *w = device->state;
+
+    pci_function_init(&w->function, device, &widereg_identity);
+    widereg_init_express(&w->function);
+    w->interrupt = w->dma_offset = w->dma_status = 0;
+    w->dma_address = 0;
+    w->dma_busy = false;
+    widereg_clear(w, WIDEREG_CLEAR_STATE | WIDEREG_CLEAR_HISTORY | WIDEREG_CLEAR_QUEUE);
+}
+
+static void widereg_create(struct device *device)
+{
+    struct widereg *w = device->state;
+
+    w->device = device;
+    for (unsigned n = 0; n < WIDEREG_WINDOWS_COUNT; n++) {
+        w->window[n].all = w;
+        w->window[n].n = n;
+        device->region[n].state = &w->window[n];
+        device->region[n].name = widereg_windows[n].name;
+    }
+}
+
+void widereg_connect(struct device *device, struct device *pci, uint8_t devfn)
+{
+    struct widereg *w = device->state;
+
+    pci_add(pci, &w->function, devfn);
+}
+
+const struct widereg_record *widereg_last(const struct device *device, unsigned back, struct origin *origin)
+{
+    const struct widereg *w = device->state;
+    unsigned slot = (w->recorded - 1 - back) % WIDEREG_HISTORY_ENTRIES;
+
+    if (back >= w->recorded || back >= WIDEREG_HISTORY_ENTRIES)
+        return NULL;
+    if (origin)
+        *origin = w->origin[slot];
+    return &w->history[slot];
+}
+
+static const struct region_ops widereg_ops[WIDEREG_WINDOWS_COUNT] = {
+#define X(id, name, w, f, t, a, what)                                                                                  \
+    [WIDEREG_##id] = {                                                                                                 \
+        .read = WIDEREG_##id == WIDEREG_CONTROL ? widereg_read_control : widereg_read_history,                         \
+        .write = WIDEREG_##id == WIDEREG_CONTROL ? widereg_write_control : widereg_write_history,                      \
+        .transact = WIDEREG_##id == WIDEREG_CONTROL || WIDEREG_##id == WIDEREG_HISTORY ? NULL : widereg_transact,      \
+        .limits = { w, f, t, a },                                                                                      \
+    },
+    WIDEREG_WINDOWS(X)
+#undef X
+};
+
+const struct device_class widereg_class = {
+    .name = "widereg",
+    .title = "wide access test device (docs/devices/widereg.md)",
+    .state_size = sizeof(struct widereg),
+    .region = {
+#define X(id, name, w, f, t, a, what)                                                                                  \
+    { REGION_MMIO, WIDEREG_##id * WIDEREG_WINDOW_BYTES, WIDEREG_WINDOW_BYTES, &widereg_ops[WIDEREG_##id], true },
+        WIDEREG_WINDOWS(X)
+#undef X
+    },
+    .create = widereg_create,
+    .reset = widereg_reset,
+};

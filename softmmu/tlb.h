@@ -1,0 +1,96 @@
+/*
+ * tlb.h - stop 2: have we translated this page already?  And `struct mmu`, one CPU's view of memory.
+ *
+ * Three banks, because the same page means different things to different callers:
+ *
+ *     BANK_SUPERVISOR     CPL 0..2, and implicit supervisor accesses at any CPL; SMAP applies
+ *     BANK_SUPERVISOR_AC  CPL 0..2 with RFLAGS.AC set: SMAP does not
+ *     BANK_USER           CPL 3
+ *
+ * An entry has a tag for each intent.  A tag equal to the page's linear address says that the page is plain memory
+ * at gva + addend; with TLB_SLOW set, that the translation is good but something must be done first: a device, a
+ * hole, ROM, a page with translated code or a data breakpoint.
+ */
+#ifndef SOFTMMU_TLB_H
+#define SOFTMMU_TLB_H
+
+#include "dispatch.h"
+#include "types.h"
+
+enum { TLB_BITS = 9, TLB_ENTRIES = 1 << TLB_BITS };
+enum mmu_bank { BANK_SUPERVISOR, BANK_SUPERVISOR_AC, BANK_USER, BANKS };
+enum tlb_intent { TLB_READ, TLB_WRITE, TLB_EXECUTE, TLB_INTENTS };
+
+#define TLB_SLOW UINT64_C(1)
+#define TLB_NONE UINT64_C(2) /* never matches */
+
+struct tlb_entry {
+    uint64_t tag[TLB_INTENTS];
+    intptr_t addend;      /* host address = gva + addend where a tag is not slow */
+    uint64_t gpa;         /* of the page */
+};
+
+/* A fault of the memory path; the engine turns it into an exception. */
+struct mmu_fault {
+    uint8_t vector;   /* 14, 13 (non-canonical, misaligned vector), 12 (the same through SS), 17 */
+    uint32_t error;
+    uint64_t address;
+};
+
+struct code;
+
+/* A data breakpoint: linear addresses [gva, gva + size). */
+struct watch {
+    uint64_t gva;
+    uint8_t size;      /* 0: off */
+    bool writes_only;
+};
+
+enum { WATCHES = 4 };
+
+struct mmu {
+    struct tlb_entry tlb[BANKS][TLB_ENTRIES];
+    enum mmu_bank bank; /* of explicit accesses now */
+    struct bus *bus;
+    struct code *code;
+
+    /* Copies of what the walk depends on; mmu_set_registers() keeps them true. */
+    uint64_t cr0, cr3, cr4, efer;
+    uint32_t pkru;
+    uint64_t pdpte[4];  /* PAE: loaded with CR3 */
+    bool align_check;   /* CR0.AM, RFLAGS.AC, CPL 3 */
+    uint8_t physical_bits;
+
+    struct watch watch[WATCHES];
+    unsigned watch_hits; /* one bit each; the engine clears them */
+
+    struct mmu_fault fault;
+    uint64_t walks, flushes;
+};
+
+/* Everything, or all that is not global, or one page in all banks. */
+void tlb_flush(struct mmu *mmu);
+void tlb_flush_page(struct mmu *mmu, uint64_t gva);
+
+/* Makes writes to a guest-physical page slow, in every entry that maps it. */
+void tlb_protect(struct mmu *mmu, uint64_t gpa);
+
+/*
+ * tlb_translate - stop 2, then 3 on a miss: where is this page, and may we?
+ *
+ * intent   ACCESS_READ, ACCESS_WRITE, ACCESS_EXECUTE or READ | WRITE
+ * Returns NULL with mmu->fault set.  No guest byte but accessed and dirty bits is touched.
+ */
+const struct tlb_entry *tlb_translate(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank);
+
+/* Host address of `width` bytes if they hit plain memory within one page, else NULL: the fast path. */
+static inline uint8_t *tlb_hit(struct mmu *mmu, uint64_t gva, unsigned width, enum tlb_intent intent)
+{
+    const struct tlb_entry *e = &mmu->tlb[mmu->bank][gva >> 12 & (TLB_ENTRIES - 1)];
+
+    if (likely((gva & ~(uint64_t)PAGE_OFFSET) == e->tag[intent] && (gva & PAGE_OFFSET) <= PAGE_BYTES - width))
+        return (uint8_t *)(gva + (uint64_t)e->addend);
+    return NULL;
+}
+
+#endif

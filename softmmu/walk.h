@@ -1,0 +1,26 @@
+/* walk.h - stop 3: the guest's paging structures, for every paging mode of SDM 3A chapter 5. */
+#ifndef SOFTMMU_WALK_H
+#define SOFTMMU_WALK_H
+
+#include "tlb.h"
+
+struct walk_result {
+    uint64_t gpa;       /* of the byte asked for */
+    unsigned granted;   /* every intent that this translation allows without another walk */
+};
+
+/*
+ * walk_page - translate one linear address with its final intent.
+ *
+ * Sets accessed bits, and the dirty bit for a write, as locked updates.  False with mmu->fault set: #PF with its
+ * error code and CR2, or #GP for a non-canonical address.
+ */
+bool walk_page(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, struct walk_result *out);
+
+/* The registers the walk depends on; flushes what they change. */
+void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru);
+
+/* PAE paging: reads the four PDPTEs at cr3; false if one has reserved bits set (#GP(0); SDM 3A 5.4.1). */
+bool mmu_load_pdptes(struct mmu *mmu, uint64_t cr3);
+
+#endif

@@ -1,0 +1,462 @@
+/*
+ * board.c - the PC: creates, wires and resets the devices in a written order.
+ *
+ * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
+ * 1 MiB under the PAM registers, a hole where a VGA would be, the ISA devices, one PCI bus with the host bridge, the
+ * LPC bridge and widereg.  Not modelled: VGA, disks, network, USB; they would be added here.
+ * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
+ */
+#include "board.h"
+
+#include "acpi_pm.h"
+#include "debug_exit.h"
+#include "debugcon.h"
+#include "fw_cfg.h"
+#include "hpet.h"
+#include "i8042.h"
+#include "ioapic.h"
+#include "lpc.h"
+#include "mch.h"
+#include "pci.h"
+#include "pic.h"
+#include "pit.h"
+#include "post.h"
+#include "rtc.h"
+#include "uart.h"
+#include "widereg.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define ISA_ROM_BYTES KIB(128)
+#define FLASH_MAX MIB(16)
+#define PRIORITY_RAM 0
+#define PRIORITY_SEGMENT 1
+#define PRIORITY_ROM 2
+
+/* -- interrupt lines: several sources, one level ------------------------------------------------------------------ */
+
+enum { SOURCE_DEVICE, SOURCE_LPC, SOURCE_HPET, SOURCE_PIC };
+#define LINE(n, source) ((int)((n) | (source) << 8))
+
+static void board_set_source(struct irq *line, uint8_t *sources, unsigned source, bool level)
+{
+    if (level)
+        *sources |= BIT(source);
+    else
+        *sources &= ~BIT(source);
+    irq_set(line, *sources != 0);
+}
+
+static void board_set_pic(void *opaque, int line, bool level)
+{
+    struct board *b = opaque;
+
+    board_set_source(&b->pic_line[line & 15], &b->pic_sources[line & 15], (unsigned)line >> 8, level);
+}
+
+static void board_set_ioapic(void *opaque, int line, bool level)
+{
+    struct board *b = opaque;
+    unsigned n = line & 0xff;
+
+    board_set_source(&b->ioapic_line[n], &b->ioapic_sources[n], (unsigned)line >> 8, level);
+}
+
+/* An ISA interrupt reaches both controllers; IRQ0 is input 2 of the I/O APIC, where the PIC has its cascade. */
+static void board_set_isa(void *opaque, int line, bool level)
+{
+    board_set_pic(opaque, line, level);
+    board_set_ioapic(opaque, line & 15 ? line : line | 2, level);
+}
+
+/* The HPET reaches I/O APIC inputs by their number, and the PIC where that is one of its own. */
+static void board_set_route(void *opaque, int line, bool level)
+{
+    if ((line & 0xff) < 16)
+        board_set_pic(opaque, line, level);
+    board_set_ioapic(opaque, line, level);
+}
+
+/* INT of the PIC: LINT0 of the first CPU, and input 0 of the I/O APIC for those who route ExtINT there. */
+static void board_set_int(void *opaque, int line, bool level)
+{
+    struct board *b = opaque;
+
+    (void)line;
+    irq_set(&b->lint0, level);
+    board_set_ioapic(b, LINE(0, SOURCE_PIC), level);
+}
+
+static struct irq board_isa(struct board *b, unsigned n)
+{
+    return (struct irq){ .set = board_set_isa, .opaque = b, .line = LINE(n, SOURCE_DEVICE) };
+}
+
+static void board_deliver(struct irq_bus *bus, const struct irq_message *message)
+{
+    apic_deliver(((struct board *)bus)->apic, message);
+}
+
+static void board_eoi(struct irq_bus *bus, uint8_t vector) { ioapic_eoi(((struct board *)bus)->ioapic, vector); }
+
+/* -- what leaves the board ---------------------------------------------------------------------------------------- */
+
+static void board_request_reset(void *opaque, int line, bool level)
+{
+    struct board *b = opaque;
+
+    (void)line;
+    if (level && b->config.reset_requested)
+        b->config.reset_requested(b->config.opaque);
+}
+
+static void board_power_off(void *opaque, int line, bool level)
+{
+    struct board *b = opaque;
+
+    (void)line;
+    if (level && b->config.powered_off)
+        b->config.powered_off(b->config.opaque);
+}
+
+static void board_set_a20(void *opaque, int line, bool level)
+{
+    struct board *b = opaque;
+
+    (void)line;
+    phys_set_a20(b->phys, level);
+    if (b->config.a20_changed)
+        b->config.a20_changed(b->config.opaque, level);
+}
+
+/* -- memory ------------------------------------------------------------------------------------------------------- */
+
+/* A PAM field has changed: DRAM or ROM for reads, DRAM or nothing for writes. */
+static void board_set_segment(void *opaque, unsigned n, bool read_ram, bool write_ram)
+{
+    struct board *b = opaque;
+    struct board_segment *s = &b->segment[n];
+    bool firmware = b->config.bios_bytes != 0;
+    uint8_t *read = read_ram || !firmware ? s->ram : s->rom, *write = write_ram || !firmware ? s->ram : NULL;
+
+    if (s->memory.read == read && s->memory.write == write)
+        return;
+    s->memory.read = read;
+    s->memory.write = write;
+    s->memory.enabled = read || write;
+    phys_memory_changed(b->phys);
+}
+
+static uint8_t *board_map(uint64_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static bool board_check_config(const struct board_config *c, struct err *err)
+{
+    if (c->ram_bytes < MIB(1) || c->ram_bytes & 0xfff || c->ram_bytes > GIB(1024))
+        return err_set(err, "board: RAM of %llu bytes: must be 1 MiB to 1 TiB, in steps of 4 KiB",
+                       (unsigned long long)c->ram_bytes);
+    if (c->bios && (!c->bios_bytes || c->bios_bytes & 0xfff || c->bios_bytes > FLASH_MAX))
+        return err_set(err, "board: firmware of %zu bytes: must be a multiple of 4 KiB up to 16 MiB", c->bios_bytes);
+    if (!c->cpus || c->cpus > APIC_CPUS)
+        return err_set(err, "board: %u CPUs: must be 1 to %u", c->cpus, APIC_CPUS);
+    return true;
+}
+
+static bool board_allocate(struct board *b, struct err *err)
+{
+    const struct board_config *c = &b->config;
+
+    b->ram = board_map(c->ram_bytes);
+    b->isa_rom = board_map(ISA_ROM_BYTES);
+    b->flash = c->bios_bytes ? board_map(c->bios_bytes) : NULL;
+    if (!b->ram || !b->isa_rom || (c->bios_bytes && !b->flash))
+        return err_set(err, "board: no memory for %llu bytes of RAM", (unsigned long long)c->ram_bytes);
+    memset(b->isa_rom, 0xff, ISA_ROM_BYTES);
+    if (c->bios_bytes) {
+        size_t tail = bits_min(c->bios_bytes, ISA_ROM_BYTES);
+
+        memcpy(b->flash, c->bios, c->bios_bytes);
+        memcpy(b->isa_rom + ISA_ROM_BYTES - tail, c->bios + c->bios_bytes - tail, tail);
+    }
+    return true;
+}
+
+static void board_add_memory(struct board *b, struct phys_memory *memory, const char *name, uint64_t base,
+                             uint64_t size, uint8_t *host)
+{
+    *memory = (struct phys_memory){ .name = name, .base = base, .size = size, .read = host, .write = host,
+                                    .enabled = true, .priority = PRIORITY_RAM };
+    if (size)
+        phys_add_memory(b->phys, memory);
+}
+
+static void board_add_segments(struct board *b)
+{
+    for (unsigned n = 0; n < SHADOW_SEGMENTS; n++) {
+        struct board_segment *s = &b->segment[n];
+        uint32_t base = shadow_base(n);
+
+        s->ram = b->ram + base;
+        s->rom = base >= MIB(1) - ISA_ROM_BYTES ? b->isa_rom + (base - (MIB(1) - ISA_ROM_BYTES)) : NULL;
+        s->memory = (struct phys_memory){ .name = "shadow", .base = base, .size = shadow_size(n),
+                                          .priority = PRIORITY_SEGMENT };
+        phys_add_memory(b->phys, &s->memory);
+    }
+}
+
+static void board_lay_out_memory(struct board *b)
+{
+    uint64_t ram = b->config.ram_bytes, low = bits_min(ram, BOARD_RAM_LOW_MAX);
+
+    b->ram_low_bytes = low;
+    b->ram_high_bytes = ram - low;
+    board_add_memory(b, &b->ram_base, "ram", 0, 0xa0000, b->ram);
+    board_add_memory(b, &b->ram_low, "ram", MIB(1), low - MIB(1), b->ram + MIB(1));
+    board_add_memory(b, &b->ram_high, "ram", GIB(4), b->ram_high_bytes, b->ram + low);
+    board_add_segments(b);
+    if (b->flash) {
+        b->rom_high = (struct phys_memory){ .name = "rom", .base = GIB(4) - b->config.bios_bytes,
+                                            .size = b->config.bios_bytes, .read = b->flash, .enabled = true,
+                                            .priority = PRIORITY_ROM };
+        phys_add_memory(b->phys, &b->rom_high);
+    }
+}
+
+/* -- devices ------------------------------------------------------------------------------------------------------ */
+
+static void board_create_devices(struct board *b)
+{
+    struct device_host host = { .map = &b->phys->map, .clock = b->config.clock, .dma = b->config.dma,
+                                .irq_bus = &b->irq_bus };
+
+    b->pic = device_create(&pic_class, &host);
+    b->ioapic = device_create(&ioapic_class, &host);
+    b->apic = device_create(&apic_class, &host);
+    b->pit = device_create(&pit_class, &host);
+    b->rtc = device_create(&rtc_class, &host);
+    b->hpet = device_create(&hpet_class, &host);
+    b->i8042 = device_create(&i8042_class, &host);
+    for (unsigned i = 0; i < BOARD_COMS; i++)
+        b->com[i] = device_create(&uart_class, &host);
+    uart_place(b->com[1], 0x2f8);
+    b->pci = device_create(&pci_class, &host);
+    b->mch = device_create(&mch_class, &host);
+    b->lpc = device_create(&lpc_class, &host);
+    b->acpi_pm = device_create(&acpi_pm_class, &host);
+    b->fw_cfg = device_create(&fw_cfg_class, &host);
+    b->debugcon = device_create(&debugcon_class, &host);
+    b->debug_exit = device_create(&debug_exit_class, &host);
+    b->post = device_create(&post_class, &host);
+    b->widereg = device_create(&widereg_class, &host);
+}
+
+static void board_wire_interrupts(struct board *b)
+{
+    for (unsigned n = 0; n < 16; n++)
+        b->pic_line[n] = pic_input(b->pic, n);
+    for (unsigned n = 0; n < IOAPIC_PINS; n++)
+        b->ioapic_line[n] = ioapic_input(b->ioapic, n);
+    for (unsigned i = 0; i < b->config.cpus; i++)
+        if (b->config.pins[i])
+            apic_connect_cpu(b->apic, i, b->config.pins[i]);
+    b->lint0 = apic_lint0(b->apic);
+    apic_connect_pic(b->apic, pic_acknowledge, b->pic);
+    pic_connect(b->pic, (struct irq){ .set = board_set_int, .opaque = b });
+    hpet_connect_legacy(b->hpet, 0, board_isa(b, 0));
+    hpet_connect_legacy(b->hpet, 1, board_isa(b, 8));
+    for (unsigned n = 0; n < IOAPIC_PINS; n++)
+        hpet_connect_route(b->hpet, n,
+                           (struct irq){ .set = board_set_route, .opaque = b, .line = LINE(n, SOURCE_HPET) });
+    pit_connect(b->pit, hpet_legacy_input(b->hpet, 0));
+    rtc_connect(b->rtc, hpet_legacy_input(b->hpet, 1));
+    uart_connect(b->com[0], board_isa(b, 4), b->config.com[0]);
+    uart_connect(b->com[1], board_isa(b, 3), b->config.com[1]);
+}
+
+static void board_wire_chipset(struct board *b)
+{
+    struct lpc_wires lpc = { .acpi_pm = b->acpi_pm };
+    struct pci_wires pci = { .reset = { .set = board_request_reset, .opaque = b } };
+    struct acpi_pm_wires pm = { .sci = lpc_sci(b->lpc), .power_off = { .set = board_power_off, .opaque = b } };
+    struct shadow_sink shadow = { .set = board_set_segment, .opaque = b };
+
+    for (unsigned n = 0; n < 16; n++)
+        lpc.isa[n] = (struct irq){ .set = board_set_pic, .opaque = b, .line = LINE(n, SOURCE_LPC) };
+    for (unsigned n = 0; n < 24; n++)
+        lpc.gsi[n] = (struct irq){ .set = board_set_ioapic, .opaque = b, .line = LINE(n, SOURCE_LPC) };
+    for (unsigned n = 0; n < 8; n++)
+        pci.pirq[n] = lpc_pirq(b->lpc, n);
+    pci_connect(b->pci, &pci);
+    mch_connect(b->mch, b->pci, &shadow);
+    lpc_connect(b->lpc, b->pci, &lpc);
+    acpi_pm_connect(b->acpi_pm, &pm);
+    widereg_connect(b->widereg, b->pci, PCI_DEVFN(BOARD_WIDEREG_SLOT, 0));
+}
+
+static void board_wire_rest(struct board *b)
+{
+    struct i8042_wires keyboard = {
+        .keyboard = board_isa(b, 1), .auxiliary = board_isa(b, 12),
+        .a20 = { .set = board_set_a20, .opaque = b }, .reset = { .set = board_request_reset, .opaque = b },
+    };
+
+    i8042_connect(b->i8042, &keyboard);
+    debugcon_connect(b->debugcon, b->config.debugcon);
+    debug_exit_connect(b->debug_exit, b->config.debug_exited, b->config.opaque);
+}
+
+/* -- what firmware is told ---------------------------------------------------------------------------------------- */
+
+static void board_set_cmos16(struct board *b, uint8_t low, uint8_t high, uint64_t value)
+{
+    rtc_set_cmos(b->rtc, low, (uint8_t)value);
+    rtc_set_cmos(b->rtc, high, (uint8_t)(value >> 8));
+}
+
+/* The bytes every PC BIOS keeps about memory, and those virtual machines added to them. */
+static void board_fill_cmos(struct board *b)
+{
+    uint64_t low = b->ram_low_bytes, high64k = b->ram_high_bytes >> 16;
+    uint64_t extended = bits_min((low - MIB(1)) >> 10, 0xfc00);
+
+    board_set_cmos16(b, 0x15, 0x16, 640);
+    board_set_cmos16(b, 0x17, 0x18, extended);
+    board_set_cmos16(b, 0x30, 0x31, extended);
+    board_set_cmos16(b, 0x34, 0x35, low > MIB(16) ? bits_min((low - MIB(16)) >> 16, 0xffff) : 0);
+    board_set_cmos16(b, 0x5b, 0x5c, high64k);
+    rtc_set_cmos(b->rtc, 0x5d, (uint8_t)(high64k >> 16));
+    rtc_set_cmos(b->rtc, 0x5f, (uint8_t)(b->config.cpus - 1));
+    rtc_set_cmos(b->rtc, 0x14, 0x06); /* equipment: coprocessor, PS/2 port */
+    rtc_set_time(b->rtc, b->config.start_time);
+}
+
+struct board_e820 {
+    uint64_t base, size;
+    uint32_t type;
+} __attribute__((packed));
+
+static void board_fill_fw_cfg(struct board *b)
+{
+    struct board_e820 e820[2] = { { 0, b->ram_low_bytes, 1 }, { GIB(4), b->ram_high_bytes, 1 } };
+    uint8_t irq0_override = 1;
+    uint16_t menu = 0;
+
+    fw_cfg_add_u64(b->fw_cfg, FW_CFG_RAM_SIZE, b->config.ram_bytes);
+    fw_cfg_add_u16(b->fw_cfg, FW_CFG_CPUS, (uint16_t)b->config.cpus);
+    fw_cfg_add_u16(b->fw_cfg, FW_CFG_MAX_CPUS, (uint16_t)b->config.cpus);
+    fw_cfg_add_u16(b->fw_cfg, FW_CFG_BOOT_MENU, 0);
+    fw_cfg_add_key(b->fw_cfg, FW_CFG_IRQ0_OVERRIDE, &irq0_override, 1);
+    fw_cfg_add_file(b->fw_cfg, "etc/e820", e820, sizeof(e820[0]) * (b->ram_high_bytes ? 2 : 1));
+    fw_cfg_add_file(b->fw_cfg, "etc/show-boot-menu", &menu, sizeof(menu));
+}
+
+/* -- life --------------------------------------------------------------------------------------------------------- */
+
+static void board_write_config(struct board *b, unsigned devfn, unsigned offset, unsigned width, uint32_t value)
+{
+    const struct region *ecam = &b->pci->region[1];
+
+    ecam->ops->write(ecam->state, devfn << 12 | offset, width, value);
+}
+
+/* Where nothing runs before the kernel, the chipset is left as firmware leaves it. */
+static void board_stand_in_for_firmware(struct board *b)
+{
+    static const uint8_t irq[4] = { 10, 10, 11, 11 };
+    unsigned mch = PCI_DEVFN(0, 0), lpc = PCI_DEVFN(31, 0), widereg = PCI_DEVFN(BOARD_WIDEREG_SLOT, 0);
+
+    board_write_config(b, mch, 0x60, 4, BOARD_ECAM_BASE | 1);
+    board_write_config(b, mch, 0x90, 1, 0x30);
+    for (unsigned i = 1; i <= 6; i++)
+        board_write_config(b, mch, 0x90 + i, 1, 0x33);
+    board_write_config(b, lpc, 0x40, 4, BOARD_PM_BASE | 1);
+    board_write_config(b, lpc, 0x44, 1, 0x80);
+    for (unsigned i = 0; i < 4; i++) {
+        board_write_config(b, lpc, 0x60 + i, 1, irq[i]);
+        board_write_config(b, lpc, 0x68 + i, 1, irq[i]);
+    }
+    b->pic->region[2].ops->write(b->pic->region[2].state, 1, 1, 0x0c); /* ELCR: IRQ10 and 11 are level */
+    board_write_config(b, widereg, PCI_BAR0, 4, BOARD_WIDEREG_BASE);
+    board_write_config(b, widereg, PCI_INTERRUPT_LINE, 1, irq[BOARD_WIDEREG_SLOT & 3]);
+    board_write_config(b, widereg, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+struct device *board_device(const struct board *b, unsigned i)
+{
+    struct device *const all[] = {
+        b->pci, b->mch, b->lpc, b->acpi_pm, b->widereg,       /* first who owns address space */
+        b->i8042, b->com[0], b->com[1], b->fw_cfg, b->debugcon, b->debug_exit, b->post,
+        b->pit, b->rtc, b->hpet,                              /* then who raises lines */
+        b->pic, b->ioapic, b->apic,                           /* last who collects them */
+    };
+
+    return i < ARRAY_LEN(all) ? all[i] : NULL;
+}
+
+void board_reset(struct board *b)
+{
+    struct device *device;
+
+    for (unsigned i = 0; (device = board_device(b, i)); i++)
+        device_reset(device);
+    if (!b->config.bios_bytes)
+        board_stand_in_for_firmware(b);
+}
+
+static void board_free_memory(struct board *b)
+{
+    if (b->ram)
+        munmap(b->ram, b->config.ram_bytes);
+    if (b->isa_rom)
+        munmap(b->isa_rom, ISA_ROM_BYTES);
+    if (b->flash)
+        munmap(b->flash, b->config.bios_bytes);
+    free(b);
+}
+
+struct board *board_create(const struct board_config *config, struct phys *phys, struct err *err)
+{
+    struct board *b;
+
+    if (!board_check_config(config, err))
+        return NULL;
+    b = calloc(1, sizeof(*b));
+    if (!b) {
+        err_set(err, "board: out of memory");
+        return NULL;
+    }
+    b->config = *config;
+    if (!config->bios)
+        b->config.bios_bytes = 0;
+    b->phys = phys;
+    b->irq_bus = (struct irq_bus){ .deliver = board_deliver, .eoi = board_eoi };
+    if (!board_allocate(b, err)) {
+        board_free_memory(b);
+        return NULL;
+    }
+    b->config.bios = NULL; /* copied */
+    board_lay_out_memory(b);
+    board_create_devices(b);
+    board_wire_interrupts(b);
+    board_wire_chipset(b);
+    board_wire_rest(b);
+    board_fill_cmos(b);
+    board_fill_fw_cfg(b);
+    board_reset(b);
+    return b;
+}
+
+void board_destroy(struct board *b)
+{
+    if (!b)
+        return;
+    for (unsigned i = 0; board_device(b, i); i++)
+        device_destroy(board_device(b, i));
+    board_free_memory(b);
+}

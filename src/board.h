@@ -1,0 +1,76 @@
+/*
+ * board.h - the PC: RAM, ROM and devices on one physical map, wired and reset in a written order.
+ *
+ * The board owns RAM, ROM and devices; the physical map, the clock, the DMA path, the CPU pins and the backends are
+ * lent to it and must outlive it.
+ */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include "apic.h"
+#include "backend.h"
+#include "base/err.h"
+#include "clock.h"
+#include "device.h"
+#include "dma.h"
+#include "phys.h"
+#include "shadow.h"
+
+#define BOARD_COMS 2
+#define BOARD_RAM_LOW_MAX UINT64_C(0x80000000) /* RAM beyond it stands at 4 GiB */
+#define BOARD_WIDEREG_BASE UINT64_C(0xfe000000) /* BAR of widereg where no firmware gives it one */
+#define BOARD_ECAM_BASE UINT64_C(0xb0000000)
+#define BOARD_PM_BASE 0x600
+#define BOARD_WIDEREG_SLOT 4
+
+struct board_config {
+    uint64_t ram_bytes;         /* 1 MiB or more, a multiple of 4 KiB */
+    const uint8_t *bios;        /* NULL: none; the board is then left as firmware would leave it */
+    size_t bios_bytes;          /* a multiple of 4 KiB up to 16 MiB; copied */
+    int64_t start_time;         /* of the real-time clock: seconds since 1970 */
+    struct clock *clock;
+    struct dma *dma;            /* how devices reach guest memory */
+    unsigned cpus;
+    struct cpu_pins *pins[APIC_CPUS];
+    struct char_backend *com[BOARD_COMS]; /* may be NULL */
+    struct char_backend *debugcon;
+    /* Callbacks, called from within a device access; any may be NULL. */
+    void (*reset_requested)(void *opaque);
+    void (*powered_off)(void *opaque);
+    void (*debug_exited)(void *opaque, uint32_t value);
+    void (*a20_changed)(void *opaque, bool on); /* after phys_set_a20() */
+    void *opaque;
+};
+
+struct board_segment { /* below 1 MiB, see devices/shadow.h */
+    struct phys_memory memory;
+    uint8_t *ram, *rom;
+};
+
+struct board {
+    struct irq_bus irq_bus;     /* first, so that it can be cast back */
+    struct board_config config;
+    struct phys *phys;
+    uint8_t *ram, *flash, *isa_rom;
+    uint64_t ram_low_bytes, ram_high_bytes;
+    struct phys_memory ram_base, ram_low, ram_high, rom_high;
+    struct board_segment segment[SHADOW_SEGMENTS];
+    struct irq pic_line[16], ioapic_line[24], lint0;
+    uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
+    struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
+    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg;
+};
+
+/* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */
+struct board *board_create(const struct board_config *config, struct phys *phys, struct err *err);
+
+/* Power-on state of every device and of the map; RAM keeps its contents.  CPUs are the caller's. */
+void board_reset(struct board *board);
+
+/* phys_free() comes first: the map still points into the board's devices and memory. */
+void board_destroy(struct board *board);
+
+/* All devices the board has, in the order they are reset; NULL beyond the last. */
+struct device *board_device(const struct board *board, unsigned i);
+
+#endif

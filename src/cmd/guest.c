@@ -1,0 +1,175 @@
+/* guest.c - options shared by the commands that run a guest. */
+#include "cmd/guest.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct guest_options guest_options;
+
+const GOptionEntry guest_entries[] = {
+    { "memory", 'm', 0, G_OPTION_ARG_STRING, &guest_options.memory, "Guest RAM, e.g. 128M (default)", "SIZE" },
+    { "bios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.bios, "Firmware image, mapped below 4 GiB", "FILE" },
+    { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.kernel, "Multiboot 1, PVH, ELF64 or ELF32 image", "FILE" },
+    { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
+    { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
+    { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
+    { "split", 0, 0, G_OPTION_ARG_STRING, &guest_options.split, "How wide accesses are cut (see list policies)", "POLICY" },
+    { "clock", 0, 0, G_OPTION_ARG_STRING, &guest_options.clock, "virtual (default: reproducible), host or journey", "CLOCK" },
+    { "log", 0, 0, G_OPTION_ARG_STRING, &guest_options.log, "Categories: in_asm,op,int,mmu,access,guest,...", "LIST" },
+    { "log-file", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.log_file, "Where the log goes (default: standard error)", "FILE" },
+    { "limit", 0, 0, G_OPTION_ARG_STRING, &guest_options.limit, "Stop after so many instructions (K, M, G)", "INSNS" },
+    { "until", 0, 0, G_OPTION_ARG_STRING, &guest_options.until, "Stop after the console has printed this", "TEXT" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+/* -- numbers and names ----------------------------------------------------------------------------------------------- */
+
+static bool parse_number(const char *text, uint64_t unit, uint64_t *value)
+{
+    char *end;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    *value = strtoull(text, &end, 0);
+    if (errno)
+        return false;
+    for (const char *suffix = "KMGT"; *end && *suffix; suffix++) {
+        if (__builtin_mul_overflow(*value, unit, value))
+            return false;
+        if ((*end & ~32) == *suffix) {
+            end++;
+            break;
+        }
+    }
+    return !*end;
+}
+
+bool guest_parse_size(const char *text, uint64_t *bytes) { return parse_number(text, 1024, bytes); }
+
+static bool parse_clock(const char *text, enum machine_clock *clock, struct err *err)
+{
+    if (!strcmp(text, "virtual"))
+        *clock = MACHINE_CLOCK_VIRTUAL;
+    else if (!strcmp(text, "host"))
+        *clock = MACHINE_CLOCK_HOST;
+    else if (!strcmp(text, "journey"))
+        *clock = MACHINE_CLOCK_JOURNEY;
+    else
+        return err_set(err, "no such clock '%s' (virtual, host, journey)", text);
+    return true;
+}
+
+const struct engine *guest_find_engine(const char *name, struct err *err)
+{
+    for (unsigned i = 0; engines[i]; i++)
+        if (!strcmp(engines[i]->name, name))
+            return engines[i];
+    err_set(err, "no such engine '%s' (see wideload list engines)", name);
+    return NULL;
+}
+
+static bool configure_log(struct err *err)
+{
+    char bad[64];
+
+    if (guest_options.log_file) {
+        FILE *f = fopen(guest_options.log_file, "w");
+
+        if (!f)
+            return err_set(err, "%s: %s", guest_options.log_file, strerror(errno));
+        log_to(f);
+    }
+    if (guest_options.log && !log_enable(guest_options.log, bad, sizeof(bad)))
+        return err_set(err, "no such log category '%s'", bad);
+    return true;
+}
+
+bool guest_configure(struct machine_config *c, const char *flat, struct err *err)
+{
+    const struct guest_options *o = &guest_options;
+
+    *c = (struct machine_config){ .ram_bytes = MIB(128), .limit = UINT64_MAX, .bios = o->bios, .kernel = o->kernel,
+                                  .append = o->append, .flat = flat, .until = o->until };
+    if (!!o->bios + !!o->kernel + !!flat != 1)
+        return err_set(err, "what to run: one of --bios FILE, --kernel FILE, or a flat image");
+    c->engine = guest_find_engine(o->engine ? o->engine : "interp", err);
+    if (!c->engine)
+        return false;
+    if (o->memory && !guest_parse_size(o->memory, &c->ram_bytes))
+        return err_set(err, "not a size: '%s'", o->memory);
+    if (o->limit && !parse_number(o->limit, 1000, &c->limit))
+        return err_set(err, "not a number of instructions: '%s'", o->limit);
+    if (o->until && !*o->until)
+        return err_set(err, "--until needs some text");
+    if (o->split && !(c->policy = split_find(o->split, &c->policy_arg)))
+        return err_set(err, "no such split policy '%s' (see wideload list policies)", o->split);
+    if (o->clock && !parse_clock(o->clock, &c->clock, err))
+        return false;
+    return configure_log(err);
+}
+
+/* -- consoles --------------------------------------------------------------------------------------------------------- */
+
+static FILE *console_files[2];
+static struct char_backend consoles[2];
+
+static void console_write(void *opaque, const uint8_t *data, size_t size)
+{
+    fwrite(data, 1, size, opaque);
+    fflush(opaque);
+}
+
+static bool console_open(unsigned i, const char *to, struct char_backend **out, struct err *err)
+{
+    if (!strcmp(to, "none"))
+        return true;
+    console_files[i] = !strcmp(to, "stdio") ? stdout : fopen(to, "wb");
+    if (!console_files[i])
+        return err_set(err, "%s: %s", to, strerror(errno));
+    consoles[i] = (struct char_backend){ .output = console_write, .opaque = console_files[i] };
+    *out = &consoles[i];
+    return true;
+}
+
+bool guest_open_console(struct machine_config *c, struct err *err)
+{
+    const struct guest_options *o = &guest_options;
+
+    return console_open(0, o->serial ? o->serial : "stdio", &c->serial, err) &&
+           console_open(1, o->debugcon ? o->debugcon : "none", &c->debugcon, err);
+}
+
+void guest_close_console(void)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(console_files); i++) {
+        if (console_files[i] && console_files[i] != stdout)
+            fclose(console_files[i]);
+        console_files[i] = NULL;
+    }
+}
+
+/* -- signals ------------------------------------------------------------------------------------------------------------ */
+
+static struct machine *signal_machine;
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (signal_machine)
+        machine_interrupt(signal_machine);
+}
+
+void guest_catch_signals(struct machine *m)
+{
+    struct sigaction action = { .sa_handler = m ? on_signal : SIG_DFL, .sa_flags = (int)SA_RESETHAND };
+
+    signal_machine = m;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}

@@ -1,0 +1,6 @@
+/* engine.c - the list of engines. */
+#include "engine.h"
+
+#include <stddef.h>
+
+const struct engine *const engines[] = { &engine_interp, NULL };

@@ -1,0 +1,182 @@
+/*
+ * engine.c - the interpreter as an engine: interrupts, faults, single-step and stops between blocks.
+ */
+#include "interp/interp.h"
+
+#include "base/log.h"
+#include "x86/fault.h"
+
+#include <stdlib.h>
+
+void interp_code_written(void *opaque, uint64_t gpa, unsigned width);
+
+/* The physical map changed: nothing translated or cached about it holds. */
+static void interp_map_changed(struct phys_listener *listener)
+{
+    struct interp *it = (struct interp *)(void *)listener;
+
+    interp_drop_all(it);
+    tlb_flush(&it->v->mmu);
+    if (it->current)
+        interp_arm(it);
+}
+
+static void *interp_create(struct vcpu *v, struct err *err)
+{
+    struct interp *it = calloc(1, sizeof(*it));
+
+    (void)err;
+    if (!it)
+        abort();
+    it->v = v;
+    it->listener.changed = interp_map_changed;
+    phys_listen(v->bus.phys, &it->listener);
+    code_init(&v->code, interp_code_written, it);
+    v->bus.origin.engine = ENGINE_INTERP;
+    return it;
+}
+
+static void interp_destroy(void *self)
+{
+    struct interp *it = self;
+
+    interp_drop_all(it);
+    interp_free_dead(it);
+    free(it);
+}
+
+/* -- between instructions ----------------------------------------------------------------------------------------------- */
+
+/* INIT, NMI, INTR in the order of their priority (SDM 3A table 7-2); true if something was taken. */
+static bool take_pins(struct vcpu *v)
+{
+    struct cpu *c = &v->cpu;
+
+    if (v->pins.init) {
+        v->pins.init = false;
+        cpu_init(c);
+        vcpu_sync(v);
+        return true;
+    }
+    if (c->shadow != SHADOW_NONE)
+        return false;
+    if (v->pins.nmi && !c->nmi_blocked) {
+        v->pins.nmi = false;
+        interrupt_deliver(v, EXCEPTION_NMI);
+        return true;
+    }
+    if (v->pins.intr && c->rflags & FLAG_IF && v->pins.acknowledge) {
+        interrupt_deliver(v, v->pins.acknowledge(v->pins.opaque));
+        return true;
+    }
+    return false;
+}
+
+/* An instruction breakpoint at RIP: a fault, unless RF says it has been taken (SDM 3A 19.3.1.1). */
+static bool code_breakpoint(struct vcpu *v)
+{
+    struct cpu *c = &v->cpu;
+    uint64_t linear = c->mode & MODE_CODE64 ? c->rip : (uint32_t)(c->seg[SEG_CS].base + c->rip), hits = 0;
+
+    if (!(c->dr[7] & 0xff) || c->rflags & FLAG_RF)
+        return false;
+    for (unsigned i = 0; i < 4; i++)
+        if (c->dr[7] >> (i * 2) & 3 && !(c->dr[7] >> (16 + i * 4) & 3) && c->dr[i] == linear)
+            hits |= BIT(i);
+    if (!hits)
+        return false;
+    v->fault = (struct fault){ .vector = EXCEPTION_DB, .dr6 = hits };
+    fault_deliver(v);
+    return true;
+}
+
+/* Traps after an instruction: single-step if TF was set before it, data breakpoints. */
+static void debug_traps(struct vcpu *v, bool step)
+{
+    uint64_t dr6 = v->mmu.watch_hits | (step ? BIT(14) : 0);
+
+    v->mmu.watch_hits = 0;
+    if (!dr6)
+        return;
+    v->fault = (struct fault){ .vector = EXCEPTION_DB, .dr6 = dr6 };
+    fault_deliver(v);
+}
+
+static void run_some(struct interp *it, unsigned limit)
+{
+    struct vcpu *v = it->v;
+    struct cpu *c = &v->cpu;
+    bool tf = c->rflags & FLAG_TF, stepping = c->mode & MODE_STEP;
+    enum interrupt_shadow shadow = c->shadow;
+    struct iblock *block;
+
+    if (stepping && code_breakpoint(v))
+        return;
+    v->fault.vector = -1;
+    v->again = false;
+    c->shadow = SHADOW_NONE;
+    block = interp_find(it, stepping || shadow != SHADOW_NONE ? 1 : limit);
+    if (block)
+        interp_execute(it, block);
+    if (v->fault.vector >= 0)
+        fault_deliver(v);
+    else {
+        c->rflags &= ~(uint64_t)FLAG_RF;
+        if (stepping && c->shadow != SHADOW_MOV_SS)
+            debug_traps(v, tf && c->activity == CPU_RUNNING);
+    }
+    interp_free_dead(it);
+}
+
+static bool wakes(const struct vcpu *v)
+{
+    return v->pins.init || (v->pins.nmi && !v->cpu.nmi_blocked) || (v->pins.intr && v->cpu.rflags & FLAG_IF);
+}
+
+static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
+{
+    struct interp *it = self;
+    struct vcpu *v = it->v;
+
+    (void)err;
+    it->end = budget > UINT64_MAX - v->retired ? UINT64_MAX : v->retired + budget;
+    for (;;) {
+        if (v->attention) {
+            v->attention = false;
+            return STOP_KICK;
+        }
+        if (v->cpu.activity == CPU_SHUTDOWN)
+            return STOP_SHUTDOWN;
+        if (v->cpu.activity != CPU_RUNNING && !wakes(v))
+            return STOP_HALT;
+        if (v->retired >= it->end)
+            return STOP_BUDGET;
+        if (take_pins(v))
+            continue;
+        v->bus.touched = false;
+        run_some(it, (unsigned)bits_min(it->end - v->retired, IR_INSNS));
+        if (v->bus.touched && v->stop_on_touch && !v->again)
+            return STOP_TOUCHED;
+    }
+}
+
+static void interp_kick(void *self) { ((struct interp *)self)->v->attention = true; }
+
+/* It works on vcpu->cpu itself. */
+static bool interp_get_state(void *self, struct err *err)
+{
+    (void)self, (void)err;
+    return true;
+}
+
+static bool interp_set_state(void *self, struct err *err)
+{
+    (void)err;
+    vcpu_sync(((struct interp *)self)->v);
+    return true;
+}
+
+const struct engine engine_interp = {
+    .id = ENGINE_INTERP, .name = "interp", .create = interp_create, .destroy = interp_destroy, .run = interp_run,
+    .kick = interp_kick, .get_state = interp_get_state, .set_state = interp_set_state,
+};

@@ -1,0 +1,727 @@
+/*
+ * execute.c - the threaded loop: one label per IR operation, width and "flags wanted".
+ *
+ * A step ends with a jump to the next step's code.  Out-of-line work (TLB misses, devices, helpers) returns here and
+ * looks whether a fault was raised.  Helpers are called through libffi from their row in helpers.def.
+ */
+#include "interp/interp.h"
+
+#include "interp/alu.h"
+#include "x86/helpers.h"
+#include "x86/segment.h"
+
+#include <ffi.h>
+#include <string.h>
+
+/* -- helpers ---------------------------------------------------------------------------------------------------------- */
+
+static ffi_cif *helper_cif(unsigned args)
+{
+    static ffi_type *types[] = { &ffi_type_pointer, &ffi_type_uint64, &ffi_type_uint64, &ffi_type_uint64, &ffi_type_uint64 };
+    static ffi_cif cif[5];
+    static bool ready;
+
+    if (!ready) {
+        for (unsigned i = 0; i < ARRAY_LEN(cif); i++)
+            ffi_prep_cif(&cif[i], FFI_DEFAULT_ABI, i + 1, &ffi_type_uint64, types);
+        ready = true;
+    }
+    return &cif[args];
+}
+
+/* The arguments are the first `args - 1` of a, b, c and, last, imm. */
+static uint64_t helper_call(struct vcpu *v, const struct step *s)
+{
+    const struct helper *h = &helpers[s->aux];
+    void *args[5] = { &v, s->a, s->b, s->c, NULL };
+    int64_t imm = s->imm;
+    ffi_arg result;
+
+    args[h->args] = &imm;
+    ffi_call(helper_cif(h->args), FFI_FN(h->function), &result, args);
+    return (uint64_t)result;
+}
+
+/* -- memory, off the fast path ------------------------------------------------------------------------------------------ */
+
+static bool slow_load(struct vcpu *v, uint64_t gva, uint64_t *value, const struct step *s, bool to_write)
+{
+    struct access a;
+
+    a.space = REGION_MMIO;
+    a.type = TRANSACTION_LOAD;
+    a.form = to_write ? FORM_RMW : s->stack ? FORM_STACK : FORM_PLAIN;
+    a.width = s->width;
+    a.element = 0;
+    a.flags = 0;
+    a.gva = gva;
+    a.enables = bits_mask(s->width);
+    if (!access_prepare(&v->mmu, &a, ACCESS_READ | (to_write ? ACCESS_WRITE : 0) | (s->stack ? ACCESS_STACK : 0)))
+        return vcpu_raise_mmu(v);
+    memset(&a.data, 0, sizeof(a.data));
+    access_perform(&v->mmu, &a);
+    *value = a.data.q[0];
+    return true;
+}
+
+static bool slow_store(struct vcpu *v, uint64_t gva, uint64_t value, const struct step *s)
+{
+    struct access a;
+
+    a.space = REGION_MMIO;
+    a.type = TRANSACTION_STORE;
+    a.form = s->stack ? FORM_STACK : FORM_PLAIN;
+    a.width = s->width;
+    a.element = 0;
+    a.flags = 0;
+    a.gva = gva;
+    a.enables = bits_mask(s->width);
+    if (!access_prepare(&v->mmu, &a, ACCESS_WRITE | (s->stack ? ACCESS_STACK : 0)))
+        return vcpu_raise_mmu(v);
+    memset(&a.data, 0, sizeof(a.data));
+    a.data.q[0] = bits_trunc(value, s->width);
+    access_perform(&v->mmu, &a);
+    return true;
+}
+
+static uint64_t atomic_compute(enum atomic_kind kind, uint64_t old, uint64_t b, uint64_t compare, unsigned width)
+{
+    switch (kind) {
+    case ATOMIC_ADD: return old + b;
+    case ATOMIC_SUB: return old - b;
+    case ATOMIC_AND: return old & b;
+    case ATOMIC_OR: return old | b;
+    case ATOMIC_XOR: return old ^ b;
+    case ATOMIC_XCHG: return b;
+    case ATOMIC_NEG: return -old;
+    default: return bits_trunc(old ^ compare, width) ? old : b;
+    }
+}
+
+/* As one typed transaction where there is such a type, else as two locked halves. */
+static bool slow_atomic(struct vcpu *v, uint64_t gva, uint64_t b, uint64_t compare, const struct step *s, uint64_t *old)
+{
+    static const uint8_t types[] = {
+        [ATOMIC_ADD] = TRANSACTION_FETCH_ADD, [ATOMIC_SUB] = TRANSACTION_FETCH_ADD, [ATOMIC_XCHG] = TRANSACTION_SWAP,
+        [ATOMIC_CMPXCHG] = TRANSACTION_COMPARE_SWAP, [ATOMIC_NEG] = TRANSACTION_LOAD,
+    };
+    struct access a = { .type = types[s->cc], .form = FORM_RMW, .width = s->width, .gva = gva, .flags = TRANSACTION_LOCKED,
+                        .enables = bits_mask(s->width) };
+
+    if (!access_prepare(&v->mmu, &a, ACCESS_READ | ACCESS_WRITE | (s->stack ? ACCESS_STACK : 0)))
+        return vcpu_raise_mmu(v);
+    a.data.q[0] = bits_trunc(s->cc == ATOMIC_SUB ? -b : b, s->width);
+    a.compare.q[0] = bits_trunc(compare, s->width);
+    access_perform(&v->mmu, &a);
+    *old = a.data.q[0];
+    if (a.type == TRANSACTION_LOAD) {
+        a.type = TRANSACTION_STORE;
+        a.data.q[0] = bits_trunc(atomic_compute(s->cc, *old, b, compare, s->width), s->width);
+        access_perform(&v->mmu, &a);
+    }
+    return true;
+}
+
+static bool wide_access(struct vcpu *v, const struct step *s, bool store, uint64_t flags)
+{
+    struct access a = { .type = store ? TRANSACTION_STORE : TRANSACTION_LOAD, .form = FORM_VECTOR, .width = s->width,
+                        .gva = *s->a + (uint64_t)s->imm, .enables = bits_mask(s->width),
+                        .flags = flags & LDX_NON_TEMPORAL ? TRANSACTION_NON_TEMPORAL : 0 };
+    uint8_t *state = (uint8_t *)&v->cpu + s->aux;
+
+    if (!access_prepare(&v->mmu, &a, (store ? ACCESS_WRITE : ACCESS_READ) | (flags & LDX_ALIGNED ? ACCESS_ALIGNED : 0) |
+                                         (flags & LDX_STACK ? ACCESS_STACK : 0)))
+        return vcpu_raise_mmu(v);
+    if (store)
+        memcpy(&a.data, state, s->width);
+    access_perform(&v->mmu, &a);
+    if (!store)
+        memcpy(state, &a.data, s->width);
+    return true;
+}
+
+static bool wide_move(struct vcpu *v, const struct step *s, bool store)
+{
+    uint64_t gva = *s->a + (uint64_t)s->imm, flags = s->cc;
+    uint8_t *state = (uint8_t *)&v->cpu + s->aux;
+    uint8_t *host = tlb_hit(&v->mmu, gva, s->width, store ? TLB_WRITE : TLB_READ);
+
+    if (!host || v->mmu.align_check || (flags & LDX_ALIGNED && gva & (s->width - 1u)))
+        return wide_access(v, s, store, flags);
+    memcpy(store ? host : state, store ? state : host, s->width);
+    return true;
+}
+
+/* -- division ------------------------------------------------------------------------------------------------------------- */
+
+static void divide_commit(struct vcpu *v, unsigned w, uint64_t quotient, uint64_t remainder)
+{
+    uint64_t *rax = &v->cpu.slot[RAX], *rdx = &v->cpu.slot[RDX];
+
+    switch (w) {
+    case 1: *rax = (*rax & ~UINT64_C(0xffff)) | (quotient & 0xff) | (remainder & 0xff) << 8; break;
+    case 2:
+        *rax = (*rax & ~UINT64_C(0xffff)) | (quotient & 0xffff);
+        *rdx = (*rdx & ~UINT64_C(0xffff)) | (remainder & 0xffff);
+        break;
+    case 4: *rax = (uint32_t)quotient, *rdx = (uint32_t)remainder; break;
+    default: *rax = quotient, *rdx = remainder; break;
+    }
+}
+
+static unsigned __int128 dividend(const struct vcpu *v, unsigned w)
+{
+    uint64_t rax = v->cpu.slot[RAX], rdx = v->cpu.slot[RDX];
+
+    if (w == 1)
+        return rax & 0xffff;
+    return (unsigned __int128)bits_trunc(rdx, w) << (w * 8) | bits_trunc(rax, w);
+}
+
+static bool divide(struct vcpu *v, uint64_t by, unsigned w)
+{
+    unsigned __int128 n = dividend(v, w), q;
+
+    by = bits_trunc(by, w);
+    if (!by || (q = n / by) > bits_mask(w * 8))
+        return vcpu_raise(v, EXCEPTION_DE);
+    divide_commit(v, w, (uint64_t)q, (uint64_t)(n % by));
+    return true;
+}
+
+static bool divide_signed(struct vcpu *v, uint64_t divisor, unsigned w)
+{
+    unsigned shift = 128 - w * 16;
+    __int128 n = (__int128)(dividend(v, w) << shift) >> shift, by = bits_sext(divisor, w), q;
+
+    if (!by || (by == -1 && n == (__int128)((unsigned __int128)1 << 127)))
+        return vcpu_raise(v, EXCEPTION_DE);
+    q = n / by;
+    if (q != bits_sext((uint64_t)q, w))
+        return vcpu_raise(v, EXCEPTION_DE);
+    divide_commit(v, w, (uint64_t)q, (uint64_t)(n % by));
+    return true;
+}
+
+/* -- segments --------------------------------------------------------------------------------------------------------------- */
+
+/* The common case of segment_linear(): ordinary data within its limit. */
+static inline bool segment_check(struct vcpu *v, const struct step *s, uint64_t *linear)
+{
+    const struct segment *seg = &v->cpu.seg[s->aux];
+    uint64_t offset = (uint32_t)*s->a;
+
+    if (likely(offset + (uint64_t)s->imm - 1 <= seg->limit &&
+               (seg->ar & (AR_UNUSABLE | AR_CODE | AR_EXPAND_DOWN | AR_WRITABLE)) == AR_WRITABLE)) {
+        *linear = (uint32_t)(seg->base + offset);
+        return true;
+    }
+    return segment_linear(v, s->aux, offset, (unsigned)s->imm, s->cc, linear);
+}
+
+/* -- the loop ---------------------------------------------------------------------------------------------------------------- */
+
+/* Filled in by run(NULL, NULL): labels are only known inside it. */
+static const void *const (*labels)[4][2];
+static const void *exit_label;
+
+static bool wants_out(const struct vcpu *v)
+{
+    return v->attention | v->bus.touched | v->pins.intr | v->pins.nmi | v->pins.init | (v->cpu.shadow != SHADOW_NONE);
+}
+
+/* Block successor through a step's link, or the jump cache. */
+static struct iblock *successor(struct interp *it, struct step *s, uint64_t rip)
+{
+    struct vcpu *v = it->v;
+    struct iblock *b;
+
+    v->cpu.rip = rip;
+    v->in_block = 0;
+    if (unlikely(wants_out(v)))
+        return NULL;
+    if (likely(s->link && s->link_generation == it->generation && it->seen_flushes == v->mmu.flushes &&
+               s->link->rip == rip && s->link->mode == v->cpu.mode)) {
+        b = s->link;
+    } else {
+        b = interp_find(it, IR_INSNS);
+        if (!b || b->dead)
+            return NULL; /* the run loop comes to it by itself */
+        s->link = b;
+        s->link_generation = it->generation;
+    }
+    return v->retired + b->insns <= it->end ? b : NULL;
+}
+
+static void run(struct interp *it, struct iblock *block);
+
+void interp_execute(struct interp *it, struct iblock *block) { run(it, block); }
+
+const void *interp_label(const struct ir_op *op)
+{
+    unsigned log2 = op->width == 2 ? 1 : op->width == 4 ? 2 : op->width >= 8 ? 3 : 0;
+
+    if (!labels)
+        run(NULL, NULL);
+    return labels[op->op][log2][op->live];
+}
+
+void interp_arm(struct interp *it)
+{
+    struct iblock *b = it->current;
+    unsigned next;
+
+    if (it->armed || !it->at || !b)
+        return;
+    next = it->at->insn + 1u;
+    if (next >= b->insns)
+        return; /* the block ends there anyway */
+    it->armed = &b->step[b->insn[next].first];
+    it->armed_go = it->armed->go;
+    it->armed->go = exit_label;
+}
+
+static void disarm(struct interp *it)
+{
+    if (it->armed)
+        it->armed->go = it->armed_go;
+    it->armed = NULL;
+}
+
+/* After a device was touched: stop at the next boundary if that could matter. */
+static void touched(struct interp *it, const struct step *s)
+{
+    struct vcpu *v = it->v;
+
+    it->at = s;
+    if (v->stop_on_touch || v->pins.nmi || v->pins.init || v->attention || (v->pins.intr && v->cpu.rflags & FLAG_IF))
+        interp_arm(it);
+}
+
+#define CONCAT_(a, b, c, d) a##b##_##c##_##d
+#define CONCAT(a, b, c, d) CONCAT_(a, b, c, d)
+#define LABEL(op, w, f) CONCAT(L_, op, w, f)
+#define NEXT                                                                                                           \
+    do {                                                                                                               \
+        s++;                                                                                                           \
+        goto *s->go;                                                                                                   \
+    } while (0)
+
+/* The result of an operation into d, as the host's registers would take it. */
+#define PUT(w, value)                                                                                                  \
+    do {                                                                                                               \
+        uint64_t put_ = (value);                                                                                       \
+        if ((w) >= 8)                                                                                                  \
+            *s->d = put_;                                                                                              \
+        else if ((w) == 4)                                                                                             \
+            *s->d = (uint32_t)put_;                                                                                    \
+        else                                                                                                           \
+            *s->d = (*s->d & ~bits_mask((w) * 8)) | (put_ & bits_mask((w) * 8));                                       \
+    } while (0)
+
+#define ONE(op, w, f, body)                                                                                            \
+    LABEL(op, w, f) : {                                                                                                \
+        enum { W = w, F = f };                                                                                         \
+        (void)W, (void)F;                                                                                              \
+        body                                                                                                           \
+    }                                                                                                                  \
+    NEXT;
+
+#define EACH(op, ...)                                                                                                  \
+    ONE(op, 1, 0, __VA_ARGS__) ONE(op, 1, 1, __VA_ARGS__) ONE(op, 2, 0, __VA_ARGS__) ONE(op, 2, 1, __VA_ARGS__)        \
+    ONE(op, 4, 0, __VA_ARGS__) ONE(op, 4, 1, __VA_ARGS__) ONE(op, 8, 0, __VA_ARGS__) ONE(op, 8, 1, __VA_ARGS__)
+
+#define ROW(op)                                                                                                        \
+    [IR_##op] = { { &&LABEL(op, 1, 0), &&LABEL(op, 1, 1) }, { &&LABEL(op, 2, 0), &&LABEL(op, 2, 1) },                  \
+                  { &&LABEL(op, 4, 0), &&LABEL(op, 4, 1) }, { &&LABEL(op, 8, 0), &&LABEL(op, 8, 1) } },
+
+#define A (*s->a)
+#define B (*s->b)
+
+/* Out-of-line work may raise: RIP is made true first. */
+#define SYNC                                                                                                           \
+    do {                                                                                                               \
+        it->at = s;                                                                                                    \
+        v->in_block = s->insn;                                                                                         \
+        c->rip = block->insn[s->insn].rip;                                                                             \
+        v->bus.origin.rip = c->rip;                                                                                    \
+    } while (0)
+
+#define AFTER_ACCESS                                                                                                   \
+    do {                                                                                                               \
+        if (unlikely(v->bus.touched))                                                                                  \
+            touched(it, s);                                                                                            \
+    } while (0)
+
+#define LOAD(to_write)                                                                                                 \
+    uint64_t gva = A + (uint64_t)s->imm;                                                                               \
+    const uint8_t *host = tlb_hit(&v->mmu, gva, W, to_write ? TLB_WRITE : TLB_READ);                                   \
+    if (likely(host && !v->mmu.align_check)) {                                                                         \
+        uint64_t value = 0;                                                                                            \
+        memcpy(&value, host, W);                                                                                       \
+        *s->d = value;                                                                                                 \
+    } else {                                                                                                           \
+        SYNC;                                                                                                          \
+        if (!slow_load(v, gva, s->d, s, to_write))                                                                     \
+            goto fault;                                                                                                \
+        AFTER_ACCESS;                                                                                                  \
+    }
+
+static void run(struct interp *it, struct iblock *block)
+{
+    static const void *const table[IR_OPCODES][4][2] = {
+#define IR(id, name, faults, ends) ROW(id)
+#include "ir/ops.def"
+#undef IR
+    };
+    static const void *const leave[] = { &&leave_armed };
+    struct vcpu *v;
+    struct cpu *c;
+    struct step *s;
+
+    if (!it) {
+        labels = table;
+        exit_label = leave[0];
+        return;
+    }
+    v = it->v;
+    c = &v->cpu;
+
+enter:
+    it->current = block;
+    s = block->step;
+    goto *s->go;
+
+    EACH(MOV, PUT(W, A);)
+    EACH(ZEXT, *s->d = bits_trunc(A, W);)
+    EACH(SEXT, {
+        uint64_t x = (uint64_t)bits_sext(A, W);
+
+        if (s->aux == 8)
+            *s->d = x;
+        else if (s->aux == 4)
+            *s->d = (uint32_t)x;
+        else
+            *s->d = (*s->d & ~UINT64_C(0xffff)) | (x & 0xffff);
+    })
+    EACH(GETHI, *s->d = A >> 8 & 0xff;)
+    EACH(SETHI, *s->d = (*s->d & ~UINT64_C(0xff00)) | (A & 0xff) << 8;)
+    EACH(LEA, *s->d = bits_trunc(A + (B << s->aux) + (uint64_t)s->imm, W);)
+    EACH(BSWAP, PUT(W, W == 8 ? __builtin_bswap64(A) : W == 4 ? __builtin_bswap32((uint32_t)A) : __builtin_bswap16((uint16_t)A));)
+
+    EACH(ADD, PUT(W, alu_add(c, A, B, W, F));)
+    EACH(ADC, PUT(W, alu_adc(c, A, B, W, F));)
+    EACH(SUB, PUT(W, alu_sub(c, A, B, W, F));)
+    EACH(SBB, PUT(W, alu_sbb(c, A, B, W, F));)
+    EACH(AND, PUT(W, alu_logic(c, A & B, W, F));)
+    EACH(OR, PUT(W, alu_logic(c, A | B, W, F));)
+    EACH(XOR, PUT(W, alu_logic(c, A ^ B, W, F));)
+    EACH(CMP, alu_sub(c, A, B, W, F);)
+    EACH(TEST, alu_logic(c, A & B, W, F);)
+    EACH(INC, PUT(W, alu_inc(c, A, W, F));)
+    EACH(DEC, PUT(W, alu_dec(c, A, W, F));)
+    EACH(NEG, PUT(W, alu_sub(c, 0, A, W, F));)
+    EACH(NOT, PUT(W, ~A);)
+    EACH(SHL, PUT(W, alu_shl(c, A, B, W, F));)
+    EACH(SHR, PUT(W, alu_shr(c, A, B, W, F));)
+    EACH(SAR, PUT(W, alu_sar(c, A, B, W, F));)
+    EACH(ROL, PUT(W, alu_rol(c, A, B, W, F));)
+    EACH(ROR, PUT(W, alu_ror(c, A, B, W, F));)
+    EACH(RCL, PUT(W, alu_rcl(c, A, B, W, F));)
+    EACH(RCR, PUT(W, alu_rcr(c, A, B, W, F));)
+    EACH(SHLD, PUT(W, alu_shld(c, A, B, *s->c, W, F));)
+    EACH(SHRD, PUT(W, alu_shrd(c, A, B, *s->c, W, F));)
+    EACH(MUL, {
+        unsigned __int128 r = (unsigned __int128)bits_trunc(A, W) * bits_trunc(B, W);
+        uint64_t low = (uint64_t)r;
+        uint64_t high = (uint64_t)(r >> (W * 8));
+
+        if (W == 1) {
+            *s->d = (*s->d & ~UINT64_C(0xffff)) | (low & 0xffff);
+        } else {
+            PUT(W, low);
+            c->slot[s->aux] = W >= 4 ? bits_trunc(high, W) : (c->slot[s->aux] & ~UINT64_C(0xffff)) | (high & 0xffff);
+        }
+        if (F)
+            alu_mul_flags(c, low, bits_trunc(high, W) != 0, W);
+    })
+    EACH(IMUL, {
+        __int128 r = (__int128)bits_sext(A, W) * bits_sext(B, W);
+        uint64_t low = (uint64_t)r;
+        uint64_t high = (uint64_t)(r >> (W * 8));
+
+        if (W == 1) {
+            *s->d = (*s->d & ~UINT64_C(0xffff)) | (low & 0xffff);
+        } else {
+            PUT(W, low);
+            c->slot[s->aux] = W >= 4 ? bits_trunc(high, W) : (c->slot[s->aux] & ~UINT64_C(0xffff)) | (high & 0xffff);
+        }
+        if (F)
+            alu_mul_flags(c, low, r != bits_sext(low, W), W);
+    })
+    EACH(IMUL2, {
+        __int128 r = (__int128)bits_sext(A, W) * bits_sext(B, W);
+
+        PUT(W, (uint64_t)r);
+        if (F)
+            alu_mul_flags(c, (uint64_t)r, r != bits_sext((uint64_t)r, W), W);
+    })
+    EACH(DIV, SYNC; if (unlikely(!divide(v, A, W))) goto fault;)
+    EACH(IDIV, SYNC; if (unlikely(!divide_signed(v, A, W))) goto fault;)
+    EACH(BT, if (F) flags_put_cf(c, A >> (B & (W * 8 - 1)) & 1);)
+    EACH(BTS, {
+        uint64_t x = A;
+
+        PUT(W, x | BIT(B & (W * 8 - 1)));
+        if (F)
+            flags_put_cf(c, x >> (B & (W * 8 - 1)) & 1);
+    })
+    EACH(BTR, {
+        uint64_t x = A; unsigned bit = B & (W * 8 - 1);
+
+        PUT(W, x & ~BIT(bit));
+        if (F)
+            flags_put_cf(c, x >> bit & 1);
+    })
+    EACH(BTC, {
+        uint64_t x = A; unsigned bit = B & (W * 8 - 1);
+
+        PUT(W, x ^ BIT(bit));
+        if (F)
+            flags_put_cf(c, x >> bit & 1);
+    })
+    EACH(BSF, {
+        uint64_t x = bits_trunc(A, W);
+
+        if (x)
+            PUT(W, (uint64_t)__builtin_ctzll(x));
+        alu_put_zf_cf(c, !x, flag_cf(c));
+    })
+    EACH(BSR, {
+        uint64_t x = bits_trunc(A, W);
+
+        if (x)
+            PUT(W, 63 - (uint64_t)__builtin_clzll(x));
+        alu_put_zf_cf(c, !x, flag_cf(c));
+    })
+    EACH(TZCNT, {
+        uint64_t x = bits_trunc(A, W); uint64_t r = alu_ctz(x, W * 8);
+
+        PUT(W, r);
+        alu_put_zf_cf(c, !r, !x);
+    })
+    EACH(LZCNT, {
+        uint64_t x = bits_trunc(A, W); uint64_t r = alu_clz(x, W * 8);
+
+        PUT(W, r);
+        alu_put_zf_cf(c, !r, !x);
+    })
+    EACH(POPCNT, {
+        uint64_t x = bits_trunc(A, W);
+
+        PUT(W, (uint64_t)__builtin_popcountll(x));
+        if (F)
+            flags_put(c, x ? 0 : FLAG_ZF);
+    })
+    EACH(ANDN, {
+        uint64_t r = ~A & B;
+
+        PUT(W, r);
+        alu_bmi_flags(c, r, false, W);
+    })
+    EACH(BEXTR, {
+        unsigned start = B & 0xff; unsigned length = B >> 8 & 0xff;
+        uint64_t r = start < 64 ? bits_trunc(A, W) >> start & bits_mask(length) : 0;
+
+        PUT(W, r);
+        alu_bmi_flags(c, r, false, W);
+    })
+    EACH(BLSI, {
+        uint64_t x = bits_trunc(A, W); uint64_t r = x & -x;
+
+        PUT(W, r);
+        alu_bmi_flags(c, r, x != 0, W);
+    })
+    EACH(BLSMSK, {
+        uint64_t x = bits_trunc(A, W); uint64_t r = x ^ (x - 1);
+
+        PUT(W, r);
+        alu_bmi_flags(c, r, x == 0, W);
+    })
+    EACH(BLSR, {
+        uint64_t x = bits_trunc(A, W); uint64_t r = x & (x - 1);
+
+        PUT(W, r);
+        alu_bmi_flags(c, r, x == 0, W);
+    })
+    EACH(BZHI, {
+        unsigned n = B & 0xff; uint64_t r = bits_trunc(A, W) & (n < W * 8 ? bits_mask(n) : UINT64_MAX);
+
+        PUT(W, r);
+        alu_bmi_flags(c, r, n > W * 8 - 1, W);
+    })
+    EACH(PDEP, PUT(W, alu_pdep(A, bits_trunc(B, W)));)
+    EACH(PEXT, PUT(W, alu_pext(A, bits_trunc(B, W)));)
+    EACH(ADCX, {
+        unsigned __int128 r = (unsigned __int128)bits_trunc(A, W) + bits_trunc(B, W) + flag_cf(c);
+
+        PUT(W, (uint64_t)r);
+        flags_put_cf_of(c, (bool)(r >> (W * 8) & 1), flag_of(c));
+    })
+    EACH(ADOX, {
+        unsigned __int128 r = (unsigned __int128)bits_trunc(A, W) + bits_trunc(B, W) + flag_of(c);
+
+        PUT(W, (uint64_t)r);
+        flags_put_cf_of(c, flag_cf(c), (bool)(r >> (W * 8) & 1));
+    })
+    EACH(CRC32, *s->d = alu_crc32(A, B, W);)
+    EACH(SETCC, PUT(1, flags_condition(c, s->cc));)
+    EACH(CMOV, {
+        if (flags_condition(c, s->cc))
+            PUT(W, A);
+        else if (W == 4)
+            *s->d = (uint32_t)*s->d;
+    })
+    EACH(SEL, *s->d = flags_condition(c, s->cc) ? A : B;)
+    EACH(SETCF, flags_put_cf(c, s->imm == 2 ? !flag_cf(c) : s->imm != 0);)
+    EACH(SETDF, c->rflags = s->imm ? c->rflags | FLAG_DF : c->rflags & ~(uint64_t)FLAG_DF;)
+
+    EACH(SEGBASE, *s->d = bits_trunc(A + c->seg[s->aux].base, W);)
+    EACH(SEGCHECK, {
+        uint64_t linear;
+
+        if (unlikely(!segment_check(v, s, &linear))) {
+            SYNC;
+            goto fault;
+        }
+        *s->d = linear;
+    })
+    EACH(LD, LOAD(false))
+    EACH(LDW, LOAD(true))
+    EACH(ST, {
+        uint64_t gva = A + (uint64_t)s->imm; uint8_t *host = tlb_hit(&v->mmu, gva, W, TLB_WRITE);
+
+        if (likely(host && !v->mmu.align_check)) {
+            memcpy(host, s->b, W);
+        } else {
+            SYNC;
+            if (!slow_store(v, gva, B, s))
+                goto fault;
+            AFTER_ACCESS;
+        }
+    })
+    EACH(ATOMIC, {
+        uint64_t gva = A + (uint64_t)s->imm; uint64_t old = 0; uint8_t *host = tlb_hit(&v->mmu, gva, W, TLB_WRITE);
+
+        if (likely(host && !v->mmu.align_check && c && v->mmu.tlb[v->mmu.bank][gva >> 12 & (TLB_ENTRIES - 1)].tag[TLB_READ] ==
+                                                         v->mmu.tlb[v->mmu.bank][gva >> 12 & (TLB_ENTRIES - 1)].tag[TLB_WRITE])) {
+            uint64_t new;
+
+            memcpy(&old, host, W);
+            new = atomic_compute(s->cc, old, B, *s->c, W);
+            memcpy(host, &new, W);
+        } else {
+            SYNC;
+            if (!slow_atomic(v, gva, B, *s->c, s, &old))
+                goto fault;
+            AFTER_ACCESS;
+        }
+        *s->d = old;
+    })
+    EACH(LDX, {
+        SYNC;
+        if (!wide_move(v, s, false))
+            goto fault;
+        AFTER_ACCESS;
+    })
+    EACH(STX, {
+        SYNC;
+        if (!wide_move(v, s, true))
+            goto fault;
+        AFTER_ACCESS;
+    })
+    EACH(MOVX, memmove((uint8_t *)c + s->aux, (uint8_t *)c + s->imm, s->width);)
+    EACH(ZEROX, memset((uint8_t *)c + s->aux, 0, (size_t)s->imm);)
+    EACH(HELPER, {
+        uint64_t result;
+
+        SYNC;
+        v->next_rip = c->rip + block->insn[s->insn].length;
+        result = helper_call(v, s);
+        if (unlikely(v->fault.vector >= 0))
+            goto fault;
+        *s->d = result;
+        AFTER_ACCESS;
+    })
+    EACH(HELPER_END, {
+        SYNC;
+        v->next_rip = c->rip + block->insn[s->insn].length;
+        if (!(c->mode & MODE_CODE64))
+            v->next_rip = (uint32_t)v->next_rip;
+        helper_call(v, s);
+        if (unlikely(v->fault.vector >= 0))
+            goto fault;
+        v->retired += s->insn + !v->again;
+        it->at = NULL;
+        if (v->again || c->activity != CPU_RUNNING)
+            goto out;
+        block = successor(it, s, c->rip);
+        if (block)
+            goto enter;
+        goto out;
+    })
+    EACH(JMP, {
+        v->retired += block->insns;
+        block = successor(it, s, (uint64_t)s->imm);
+        if (likely(block))
+            goto enter;
+        goto out;
+    })
+    EACH(JMPR, {
+        v->retired += block->insns;
+        block = successor(it, s, A);
+        if (likely(block))
+            goto enter;
+        goto out;
+    })
+    EACH(JCC, {
+        if (flags_condition(c, s->cc)) {
+            v->retired += block->insns;
+            block = successor(it, s, (uint64_t)s->imm);
+            if (likely(block))
+                goto enter;
+            goto out;
+        }
+    })
+    EACH(JZ, {
+        if (!bits_trunc(A, W)) {
+            v->retired += block->insns;
+            block = successor(it, s, (uint64_t)s->imm);
+            if (block)
+                goto enter;
+            goto out;
+        }
+    })
+    EACH(JNZ, {
+        if (bits_trunc(A, W)) {
+            v->retired += block->insns;
+            block = successor(it, s, (uint64_t)s->imm);
+            if (block)
+                goto enter;
+            goto out;
+        }
+    })
+
+leave_armed: /* before the instruction this step begins */
+    c->rip = block->insn[s->insn].rip;
+    v->retired += s->insn;
+    goto out;
+
+fault:
+    v->retired += s->insn;
+out:
+    v->in_block = 0;
+    disarm(it);
+    it->current = NULL;
+    it->at = NULL;
+}

@@ -1,0 +1,70 @@
+/*
+ * interp.h - the interpreter: threaded execution of IR, portable C.
+ *
+ * A block's IR becomes an array of steps, each with the address of its code and pointers to its operands.  Blocks are
+ * kept by physical address, RIP and mode, and linked to their successors.
+ */
+#ifndef INTERP_INTERP_H
+#define INTERP_INTERP_H
+
+#include "engine.h"
+#include "ir/ir.h"
+#include "vcpu.h"
+
+struct step {
+    const void *go;
+    uint64_t *d, *a, *b, *c;
+    int64_t imm;
+    uint32_t aux;
+    uint8_t cc, width;
+    bool stack;
+    uint16_t insn;
+    struct iblock *link;       /* JMP, JCC: where it went last time; good while link_generation holds */
+    uint64_t link_generation;
+};
+
+struct iblock {
+    uint64_t rip, cs_base;
+    uint64_t gpa[2];           /* physical pages its bytes come from; the second may equal the first */
+    uint32_t mode;
+    unsigned insns, steps;
+    bool dead;                 /* its code has been written to */
+    struct iblock *next;       /* in its hash bucket, or on the dead list */
+    struct ir_insn *insn;
+    uint64_t *konst;
+    struct step step[];
+};
+
+enum { HASH_BITS = 14, JUMP_BITS = 12 };
+
+struct interp {
+    struct phys_listener listener; /* first, so that it can be cast back */
+    struct vcpu *v;
+    struct iblock *hash[1 << HASH_BITS];
+    struct iblock *jump[1 << JUMP_BITS]; /* by RIP: the block run there last */
+    struct iblock *dead;
+    struct iblock *current;
+    const struct step *at;     /* the step under way, when something outside may ask */
+    uint64_t generation;       /* of links and the jump cache */
+    uint64_t seen_flushes;
+    struct step *armed;        /* the step that was replaced by a way out, and what it was */
+    const void *armed_go;
+    uint64_t end;              /* leave when vcpu->retired reaches this */
+    uint64_t blocks, steps;
+};
+
+/* Labels of the steps, for building blocks. */
+const void *interp_label(const struct ir_op *op);
+
+/* The block at the current RIP and mode, found or made; NULL with vcpu->fault set when it cannot be fetched. */
+struct iblock *interp_find(struct interp *it, unsigned limit);
+void interp_free_dead(struct interp *it);
+void interp_drop_all(struct interp *it);
+
+/* Makes the block under way stop before its next instruction. */
+void interp_arm(struct interp *it);
+
+/* Runs from this block on, until something wants attention; RIP and retired are true afterwards. */
+void interp_execute(struct interp *it, struct iblock *block);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * ir.h - what a block of guest code is to the engines.
+ *
+ * A block is straight-line guest code: up to a branch, a page's end or IR_INSNS instructions.  Its operations
+ * work on slots (general registers, then temporaries) and constants.
+ *
+ * The rule that makes faults precise, checked by ir_verify(): within an instruction, no operation that may fault
+ * comes after one that has written architectural state.  A store that follows LDW of the same bytes is `proven`
+ * and cannot fault.
+ */
+#ifndef IR_IR_H
+#define IR_IR_H
+
+#include "cpu.h"
+
+#include <stdio.h>
+
+enum ir_opcode {
+#define IR(id, name, faults, ends) IR_##id,
+#include "ir/ops.def"
+#undef IR
+    IR_OPCODES
+};
+
+enum ir_fx { FX_NONE, FX_SET, FX_PART, FX_USE };
+
+enum atomic_kind { ATOMIC_ADD, ATOMIC_SUB, ATOMIC_AND, ATOMIC_OR, ATOMIC_XOR, ATOMIC_XCHG, ATOMIC_CMPXCHG,
+                   ATOMIC_NEG };
+
+enum ldx_flags { LDX_ALIGNED = 1, LDX_NON_TEMPORAL = 2, LDX_STACK = 4 };
+
+/* Operand: a slot, or IR_CONST + index into the block's constants. */
+typedef uint16_t ir_operand;
+enum { IR_CONST = 0x4000, IR_NONE = 0xffff };
+
+struct ir_op {
+    uint8_t op, width, cc, fx;
+    bool proven;    /* cannot fault: see above */
+    bool live;      /* its flags are wanted (ir_optimise) */
+    bool stack;     /* through SS: a non-canonical address is #SS */
+    uint16_t insn;  /* index of its instruction */
+    ir_operand d, a, b, c;
+    uint32_t aux;
+    int64_t imm;
+};
+
+enum { IR_INSNS = 32, IR_OPS = 640, IR_CONSTS = 256 };
+
+struct ir_insn {
+    uint64_t rip;
+    uint8_t length;
+    uint16_t first;  /* its first operation */
+};
+
+struct ir_block {
+    uint64_t rip;      /* of its first instruction */
+    uint32_t mode;
+    unsigned insns, ops, consts;
+    struct ir_insn insn[IR_INSNS];
+    struct ir_op op[IR_OPS];
+    uint64_t konst[IR_CONSTS];
+};
+
+extern const char *const ir_names[IR_OPCODES];
+extern const bool ir_faults[IR_OPCODES], ir_ends[IR_OPCODES];
+
+/* Appends an operation to the block's last instruction; the block has room (the lifter checks per instruction). */
+struct ir_op *ir_emit(struct ir_block *b, enum ir_opcode op, unsigned width, ir_operand d, ir_operand a, ir_operand rhs);
+ir_operand ir_const(struct ir_block *b, uint64_t value);
+
+/* Drops flags nobody reads and moves nobody needs.  Flags count as read wherever an exception could show them. */
+void ir_optimise(struct ir_block *b);
+
+/* NULL, or what breaks the rule above. */
+const char *ir_verify(const struct ir_block *b);
+
+void ir_print(const struct ir_block *b, FILE *out);
+
+#endif

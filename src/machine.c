@@ -1,0 +1,348 @@
+/*
+ * machine.c - a guest put together and driven: budgets between device deadlines, halts, stops.
+ */
+#include "machine.h"
+
+#include "load.h"
+#include "widereg.h"
+
+#include "apic.h"
+#include "base/log.h"
+
+#include <glib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000 };
+
+/* -- time --------------------------------------------------------------------------------------------------------- */
+
+static uint64_t host_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t machine_time(void *opaque)
+{
+    struct machine *m = opaque;
+
+    switch (m->config.clock) {
+    case MACHINE_CLOCK_HOST: return host_ns() - m->host_start_ns;
+    case MACHINE_CLOCK_JOURNEY: return m->journeys * JOURNEY_NS + m->skipped_ns;
+    default: return vcpu_retired(&m->vcpu) + m->skipped_ns;
+    }
+}
+
+/* -- what the board asks of the machine ------------------------------------------------------------------------------ */
+
+static void on_reset(void *opaque)
+{
+    struct machine *m = opaque;
+
+    m->reset_requested = true;
+    m->vcpu.attention = true;
+}
+
+static void on_power_off(void *opaque)
+{
+    struct machine *m = opaque;
+
+    m->powered_off = true;
+    m->vcpu.attention = true;
+}
+
+static void on_debug_exit(void *opaque, uint32_t value)
+{
+    struct machine *m = opaque;
+
+    m->debug_exited = true;
+    m->exit_code = (int)(value & 0x7f);
+    m->vcpu.attention = true;
+}
+
+static bool dma_transfer(struct dma *dma, uint64_t gpa, void *data, size_t size, bool write)
+{
+    struct machine *m = (struct machine *)(void *)((char *)dma - offsetof(struct machine, dma));
+    uint8_t *bytes = data;
+    bool ok = true;
+
+    while (size) {
+        unsigned n = (unsigned)bits_min(bits_min(size, 64), PAGE_BYTES - (gpa & PAGE_OFFSET));
+        struct access a = { .type = write ? TRANSACTION_STORE : TRANSACTION_LOAD, .width = (uint8_t)n, .gva = gpa,
+                            .enables = bits_mask(n), .flags = TRANSACTION_DMA };
+
+        if (write)
+            memcpy(&a.data, bytes, n);
+        ok &= dispatch_physical(&m->dma_bus, &a, gpa) == TRANSACTION_OK;
+        if (!write)
+            memcpy(bytes, &a.data, n);
+        gpa += n;
+        bytes += n;
+        size -= n;
+    }
+    return ok;
+}
+
+static bool dma_read(struct dma *dma, uint64_t gpa, void *data, size_t size)
+{
+    return dma_transfer(dma, gpa, data, size, false);
+}
+
+static bool dma_write(struct dma *dma, uint64_t gpa, const void *data, size_t size)
+{
+    return dma_transfer(dma, gpa, (void *)(uintptr_t)data, size, true);
+}
+
+/* -- what a CPU asks of the board -------------------------------------------------------------------------------------- */
+
+static bool cpu_read_msr(void *opaque, uint32_t index, uint64_t *value)
+{
+    return apic_msr_read(((struct machine *)opaque)->board->apic, 0, index, value);
+}
+
+static bool cpu_write_msr(void *opaque, uint32_t index, uint64_t value)
+{
+    return apic_msr_write(((struct machine *)opaque)->board->apic, 0, index, value);
+}
+
+static uint64_t cpu_read_cr8(void *opaque) { return apic_get_tpr(((struct machine *)opaque)->board->apic, 0) >> 4; }
+
+static void cpu_write_cr8(void *opaque, uint64_t value)
+{
+    apic_set_tpr(((struct machine *)opaque)->board->apic, 0, (uint8_t)(value << 4));
+}
+
+/* -- the console: passes bytes on and looks for a text ----------------------------------------------------------------- */
+
+static void console_output(void *opaque, const uint8_t *data, size_t size)
+{
+    struct machine *m = opaque;
+    const char *until = m->config.until;
+
+    for (size_t i = 0; until && i < size; i++) {
+        m->until_matched = data[i] == (uint8_t)until[m->until_matched] ? m->until_matched + 1 : data[i] == (uint8_t)until[0];
+        if (!until[m->until_matched]) {
+            m->until_seen = true;
+            m->until_matched = 0;
+            m->vcpu.attention = true;
+        }
+    }
+}
+
+static void console_serial(void *opaque, const uint8_t *data, size_t size)
+{
+    console_output(opaque, data, size);
+    backend_output(((struct machine *)opaque)->config.serial, data, size);
+}
+
+static void console_debug(void *opaque, const uint8_t *data, size_t size)
+{
+    console_output(opaque, data, size);
+    backend_output(((struct machine *)opaque)->config.debugcon, data, size);
+}
+
+/* -- creation --------------------------------------------------------------------------------------------------------- */
+
+static bool machine_check_memory(uint64_t bytes, struct err *err)
+{
+    uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+    if (bytes < MIB(1) || bytes % PAGE_BYTES)
+        return err_set(err, "memory must be at least 1M and a multiple of 4K");
+    if (bytes > host)
+        return err_set(err, "memory of %" G_GUINT64_FORMAT " MiB is more than this host's %" G_GUINT64_FORMAT " MiB",
+                       bytes >> 20, host >> 20);
+    return true;
+}
+
+static struct board *machine_board(struct machine *m, const uint8_t *bios, size_t bios_bytes, struct err *err)
+{
+    struct board_config c = {
+        .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
+        .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
+        .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
+        .debug_exited = on_debug_exit, .opaque = m,
+    };
+
+    if (m->config.clock == MACHINE_CLOCK_HOST)
+        c.start_time = time(NULL);
+    return board_create(&c, &m->phys, err);
+}
+
+static bool machine_load(struct machine *m, struct err *err)
+{
+    if (m->config.kernel)
+        return load_kernel(&m->phys, &m->vcpu.cpu, m->config.ram_bytes, m->config.kernel, m->config.append, err);
+    if (m->config.flat)
+        return load_flat(&m->phys, &m->vcpu.cpu, m->config.flat, err);
+    return true;
+}
+
+static bool machine_assemble(struct machine *m, struct err *err)
+{
+    const struct machine_config *c = &m->config;
+    size_t bios_bytes = 0;
+    uint8_t *bios = NULL;
+
+    if (!machine_check_memory(c->ram_bytes, err) || (c->bios && !(bios = load_file(c->bios, BIOS_MAX, &bios_bytes, err))))
+        return false;
+    m->board = machine_board(m, bios, bios_bytes, err);
+    g_free(bios);
+    if (!m->board)
+        return false;
+    m->vcpu.host = (struct vcpu_host){ machine_time, cpu_read_msr, cpu_write_msr, cpu_read_cr8, cpu_write_cr8, m };
+    if (!machine_load(m, err))
+        return false;
+    vcpu_sync(&m->vcpu);
+    m->vcpu.bus.policy = c->policy ? c->policy : &split_whole;
+    m->vcpu.bus.policy_arg = c->policy_arg;
+    m->engine = c->engine->create(&m->vcpu, err);
+    return m->engine && c->engine->set_state(m->engine, err);
+}
+
+struct machine *machine_create(const struct machine_config *config, struct err *err)
+{
+    struct machine *m = g_new0(struct machine, 1);
+
+    m->config = *config;
+    m->host_start_ns = host_ns();
+    m->clock.source = machine_time;
+    m->clock.opaque = m;
+    m->dma = (struct dma){ dma_read, dma_write };
+    m->console[0] = (struct char_backend){ .output = console_serial, .opaque = m };
+    m->console[1] = (struct char_backend){ .output = console_debug, .opaque = m };
+    phys_init(&m->phys);
+    vcpu_init(&m->vcpu, &m->phys);
+    m->dma_bus = m->vcpu.bus;
+    m->dma_bus.policy = &split_whole;
+    if (machine_assemble(m, err))
+        return m;
+    machine_destroy(m);
+    return NULL;
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m)
+        return;
+    if (m->engine)
+        m->config.engine->destroy(m->engine);
+    vcpu_free(&m->vcpu);
+    phys_free(&m->phys);
+    board_destroy(m->board);
+    g_free(m);
+}
+
+/* -- the loop ----------------------------------------------------------------------------------------------------------- */
+
+static bool machine_over(struct machine *m, enum machine_end *end)
+{
+    if (m->interrupted)
+        *end = MACHINE_INTERRUPTED;
+    else if (m->debug_exited)
+        *end = MACHINE_DEBUG_EXIT;
+    else if (m->powered_off)
+        *end = MACHINE_POWERED_OFF;
+    else if (m->until_seen)
+        *end = MACHINE_UNTIL;
+    else if (m->vcpu.retired >= m->config.limit)
+        *end = MACHINE_LIMIT;
+    else
+        return false;
+    return true;
+}
+
+static bool machine_reset(struct machine *m, struct err *err)
+{
+    m->reset_requested = false;
+    board_reset(m->board);
+    vcpu_reset(&m->vcpu);
+    return m->config.engine->set_state(m->engine, err);
+}
+
+/* Instructions until something has to be looked at. */
+static uint64_t machine_budget(struct machine *m)
+{
+    uint64_t left = m->config.limit - m->vcpu.retired, next = clock_next(&m->clock), now = clock_now(&m->clock);
+
+    if (m->config.clock == MACHINE_CLOCK_HOST)
+        return bits_min(left, HOST_SLICE);
+    if (m->config.clock == MACHINE_CLOCK_VIRTUAL && next != CLOCK_NEVER)
+        return bits_min(left, next > now ? next - now : 1);
+    return left;
+}
+
+/* HLT: time goes to the next deadline.  False if there is none: nothing will ever wake the CPU. */
+static bool machine_wait(struct machine *m)
+{
+    uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock);
+
+    if (next == CLOCK_NEVER)
+        return false;
+    if (next > now && m->config.clock == MACHINE_CLOCK_HOST) {
+        uint64_t ns = bits_min(next - now, 10000000);
+        struct timespec t = { 0, (long)ns };
+
+        nanosleep(&t, NULL);
+    } else if (next > now) {
+        m->skipped_ns += next - now;
+    }
+    clock_run(&m->clock);
+    return true;
+}
+
+static enum machine_end machine_drive(struct machine *m, bool one_journey, struct err *err)
+{
+    enum machine_end end;
+
+    m->vcpu.stop_on_touch = one_journey || m->config.clock == MACHINE_CLOCK_JOURNEY;
+    while (!machine_over(m, &end)) {
+        enum stop_reason stop;
+
+        if (m->reset_requested && !machine_reset(m, err))
+            return MACHINE_FAILED;
+        clock_run(&m->clock);
+        stop = m->config.engine->run(m->engine, machine_budget(m), err);
+        switch (stop) {
+        case STOP_FAILED: return MACHINE_FAILED;
+        case STOP_SHUTDOWN: return MACHINE_SHUTDOWN;
+        case STOP_HALT:
+            if (!machine_wait(m))
+                return MACHINE_HALTED_FOREVER;
+            break;
+        case STOP_TOUCHED:
+            m->journeys++;
+            clock_run(&m->clock);
+            if (one_journey)
+                return machine_over(m, &end) ? end : MACHINE_JOURNEY;
+            break;
+        default: break;
+        }
+    }
+    return end;
+}
+
+enum machine_end machine_run(struct machine *m, struct err *err) { return machine_drive(m, false, err); }
+enum machine_end machine_step(struct machine *m, struct err *err) { return machine_drive(m, true, err); }
+
+void machine_interrupt(struct machine *m)
+{
+    m->interrupted = true;
+    m->config.engine->kick(m->engine);
+}
+
+const char *machine_end_name(enum machine_end end)
+{
+    static const char *const names[] = {
+        [MACHINE_LIMIT] = "instruction limit reached", [MACHINE_UNTIL] = "text seen", [MACHINE_DEBUG_EXIT] = "debug exit",
+        [MACHINE_SHUTDOWN] = "triple fault", [MACHINE_HALTED_FOREVER] = "halted, and nothing will wake it",
+        [MACHINE_POWERED_OFF] = "powered off", [MACHINE_INTERRUPTED] = "interrupted", [MACHINE_FAILED] = "failed",
+        [MACHINE_JOURNEY] = "journey",
+    };
+
+    return names[end];
+}

@@ -1,0 +1,72 @@
+/*
+ * machine.h - a guest to run: RAM, board, CPU, engine, clock, and the loop that drives them.
+ */
+#ifndef MACHINE_H
+#define MACHINE_H
+
+#include "board.h"
+#include "engine.h"
+#include "vcpu.h"
+
+enum machine_clock {
+    MACHINE_CLOCK_VIRTUAL, /* a nanosecond an instruction; HLT skips to the next deadline */
+    MACHINE_CLOCK_HOST,    /* the host's monotonic clock */
+    MACHINE_CLOCK_JOURNEY, /* a microsecond a journey: what two engines under comparison can agree on */
+};
+
+struct machine_config {
+    const struct engine *engine;
+    uint64_t ram_bytes;
+    const char *bios, *kernel, *flat; /* at most one; file names */
+    const char *append;               /* the kernel's command line */
+    enum machine_clock clock;
+    const struct split_policy *policy;
+    unsigned policy_arg;
+    uint64_t limit;                   /* instructions; UINT64_MAX: none */
+    const char *until;                /* stop after the console has printed this; NULL: never */
+    struct char_backend *serial, *debugcon;
+    bool silent_exit;
+};
+
+enum machine_end {
+    MACHINE_LIMIT, MACHINE_UNTIL, MACHINE_DEBUG_EXIT, MACHINE_SHUTDOWN, MACHINE_HALTED_FOREVER, MACHINE_POWERED_OFF,
+    MACHINE_INTERRUPTED, MACHINE_FAILED,
+    MACHINE_JOURNEY, /* machine_step() has finished one */
+};
+
+struct machine {
+    struct machine_config config;
+    struct phys phys;
+    struct clock clock;
+    struct dma dma;
+    struct bus dma_bus;
+    struct vcpu vcpu;
+    struct board *board;
+    void *engine;               /* of config.engine */
+    uint64_t skipped_ns;        /* virtual time that passed in HLT */
+    uint64_t journeys;
+    int exit_code;              /* as the debug-exit device asked */
+    bool debug_exited, powered_off, reset_requested, until_seen;
+    volatile bool interrupted;
+    size_t until_matched;
+    uint64_t host_start_ns;
+    /* the console's own backend, in front of the configured one: looks for `until` */
+    struct char_backend console[2];
+};
+
+/* NULL and err: bad images, no memory, no such engine here.  Nothing is left behind. */
+struct machine *machine_create(const struct machine_config *config, struct err *err);
+void machine_destroy(struct machine *m);
+
+/* Runs to an end; err for MACHINE_FAILED. */
+enum machine_end machine_run(struct machine *m, struct err *err);
+
+/* Runs until one journey is complete (MACHINE_JOURNEY) or to an end: diff's step. */
+enum machine_end machine_step(struct machine *m, struct err *err);
+
+/* From a signal handler. */
+void machine_interrupt(struct machine *m);
+
+const char *machine_end_name(enum machine_end end);
+
+#endif

@@ -1,0 +1,83 @@
+/* vcpu.c - one virtual CPU put together. */
+#include "vcpu.h"
+
+#include "walk.h"
+#include "x86/cpuid.h"
+
+#include <string.h>
+
+static enum mmu_bank vcpu_bank(const struct cpu *c)
+{
+    return c->cpl == 3 ? BANK_USER : c->rflags & FLAG_AC ? BANK_SUPERVISOR_AC : BANK_SUPERVISOR;
+}
+
+/* DR7 to the soft-MMU's data breakpoints (SDM 3A 19.2.4): RW 1 writes, 3 reads and writes; LEN 0, 1, 3, 2 = 1, 2, 4, 8. */
+static void vcpu_update_watches(struct vcpu *v)
+{
+    static const uint8_t sizes[] = { 1, 2, 8, 4 };
+    bool changed = false;
+
+    for (unsigned i = 0; i < WATCHES; i++) {
+        unsigned rw = v->cpu.dr[7] >> (16 + i * 4) & 3, size = sizes[v->cpu.dr[7] >> (18 + i * 4) & 3];
+        bool on = v->cpu.dr[7] >> (i * 2) & 3 && rw & 1;
+        struct watch w = { .gva = v->cpu.dr[i] & ~(uint64_t)(size - 1), .size = on ? (uint8_t)size : 0, .writes_only = rw == 1 };
+
+        changed |= w.size != v->mmu.watch[i].size || w.gva != v->mmu.watch[i].gva;
+        v->mmu.watch[i] = w;
+    }
+    if (changed)
+        tlb_flush(&v->mmu);
+}
+
+void vcpu_update(struct vcpu *v)
+{
+    cpu_update(&v->cpu);
+    mmu_set_registers(&v->mmu, v->cpu.cr0, v->cpu.cr3, v->cpu.cr4, v->cpu.efer, v->cpu.pkru);
+    v->mmu.bank = vcpu_bank(&v->cpu);
+    v->mmu.align_check = v->cpu.mode & MODE_ALIGN;
+    vcpu_update_watches(v);
+}
+
+void vcpu_sync(struct vcpu *v)
+{
+    vcpu_update(v);
+    if (v->cpu.cr0 & CR0_PG && v->cpu.cr4 & CR4_PAE && !(v->cpu.efer & EFER_LMA))
+        mmu_load_pdptes(&v->mmu, v->cpu.cr3);
+    tlb_flush(&v->mmu);
+}
+
+uint64_t vcpu_tsc(struct vcpu *v)
+{
+    uint64_t ns = v->host.time_ns ? v->host.time_ns(v->host.opaque) : vcpu_retired(v);
+
+    return v->cpu.tsc_base + ns * (TSC_HZ / 1000000000u);
+}
+
+static void vcpu_wrote(void *opaque, uint64_t gpa, unsigned width)
+{
+    struct vcpu *v = opaque;
+
+    code_written(&v->code, gpa, width);
+}
+
+void vcpu_init(struct vcpu *v, struct phys *phys)
+{
+    memset(v, 0, sizeof(*v));
+    v->fault.vector = -1;
+    v->bus = (struct bus){ .phys = phys, .policy = &split_whole, .wrote = vcpu_wrote, .wrote_opaque = v };
+    v->mmu.bus = &v->bus;
+    v->mmu.code = &v->code;
+    v->mmu.physical_bits = CPUID_PHYSICAL_BITS;
+    code_init(&v->code, NULL, NULL);
+    vcpu_reset(v);
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+    cpu_reset(&v->cpu);
+    v->fault.vector = -1;
+    v->again = false;
+    vcpu_sync(v);
+}
+
+void vcpu_free(struct vcpu *v) { code_free(&v->code); }

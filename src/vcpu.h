@@ -1,0 +1,66 @@
+/*
+ * vcpu.h - one virtual CPU: its state, its view of memory, its pins.  What engines and helpers work on.
+ */
+#ifndef VCPU_H
+#define VCPU_H
+
+#include "access.h"
+#include "code.h"
+#include "cpu.h"
+#include "irq.h"
+#include "tlb.h"
+
+/* What the board answers for a CPU: time, and the registers its local APIC owns. */
+struct vcpu_host {
+    uint64_t (*time_ns)(void *opaque);
+    bool (*read_msr)(void *opaque, uint32_t index, uint64_t *value);  /* IA32_APIC_BASE, x2APIC; false: #GP */
+    bool (*write_msr)(void *opaque, uint32_t index, uint64_t value);
+    uint64_t (*read_cr8)(void *opaque);
+    void (*write_cr8)(void *opaque, uint64_t value);
+    void *opaque;
+};
+
+enum { TSC_HZ = 1000000000 };
+
+struct vcpu {
+    struct cpu cpu; /* first: IR operands are offsets from here */
+    struct fault fault;      /* vector < 0: none */
+    uint64_t next_rip;       /* of the instruction under way: a helper may need it */
+    bool again;              /* a REP instruction left off between two iterations */
+
+    struct mmu mmu;
+    struct bus bus;
+    struct code code;
+    struct cpu_pins pins;
+    struct vcpu_host host;
+
+    uint64_t retired;        /* instructions since reset, up to the block under way ... */
+    uint64_t in_block;       /* ... and within it, when a device may ask for the time */
+    bool stop_on_touch;      /* diff: return after each instruction that touched a device */
+    volatile bool attention; /* kicked: leave run() soon */
+};
+
+/* After state was replaced from outside: derived fields, and the soft-MMU's copies. */
+void vcpu_sync(struct vcpu *v);
+
+/* The same after one instruction changed control registers, segments or flags that translated code depends on. */
+void vcpu_update(struct vcpu *v);
+
+/* Asks for a fault; returns false, so that a helper can `return vcpu_raise(...)`. */
+bool vcpu_raise(struct vcpu *v, int vector);
+bool vcpu_raise_error(struct vcpu *v, int vector, uint32_t error);
+
+/* Turns mmu.fault into an exception; returns false. */
+bool vcpu_raise_mmu(struct vcpu *v);
+
+/* Instructions retired before the one under way. */
+static inline uint64_t vcpu_retired(const struct vcpu *v) { return v->retired + v->in_block; }
+
+/* The time-stamp counter now. */
+uint64_t vcpu_tsc(struct vcpu *v);
+
+void vcpu_init(struct vcpu *v, struct phys *phys);
+void vcpu_reset(struct vcpu *v);
+void vcpu_free(struct vcpu *v);
+
+#endif

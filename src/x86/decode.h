@@ -1,0 +1,75 @@
+/*
+ * decode.h - bytes to `struct insn`: what the lifters need to know of an instruction, in the SDM's words.
+ *
+ * Zydis does the work; nothing of it but the mnemonic numbers is seen beyond this header.  Pure.
+ */
+#ifndef X86_DECODE_H
+#define X86_DECODE_H
+
+#include "base/bits.h"
+
+#include <Zydis/Mnemonic.h>
+
+enum { INSN_BYTES = 15, INSN_OPERANDS = 5 };
+
+enum register_class { REG_NONE, REG_GPR, REG_GPR_HIGH /* AH, CH, DH, BH */, REG_SEGMENT, REG_CONTROL, REG_DEBUG,
+                      REG_X87, REG_MMX, REG_VECTOR, REG_MASK, REG_BOUND, REG_OTHER };
+
+enum operand_kind { OPERAND_NONE, OPERAND_REGISTER, OPERAND_MEMORY, OPERAND_IMMEDIATE, OPERAND_FAR_POINTER };
+
+struct operand {
+    enum operand_kind kind;
+    uint16_t width;        /* bytes */
+    uint8_t element;       /* bytes of a vector element, where it has such */
+    enum register_class class;
+    uint8_t reg;
+    /* memory */
+    bool has_base, has_index, rip_relative, vsib, address_only /* LEA, NOP, hints: never accessed */;
+    uint8_t base, index, scale /* log2 */, segment;
+    int64_t displacement;  /* also the absolute address of a moffs form */
+    /* immediate, already sign-extended to 64 bits where the form says so; relative branches: the displacement */
+    uint64_t immediate;
+    uint16_t selector;     /* far pointer */
+};
+
+enum insn_prefix { PREFIX_LOCK = 1, PREFIX_REP = 2, PREFIX_REPNE = 4, PREFIX_OPERAND_SIZE = 8, PREFIX_ADDRESS_SIZE = 16,
+                   PREFIX_REX_W = 32 };
+
+enum insn_encoding { ENCODING_LEGACY, ENCODING_VEX, ENCODING_EVEX, ENCODING_OTHER };
+
+struct insn {
+    uint16_t mnemonic;     /* ZydisMnemonic */
+    uint8_t length;
+    uint8_t prefixes;
+    enum insn_encoding encoding;
+    uint8_t opcode, map;   /* opcode byte, and map 0 (one byte), 1 (0F), 2 (0F38), 3 (0F3A) */
+    uint8_t modrm_reg, modrm_mod;
+    uint8_t operand_size;  /* effective, bytes: 2, 4, 8 */
+    uint8_t address_size;
+    uint8_t stack_size;    /* width of the stack pointer */
+    uint8_t vector_length; /* bytes, 16..64; 0 for legacy */
+    bool mask_zeroing, broadcast, rounding;
+    uint8_t mask;          /* EVEX opmask register; 0: none */
+    uint8_t segment;       /* of implicit memory operands (strings, XLAT): DS or the override */
+    unsigned operands;     /* visible ones */
+    struct operand op[INSN_OPERANDS];
+};
+
+enum decode_result {
+    DECODE_OK,
+    DECODE_MORE,     /* the bytes end within the instruction */
+    DECODE_INVALID,  /* #UD */
+    DECODE_TOO_LONG, /* more than 15 bytes: #GP(0) (SDM 3A 6.15) */
+};
+
+/*
+ * decode - one instruction.
+ *
+ * mode     enum cpu_mode_bits: CODE64, CODE32, PROTECTED, LONG matter
+ * bytes    n of them, up to 15; more than the instruction needs is fine
+ */
+enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct insn *out);
+
+const char *decode_mnemonic_name(uint16_t mnemonic);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * flags.h - the arithmetic flags as three words, so that an instruction that sets them pays three stores.
+ *
+ *   z   ZF = (z == 0)
+ *   s   SF = bit 63; PF = even parity of the low byte
+ *   c   the carry chain, shifted so that the operand's top bit is bit 63:
+ *       CF = bit 63; OF = bit 63 ^ bit 62; AF = bit 3 (kept in place)
+ *
+ * The carry out of every bit of a sum is (a & b) | ((a | b) & ~r); of a difference, (~a & b) | ((~a | b) & r).
+ */
+#ifndef X86_FLAGS_H
+#define X86_FLAGS_H
+
+#include "cpu.h"
+
+enum condition { CC_O, CC_NO, CC_B, CC_NB, CC_Z, CC_NZ, CC_BE, CC_NBE, CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_NL, CC_LE,
+                 CC_NLE };
+
+static inline bool flag_cf(const struct cpu *c) { return c->flag_c >> 63; }
+static inline bool flag_of(const struct cpu *c) { return (c->flag_c ^ c->flag_c << 1) >> 63; }
+static inline bool flag_zf(const struct cpu *c) { return !c->flag_z; }
+static inline bool flag_sf(const struct cpu *c) { return c->flag_s >> 63; }
+static inline bool flag_pf(const struct cpu *c) { return !__builtin_parity((uint8_t)c->flag_s); }
+static inline bool flag_af(const struct cpu *c) { return c->flag_c >> 3 & 1; }
+
+static inline uint32_t flags_get(const struct cpu *c)
+{
+    return (flag_cf(c) ? FLAG_CF : 0u) | (flag_pf(c) ? FLAG_PF : 0u) | (flag_af(c) ? FLAG_AF : 0u) |
+           (flag_zf(c) ? FLAG_ZF : 0u) | (flag_sf(c) ? FLAG_SF : 0u) | (flag_of(c) ? FLAG_OF : 0u);
+}
+
+static inline void flags_put(struct cpu *c, uint64_t f)
+{
+    uint64_t cf = f & FLAG_CF ? 1 : 0, of = f & FLAG_OF ? 1 : 0;
+
+    c->flag_z = !(f & FLAG_ZF);
+    c->flag_s = (f & FLAG_SF ? BIT(63) : 0) | (f & FLAG_PF ? 0 : 1);
+    c->flag_c = cf << 63 | (cf ^ of) << 62 | (f & FLAG_AF ? 8 : 0);
+}
+
+/* CF and OF alone, the others as they are. */
+static inline void flags_put_cf_of(struct cpu *c, bool cf, bool of)
+{
+    c->flag_c = (uint64_t)cf << 63 | (uint64_t)(cf ^ of) << 62 | (c->flag_c & 8);
+}
+
+static inline void flags_put_cf(struct cpu *c, bool cf) { flags_put_cf_of(c, cf, flag_of(c)); }
+
+/* r of `width` bytes: ZF, SF, PF from it; CF, OF, AF clear. */
+static inline void flags_logic(struct cpu *c, uint64_t r, unsigned width)
+{
+    c->flag_z = c->flag_s = (uint64_t)bits_sext(r, width);
+    c->flag_c = 0;
+}
+
+static inline bool flags_condition(const struct cpu *c, unsigned cc)
+{
+    bool r;
+
+    switch (cc >> 1) {
+    case 0: r = flag_of(c); break;
+    case 1: r = flag_cf(c); break;
+    case 2: r = flag_zf(c); break;
+    case 3: r = flag_cf(c) || flag_zf(c); break;
+    case 4: r = flag_sf(c); break;
+    case 5: r = flag_pf(c); break;
+    case 6: r = flag_sf(c) != flag_of(c); break;
+    default: r = flag_zf(c) || flag_sf(c) != flag_of(c); break;
+    }
+    return r ^ (cc & 1);
+}
+
+#endif

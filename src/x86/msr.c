@@ -1,0 +1,163 @@
+/*
+ * msr.c - RDMSR and WRMSR: a table of registers kept as they are written, and the few that do something.
+ */
+#include "x86/msr.h"
+
+#include "base/log.h"
+#include "walk.h"
+#include "x86/cpuid.h"
+
+#include <inttypes.h>
+
+/* Registers that are plain storage: index, where, bits that may be set. */
+struct msr_row {
+    uint32_t index;
+    uint16_t offset;
+    uint64_t mask;
+};
+
+#define ROW(i, field, m) { i, offsetof(struct cpu, field), m }
+static const struct msr_row msr_rows[] = {
+    ROW(0x03b, msr.tsc_adjust, UINT64_MAX),
+    ROW(0x048, msr.spec_ctrl, 7),
+    ROW(0x08b, msr.microcode, UINT64_MAX),
+    ROW(0x03a, msr.feature_control, 0xffff),
+    ROW(0x09e, msr.smbase, UINT32_MAX),
+    ROW(0x174, msr.sysenter_cs, UINT32_MAX),
+    ROW(0x17a, msr.mcg_status, 7),
+    ROW(0x1a0, msr.misc_enable, UINT64_MAX),
+    ROW(0x1d9, msr.debugctl, 3),
+    ROW(0xc0000081, msr.star, UINT64_MAX),
+    ROW(0xc0000084, msr.sfmask, UINT32_MAX),
+    ROW(0xc0000103, msr.tsc_aux, UINT32_MAX),
+};
+
+/* The same, but the value must be canonical. */
+static const struct msr_row msr_addresses[] = {
+    ROW(0x175, msr.sysenter_esp, 0), ROW(0x176, msr.sysenter_eip, 0), ROW(0xc0000082, msr.lstar, 0),
+    ROW(0xc0000083, msr.cstar, 0), ROW(0xc0000100, seg[SEG_FS].base, 0), ROW(0xc0000101, seg[SEG_GS].base, 0),
+    ROW(0xc0000102, msr.kernel_gs_base, 0),
+};
+#undef ROW
+
+enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_MTRR_CAP = 0xfe, MSR_MTRR_DEF = 0x2ff, MSR_PAT = 0x277,
+       MSR_TSC_DEADLINE = 0x6e0, MSR_XSS = 0xda0, MSR_PLATFORM_INFO = 0xce, MSR_MCG_CAP = 0x179 };
+#define MSR_EFER 0xc0000080u
+
+static uint64_t *msr_slot(struct cpu *c, const struct msr_row *rows, size_t n, uint32_t index, uint64_t *mask)
+{
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].index == index) {
+            *mask = rows[i].mask;
+            return (uint64_t *)(void *)((char *)c + rows[i].offset);
+        }
+    return NULL;
+}
+
+/* Fixed MTRRs are at 250, 258, 259 and 268 to 26f (SDM 3A table 12-9). */
+static uint64_t *msr_mtrr(struct cpu *c, uint32_t index)
+{
+    if (index >= 0x200 && index < 0x200 + 2 * MTRR_VARIABLE)
+        return index & 1 ? &c->msr.mtrr_mask[(index - 0x200) / 2] : &c->msr.mtrr_base[(index - 0x200) / 2];
+    if (index == 0x250)
+        return &c->msr.mtrr_fixed[0];
+    if (index == 0x258 || index == 0x259)
+        return &c->msr.mtrr_fixed[index - 0x257];
+    if (index >= 0x268 && index <= 0x26f)
+        return &c->msr.mtrr_fixed[index - 0x265];
+    return index == MSR_MTRR_DEF ? &c->msr.mtrr_def_type : NULL;
+}
+
+static bool msr_is_apic(uint32_t index) { return index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || (index >= 0x800 && index <= 0x83f); }
+
+bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
+{
+    struct cpu *c = &v->cpu;
+    uint64_t mask, *slot;
+
+    if (msr_is_apic(index))
+        return v->host.read_msr && v->host.read_msr(v->host.opaque, index, value);
+    if ((slot = msr_slot(c, msr_rows, ARRAY_LEN(msr_rows), index, &mask)) ||
+        (slot = msr_slot(c, msr_addresses, ARRAY_LEN(msr_addresses), index, &mask)) || (slot = msr_mtrr(c, index))) {
+        *value = *slot;
+        return true;
+    }
+    switch (index) {
+    case MSR_TSC: *value = vcpu_tsc(v); return true;
+    case MSR_EFER: *value = c->efer; return true;
+    case MSR_PAT: *value = c->msr.pat; return true;
+    case MSR_MTRR_CAP: *value = 1 << 8 | 1 << 10 | MTRR_VARIABLE; return true;
+    case MSR_XSS: *value = c->msr.xss; return true;
+    case MSR_MCG_CAP: case MSR_PLATFORM_INFO: *value = 0; return true;
+    default: return false;
+    }
+}
+
+/* Each byte a memory type (SDM 3A 12.12.2). */
+static bool msr_pat_valid(uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned type = value >> i * 8 & 0xff;
+
+        if (type == 2 || type == 3 || type > 7)
+            return false;
+    }
+    return true;
+}
+
+static bool msr_write_efer(struct vcpu *v, uint64_t value)
+{
+    struct cpu *c = &v->cpu;
+
+    if (value & ~cpuid_efer_mask() || (c->cr0 & CR0_PG && (value ^ c->efer) & EFER_LME))
+        return false;
+    c->efer = (value & ~(uint64_t)EFER_LMA) | (c->efer & EFER_LMA);
+    vcpu_update(v);
+    return true;
+}
+
+static bool msr_is_canonical(const struct cpu *c, uint64_t value)
+{
+    unsigned shift = c->cr4 & CR4_LA57 ? 7 : 16;
+
+    return (uint64_t)((int64_t)(value << shift) >> shift) == value;
+}
+
+bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
+{
+    struct cpu *c = &v->cpu;
+    uint64_t mask, *slot;
+
+    if (msr_is_apic(index))
+        return v->host.write_msr && v->host.write_msr(v->host.opaque, index, value);
+    if ((slot = msr_slot(c, msr_rows, ARRAY_LEN(msr_rows), index, &mask))) {
+        if (value & ~mask)
+            return false;
+        if (index == 0x3b)
+            c->tsc_base += value - *slot;
+        *slot = index == 0x8b ? 0 : value;
+        return true;
+    }
+    if ((slot = msr_slot(c, msr_addresses, ARRAY_LEN(msr_addresses), index, &mask))) {
+        if (!msr_is_canonical(c, value))
+            return false;
+        *slot = value;
+        return true;
+    }
+    if ((slot = msr_mtrr(c, index))) {
+        *slot = value;
+        return true;
+    }
+    switch (index) {
+    case MSR_TSC: c->tsc_base += value - vcpu_tsc(v); return true;
+    case MSR_EFER: return msr_write_efer(v, value);
+    case MSR_PAT:
+        if (!msr_pat_valid(value))
+            return false;
+        c->msr.pat = value;
+        return true;
+    case MSR_XSS: return !value;
+    case 0x79: return true; /* microcode update trigger */
+    default: return false;
+    }
+}

@@ -1,0 +1,322 @@
+/* segment.c - segments and descriptors (SDM 3A chapters 3 and 6). */
+#include "x86/segment.h"
+
+#include "walk.h"
+
+/* -- access ------------------------------------------------------------------------------------------------------ */
+
+static bool segment_fault(struct vcpu *v, unsigned segment)
+{
+    return vcpu_raise_error(v, segment == SEG_SS ? EXCEPTION_SS : EXCEPTION_GP, 0);
+}
+
+static bool segment_type_allows(uint32_t ar, unsigned intent)
+{
+    if (ar & AR_CODE)
+        return !(intent & ACCESS_WRITE) && (ar & AR_READABLE || !(intent & ACCESS_READ));
+    return ar & AR_WRITABLE || !(intent & ACCESS_WRITE);
+}
+
+static bool segment_limit_allows(const struct segment *s, uint64_t offset, unsigned width)
+{
+    uint64_t last = offset + width - 1;
+    uint64_t top = s->ar & AR_DB ? UINT32_MAX : 0xffff;
+
+    if ((s->ar & (AR_CODE | AR_EXPAND_DOWN | AR_S)) == (AR_EXPAND_DOWN | AR_S))
+        return offset > s->limit && last <= top;
+    return last <= s->limit;
+}
+
+static bool segment_linear_in(struct vcpu *v, const struct segment *s, unsigned segment, uint64_t offset, unsigned width,
+                              unsigned intent, uint64_t *linear)
+{
+    const struct cpu *c = &v->cpu;
+
+    if (c->mode & MODE_CODE64) {
+        *linear = offset + (segment == SEG_FS || segment == SEG_GS ? s->base : 0);
+        return true;
+    }
+    offset = (uint32_t)offset;
+    if (c->mode & MODE_PROTECTED && (s->ar & AR_UNUSABLE || !segment_type_allows(s->ar, intent)))
+        return segment_fault(v, segment);
+    if (!segment_limit_allows(s, offset, width ? width : 1))
+        return segment_fault(v, segment);
+    *linear = (uint32_t)(s->base + offset);
+    return true;
+}
+
+bool segment_linear(struct vcpu *v, unsigned segment, uint64_t offset, unsigned width, unsigned intent, uint64_t *linear)
+{
+    return segment_linear_in(v, &v->cpu.seg[segment], segment, offset, width, intent, linear);
+}
+
+bool segment_load(struct vcpu *v, unsigned segment, uint64_t offset, void *data, unsigned width, enum access_form form)
+{
+    uint64_t linear;
+
+    if (!segment_linear(v, segment, offset, width, ACCESS_READ, &linear))
+        return false;
+    return access_load(&v->mmu, linear, data, width, form, segment == SEG_SS ? ACCESS_STACK : 0) || vcpu_raise_mmu(v);
+}
+
+bool segment_store(struct vcpu *v, unsigned segment, uint64_t offset, const void *data, unsigned width,
+                   enum access_form form)
+{
+    uint64_t linear;
+
+    if (!segment_linear(v, segment, offset, width, ACCESS_WRITE, &linear))
+        return false;
+    return access_store(&v->mmu, linear, data, width, form, segment == SEG_SS ? ACCESS_STACK : 0) || vcpu_raise_mmu(v);
+}
+
+bool system_load(struct vcpu *v, uint64_t linear, void *data, unsigned width)
+{
+    return access_load(&v->mmu, linear, data, width, FORM_DESCRIPTOR, ACCESS_IMPLICIT) || vcpu_raise_mmu(v);
+}
+
+bool system_store(struct vcpu *v, uint64_t linear, const void *data, unsigned width)
+{
+    return access_store(&v->mmu, linear, data, width, FORM_DESCRIPTOR, ACCESS_IMPLICIT) || vcpu_raise_mmu(v);
+}
+
+bool segment_check_rip(struct vcpu *v, const struct segment *cs, uint64_t rip)
+{
+    if (v->cpu.efer & EFER_LMA && cs->ar & AR_L) {
+        unsigned shift = v->cpu.cr4 & CR4_LA57 ? 7 : 16;
+
+        if ((uint64_t)((int64_t)(rip << shift) >> shift) != rip)
+            return vcpu_raise_error(v, EXCEPTION_GP, 0);
+        return true;
+    }
+    return rip <= cs->limit || vcpu_raise_error(v, EXCEPTION_GP, 0);
+}
+
+/* -- descriptors --------------------------------------------------------------------------------------------------- */
+
+void descriptor_decode(uint64_t raw, struct descriptor *out)
+{
+    out->raw = raw;
+    out->base = bits_get(raw, 16, 24) | bits_get(raw, 56, 8) << 24;
+    out->ar = (uint32_t)bits_get(raw, 40, 16) & 0xf0ff;
+    out->limit = (uint32_t)(bits_get(raw, 0, 16) | bits_get(raw, 48, 4) << 16);
+    if (out->ar & AR_G)
+        out->limit = out->limit << 12 | 0xfff;
+}
+
+/* Where a selector's descriptor is, if its table holds `bytes` there. */
+static bool descriptor_locate(struct vcpu *v, uint16_t selector, unsigned bytes, int vector, uint64_t *address)
+{
+    const struct segment *ldt = &v->cpu.seg[SEG_LDTR];
+    unsigned offset = selector & 0xfff8u;
+    uint64_t base = selector & 4 ? ldt->base : v->cpu.gdtr.base;
+    uint32_t limit = selector & 4 ? ldt->limit : v->cpu.gdtr.limit;
+
+    if ((selector & 4 && ldt->ar & AR_UNUSABLE) || offset + bytes - 1 > limit)
+        return vcpu_raise_error(v, vector, selector & 0xfffc);
+    *address = base + offset;
+    return true;
+}
+
+bool descriptor_fetch(struct vcpu *v, uint16_t selector, int vector, struct descriptor *out)
+{
+    uint64_t raw;
+
+    if (!descriptor_locate(v, selector, 8, vector, &out->address) || !system_load(v, out->address, &raw, 8))
+        return false;
+    descriptor_decode(raw, out);
+    return true;
+}
+
+bool descriptor_fetch_upper(struct vcpu *v, uint16_t selector, int vector, struct descriptor *d)
+{
+    uint64_t upper;
+
+    if (!descriptor_locate(v, selector, 16, vector, &d->address) || !system_load(v, d->address + 8, &upper, 8))
+        return false;
+    if (upper & 0x1f0000000000)
+        return vcpu_raise_error(v, vector, selector & 0xfffc);
+    d->base |= upper << 32;
+    return true;
+}
+
+bool descriptor_set_type(struct vcpu *v, struct descriptor *d, uint32_t type)
+{
+    uint8_t byte;
+
+    if ((d->ar & type) == type)
+        return true;
+    d->ar |= type;
+    d->raw |= (uint64_t)type << 40;
+    byte = (uint8_t)(d->raw >> 40);
+    return system_store(v, d->address + 5, &byte, 1);
+}
+
+struct segment segment_from(uint16_t selector, const struct descriptor *d)
+{
+    return (struct segment){ .selector = selector, .ar = d->ar, .limit = d->limit, .base = d->base };
+}
+
+void segment_set_real(struct vcpu *v, unsigned segment, uint16_t selector)
+{
+    struct segment *s = &v->cpu.seg[segment];
+
+    s->selector = selector;
+    s->base = (uint64_t)selector << 4;
+    if (v->cpu.rflags & FLAG_VM) {
+        s->limit = 0xffff;
+        s->ar = AR_P | AR_DPL | AR_S | AR_WRITABLE | AR_ACCESSED;
+    } else if (segment == SEG_CS) { /* unreal data segments keep their limits (SDM 3A 10.9.2) */
+        s->ar = (s->ar & ~(uint32_t)(AR_UNUSABLE | AR_TYPE | AR_L)) | AR_P | AR_S | AR_WRITABLE | AR_ACCESSED;
+    } else {
+        s->ar = (s->ar & ~(uint32_t)AR_UNUSABLE) | AR_P | AR_S;
+    }
+}
+
+/* -- loads ---------------------------------------------------------------------------------------------------------- */
+
+bool segment_check_stack(struct vcpu *v, uint16_t selector, unsigned cpl, int vector, struct descriptor *d)
+{
+    uint32_t error = selector & 0xfffc;
+
+    if (selector_is_null(selector))
+        return vcpu_raise_error(v, vector, 0);
+    if (!descriptor_fetch(v, selector, vector, d))
+        return false;
+    if ((selector & 3u) != cpl || descriptor_dpl(d) != cpl || (d->ar & (AR_S | AR_CODE | AR_WRITABLE)) != (AR_S | AR_WRITABLE))
+        return vcpu_raise_error(v, vector, error);
+    return d->ar & AR_P || vcpu_raise_error(v, EXCEPTION_SS, error);
+}
+
+static bool segment_check_data(struct vcpu *v, uint16_t selector, struct descriptor *d)
+{
+    uint32_t error = selector & 0xfffc;
+    unsigned rpl = selector & 3u;
+
+    if (!descriptor_fetch(v, selector, EXCEPTION_GP, d))
+        return false;
+    if (!(d->ar & AR_S) || (d->ar & (AR_CODE | AR_READABLE)) == AR_CODE)
+        return vcpu_raise_error(v, EXCEPTION_GP, error);
+    if ((d->ar & (AR_CODE | AR_CONFORMING)) != (AR_CODE | AR_CONFORMING) &&
+        (rpl > descriptor_dpl(d) || v->cpu.cpl > descriptor_dpl(d)))
+        return vcpu_raise_error(v, EXCEPTION_GP, error);
+    return d->ar & AR_P || vcpu_raise_error(v, EXCEPTION_NP, error);
+}
+
+/* A null selector: fine for data segments, and for SS in 64-bit mode below CPL 3. */
+static bool segment_set_null(struct vcpu *v, unsigned segment, uint16_t selector)
+{
+    struct segment *s = &v->cpu.seg[segment];
+
+    if (segment == SEG_SS) {
+        if (!(v->cpu.mode & MODE_CODE64) || v->cpu.cpl == 3 || (selector & 3u) != v->cpu.cpl)
+            return vcpu_raise_error(v, EXCEPTION_GP, 0);
+        *s = (struct segment){ .selector = selector, .ar = AR_UNUSABLE | (uint32_t)v->cpu.cpl << AR_DPL_SHIFT };
+        return true;
+    }
+    *s = (struct segment){ .selector = selector, .ar = AR_UNUSABLE };
+    return true;
+}
+
+bool segment_set(struct vcpu *v, unsigned segment, uint16_t selector)
+{
+    struct descriptor d;
+    bool ok;
+
+    if (!(v->cpu.mode & MODE_PROTECTED)) {
+        segment_set_real(v, segment, selector);
+        vcpu_update(v);
+        return true;
+    }
+    if (selector_is_null(selector)) {
+        ok = segment_set_null(v, segment, selector);
+    } else {
+        ok = segment == SEG_SS ? segment_check_stack(v, selector, v->cpu.cpl, EXCEPTION_GP, &d)
+                               : segment_check_data(v, selector, &d);
+        if (!ok || !descriptor_set_type(v, &d, AR_ACCESSED))
+            return false;
+        v->cpu.seg[segment] = segment_from(selector, &d);
+    }
+    vcpu_update(v);
+    return ok;
+}
+
+void segment_drop_privileged(struct vcpu *v)
+{
+    static const uint8_t data[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+
+    for (unsigned i = 0; i < ARRAY_LEN(data); i++) {
+        struct segment *s = &v->cpu.seg[data[i]];
+        bool conforming = (s->ar & (AR_CODE | AR_CONFORMING)) == (AR_CODE | AR_CONFORMING);
+
+        if (!(s->ar & AR_UNUSABLE) && !conforming && ((s->ar & AR_DPL) >> AR_DPL_SHIFT) < v->cpu.cpl)
+            *s = (struct segment){ .ar = AR_UNUSABLE, .base = s->base };
+    }
+}
+
+/* -- stacks ----------------------------------------------------------------------------------------------------------- */
+
+struct stack stack_current(struct vcpu *v)
+{
+    const struct cpu *c = &v->cpu;
+    unsigned width = c->mode & MODE_CODE64 ? 8 : c->mode & MODE_STACK32 ? 4 : 2;
+
+    return (struct stack){ .v = v, .ss = c->seg[SEG_SS], .sp = bits_trunc(c->slot[RSP], width), .width = width,
+                           .privilege = c->cpl };
+}
+
+static unsigned stack_options(const struct stack *s)
+{
+    return ACCESS_STACK | (s->privilege < 3 && s->v->cpu.cpl == 3 ? ACCESS_IMPLICIT : 0);
+}
+
+/* Pushes to a new, more privileged stack are supervisor accesses before CPL changes. */
+static bool stack_linear(struct stack *s, uint64_t sp, unsigned width, unsigned intent, uint64_t *linear)
+{
+    if (s->width == 8) {
+        *linear = sp;
+        return true;
+    }
+    return segment_linear_in(s->v, &s->ss, SEG_SS, sp, width, intent, linear);
+}
+
+bool stack_push(struct stack *s, unsigned width, uint64_t value)
+{
+    uint64_t sp = bits_trunc(s->sp - width, s->width), linear;
+
+    if (!stack_linear(s, sp, width, ACCESS_WRITE, &linear))
+        return false;
+    if (!access_store(&s->v->mmu, linear, &value, width, FORM_STACK, stack_options(s)))
+        return vcpu_raise_mmu(s->v);
+    s->sp = sp;
+    return true;
+}
+
+bool stack_pop(struct stack *s, unsigned width, uint64_t *value)
+{
+    uint64_t linear;
+
+    *value = 0;
+    if (!stack_linear(s, s->sp, width, ACCESS_READ, &linear))
+        return false;
+    if (!access_load(&s->v->mmu, linear, value, width, FORM_STACK, stack_options(s)))
+        return vcpu_raise_mmu(s->v);
+    s->sp = bits_trunc(s->sp + width, s->width);
+    return true;
+}
+
+bool stack_probe(struct stack *s, unsigned bytes)
+{
+    uint64_t sp = bits_trunc(s->sp - bytes, s->width), linear;
+
+    if (!stack_linear(s, sp, bytes, ACCESS_WRITE, &linear))
+        return false;
+    return access_probe(&s->v->mmu, linear, bytes, ACCESS_WRITE | stack_options(s)) || vcpu_raise_mmu(s->v);
+}
+
+void stack_commit(struct stack *s)
+{
+    uint64_t *rsp = &s->v->cpu.slot[RSP];
+    uint64_t keep = s->width == 2 ? *rsp & ~UINT64_C(0xffff) : 0;
+
+    *rsp = keep | bits_trunc(s->sp, s->width);
+}

@@ -1,0 +1,91 @@
+/*
+ * segment.h - segments and descriptors: checks, loads, and the memory accesses that go with them.
+ *
+ * All functions that return bool set vcpu->fault and return false when the guest faults; nothing is committed.
+ */
+#ifndef X86_SEGMENT_H
+#define X86_SEGMENT_H
+
+#include "vcpu.h"
+
+struct descriptor {
+    uint64_t address; /* linear, of its first byte */
+    uint64_t raw;
+    uint32_t ar, limit;
+    uint64_t base;    /* 64 bits for system descriptors in long mode */
+};
+
+enum { GATE_TASK = 5, GATE_CALL16 = 4, GATE_INT16 = 6, GATE_TRAP16 = 7, GATE_CALL32 = 12, GATE_INT32 = 14,
+       GATE_TRAP32 = 15, SYSTEM_TSS16 = 1, SYSTEM_LDT = 2, SYSTEM_TSS16_BUSY = 3, SYSTEM_TSS32 = 9,
+       SYSTEM_TSS32_BUSY = 11, TYPE_BUSY = 2 };
+
+static inline unsigned descriptor_dpl(const struct descriptor *d) { return (d->ar & AR_DPL) >> AR_DPL_SHIFT; }
+static inline bool descriptor_is_code(const struct descriptor *d) { return (d->ar & (AR_S | AR_CODE)) == (AR_S | AR_CODE); }
+static inline bool selector_is_null(uint16_t selector) { return !(selector & 0xfffc); }
+
+/*
+ * segment_linear - the linear address of `width` bytes at an offset (SDM 3A 6.3, 6.5).
+ *
+ * intent   ACCESS_READ, ACCESS_WRITE; 0 checks the limit alone
+ * Outside 64-bit mode: type, limit (expand-down too), wrap at 32 bits; #SS(0) for SS, else #GP(0).
+ */
+bool segment_linear(struct vcpu *v, unsigned segment, uint64_t offset, unsigned width, unsigned intent, uint64_t *linear);
+
+/* Explicit accesses with the current privilege. */
+bool segment_load(struct vcpu *v, unsigned segment, uint64_t offset, void *data, unsigned width, enum access_form form);
+bool segment_store(struct vcpu *v, unsigned segment, uint64_t offset, const void *data, unsigned width,
+                   enum access_form form);
+
+/* Implicit supervisor accesses to tables. */
+bool system_load(struct vcpu *v, uint64_t linear, void *data, unsigned width);
+bool system_store(struct vcpu *v, uint64_t linear, const void *data, unsigned width);
+
+/*
+ * descriptor_fetch - the descriptor a selector names.
+ * vector   raised with the selector as its error code where the table is too short or missing: #GP, #TS
+ */
+bool descriptor_fetch(struct vcpu *v, uint16_t selector, int vector, struct descriptor *out);
+/* The upper half of a 16-byte system descriptor: completes base. */
+bool descriptor_fetch_upper(struct vcpu *v, uint16_t selector, int vector, struct descriptor *d);
+void descriptor_decode(uint64_t raw, struct descriptor *out);
+/* Sets a type bit (accessed, busy) in memory and in d. */
+bool descriptor_set_type(struct vcpu *v, struct descriptor *d, uint32_t type);
+
+/* The segment register image of a descriptor. */
+struct segment segment_from(uint16_t selector, const struct descriptor *d);
+/* As real and virtual-8086 mode load it. */
+void segment_set_real(struct vcpu *v, unsigned segment, uint16_t selector);
+
+/* MOV to a segment register, POP, LDS and relatives, for DS, ES, FS, GS, SS. */
+bool segment_set(struct vcpu *v, unsigned segment, uint16_t selector);
+/* The checks of a load of SS with this selector at privilege `cpl`; `vector` #GP or #TS. */
+bool segment_check_stack(struct vcpu *v, uint16_t selector, unsigned cpl, int vector, struct descriptor *d);
+/* After a return to an outer privilege: segments it may not use become null. */
+void segment_drop_privileged(struct vcpu *v);
+
+/* Is this RIP one that CS allows?  #GP(0) else. */
+bool segment_check_rip(struct vcpu *v, const struct segment *cs, uint64_t rip);
+
+/* -- a stack being pushed to or popped from, not yet committed -- */
+struct stack {
+    struct vcpu *v;
+    struct segment ss;
+    uint64_t sp;
+    unsigned width;     /* of the stack pointer */
+    unsigned privilege; /* of the accesses */
+};
+
+struct stack stack_current(struct vcpu *v);
+bool stack_push(struct stack *s, unsigned width, uint64_t value);
+bool stack_pop(struct stack *s, unsigned width, uint64_t *value);
+/* Would `bytes` below (push) the stack pointer be writable? */
+bool stack_probe(struct stack *s, unsigned bytes);
+/* SP of the current SS becomes the stack's. */
+void stack_commit(struct stack *s);
+
+/* -- far transfers: help_far.c -- */
+enum task_source { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_GATE };
+bool task_switch(struct vcpu *v, uint16_t selector, enum task_source source, uint64_t next_rip, bool has_error,
+                 uint32_t error);
+
+#endif
