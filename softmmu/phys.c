@@ -247,6 +247,15 @@ void phys_listen(struct phys *phys, struct phys_listener *listener)
     phys->listeners = listener;
 }
 
+void phys_unlisten(struct phys *phys, struct phys_listener *listener)
+{
+    for (struct phys_listener **at = &phys->listeners; *at; at = &(*at)->next)
+        if (*at == listener) {
+            *at = listener->next;
+            return;
+        }
+}
+
 /* -- look-up -------------------------------------------------------------------------------------------------- */
 
 const struct phys_range *phys_ranges(struct phys *phys, enum region_space space, size_t *n)

@@ -58,6 +58,7 @@ void phys_add_memory(struct phys *phys, struct phys_memory *memory);
 void phys_memory_changed(struct phys *phys);
 void phys_set_a20(struct phys *phys, bool on);
 void phys_listen(struct phys *phys, struct phys_listener *listener);
+void phys_unlisten(struct phys *phys, struct phys_listener *listener);
 
 /* The flat list of a space, brought up to date: `*n` ranges, ascending, without gaps. */
 const struct phys_range *phys_ranges(struct phys *phys, enum region_space space, size_t *n);

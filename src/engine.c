@@ -3,4 +3,4 @@
 
 #include <stddef.h>
 
-const struct engine *const engines[] = { &engine_interp, NULL };
+const struct engine *const engines[] = { &engine_interp, &engine_kvm, NULL };

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000 };
+enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 1000000000 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
 
@@ -273,6 +273,8 @@ static uint64_t machine_budget(struct machine *m)
         return bits_min(left, HOST_SLICE);
     if (m->config.clock == MACHINE_CLOCK_VIRTUAL && next != CLOCK_NEVER)
         return bits_min(left, next > now ? next - now : 1);
+    if (m->config.clock == MACHINE_CLOCK_JOURNEY)
+        return bits_min(left, SPIN_INSNS);
     return left;
 }
 
@@ -320,6 +322,10 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
             if (one_journey)
                 return machine_over(m, &end) ? end : MACHINE_JOURNEY;
             break;
+        case STOP_BUDGET:
+            if (m->config.clock == MACHINE_CLOCK_JOURNEY && m->vcpu.retired < m->config.limit)
+                return MACHINE_SPINNING;
+            break;
         default: break;
         }
     }
@@ -341,6 +347,7 @@ const char *machine_end_name(enum machine_end end)
         [MACHINE_LIMIT] = "instruction limit reached", [MACHINE_UNTIL] = "text seen", [MACHINE_DEBUG_EXIT] = "debug exit",
         [MACHINE_SHUTDOWN] = "triple fault", [MACHINE_HALTED_FOREVER] = "halted, and nothing will wake it",
         [MACHINE_POWERED_OFF] = "powered off", [MACHINE_INTERRUPTED] = "interrupted", [MACHINE_FAILED] = "failed",
+        [MACHINE_SPINNING] = "spins on memory: no device access brings the interrupt it waits for",
         [MACHINE_JOURNEY] = "journey",
     };
 

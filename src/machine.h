@@ -31,6 +31,7 @@ struct machine_config {
 enum machine_end {
     MACHINE_LIMIT, MACHINE_UNTIL, MACHINE_DEBUG_EXIT, MACHINE_SHUTDOWN, MACHINE_HALTED_FOREVER, MACHINE_POWERED_OFF,
     MACHINE_INTERRUPTED, MACHINE_FAILED,
+    MACHINE_SPINNING, /* journey clock: it waits in memory for an interrupt that only a device access would bring */
     MACHINE_JOURNEY, /* machine_step() has finished one */
 };
 

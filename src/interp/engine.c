@@ -40,6 +40,7 @@ static void interp_destroy(void *self)
 {
     struct interp *it = self;
 
+    phys_unlisten(it->v->bus.phys, &it->listener);
     interp_drop_all(it);
     interp_free_dead(it);
     free(it);

@@ -1,0 +1,382 @@
+/*
+ * engine.c - /dev/kvm as an engine (Documentation/virt/kvm/api.rst).
+ *
+ * No in-kernel interrupt controllers: ports and device memory exit to stop 4, interrupts come from our own PIC and
+ * APIC through KVM_INTERRUPT.  After every access the instruction is brought to its end with `immediate_exit`: KVM
+ * then reports the instruction's next access, or EINTR at the boundary, and nothing else runs.
+ *
+ * Not modelled: x2APIC MSRs of our APIC (KVM answers them itself: #GP), more than one vCPU.
+ */
+#include "kvm/kvm.h"
+
+#include "base/log.h"
+#include "x86/cpuid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+enum { TICK_US = 4000, IDLE_TICKS = 2500 /* 10 s */ };
+#define IDENTITY_MAP UINT64_C(0xfeffc000)
+
+/* -- memory slots --------------------------------------------------------------------------------------------------- */
+
+static void slots_changed(struct phys_listener *listener) { ((struct kvm_engine *)(void *)listener)->slots_stale = true; }
+
+static bool slot_wanted(const struct phys_range *r, struct kvm_slot *s)
+{
+    if (r->kind != PIECE_MEMORY || !r->read || r->base % PAGE_BYTES || r->size % PAGE_BYTES)
+        return false;
+    *s = (struct kvm_slot){ .gpa = r->base, .size = r->size, .host = r->read, .read_only = r->write != r->read };
+    return true;
+}
+
+static bool slot_set(struct kvm_engine *k, unsigned i, const struct kvm_slot *s, struct err *err)
+{
+    struct kvm_userspace_memory_region m = {
+        .slot = i, .flags = s->read_only ? KVM_MEM_READONLY : 0, .guest_phys_addr = s->gpa, .memory_size = s->size,
+        .userspace_addr = (uintptr_t)s->host,
+    };
+
+    return ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &m) == 0 ||
+           err_set(err, "KVM memory slot at %#" PRIx64 ": %s", s->gpa, strerror(errno));
+}
+
+static bool slot_equal(const struct kvm_slot *a, const struct kvm_slot *b)
+{
+    return a->gpa == b->gpa && a->size == b->size && a->host == b->host && a->read_only == b->read_only;
+}
+
+/* Slots that stay are not touched; those that go are removed before the new ones come. */
+bool kvm_sync_slots(struct kvm_engine *k, struct err *err)
+{
+    size_t n;
+    const struct phys_range *range = phys_ranges(k->v->bus.phys, REGION_MMIO, &n);
+    struct kvm_slot wanted[KVM_SLOTS_MAX], none = { 0 };
+    unsigned count = 0;
+
+    for (size_t i = 0; i < n && count < KVM_SLOTS_MAX; i++)
+        count += slot_wanted(&range[i], &wanted[count]);
+    for (unsigned i = 0; i < k->slots; i++)
+        if (k->slot[i].size && (i >= count || !slot_equal(&k->slot[i], &wanted[i])) && !slot_set(k, i, &none, err))
+            return false;
+    for (unsigned i = 0; i < count; i++)
+        if ((i >= k->slots || !slot_equal(&k->slot[i], &wanted[i])) && !slot_set(k, i, &wanted[i], err))
+            return false;
+    memcpy(k->slot, wanted, sizeof(wanted[0]) * count);
+    k->slots = count;
+    k->slots_stale = false;
+    return true;
+}
+
+/* -- creation --------------------------------------------------------------------------------------------------------- */
+
+static bool create_cpuid(struct kvm_engine *k, struct err *err)
+{
+    unsigned n;
+    const struct cpuid_row *rows = cpuid_rows(&n);
+    struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + n * sizeof(c->entries[0]));
+    bool ok;
+
+    if (!c)
+        abort();
+    c->nent = n;
+    for (unsigned i = 0; i < n; i++)
+        c->entries[i] = (struct kvm_cpuid_entry2){
+            .function = rows[i].leaf, .index = rows[i].subleaf, .flags = rows[i].indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+            .eax = rows[i].r.eax, .ebx = rows[i].r.ebx, .ecx = rows[i].r.ecx, .edx = rows[i].r.edx,
+        };
+    ok = ioctl(k->vcpu, KVM_SET_CPUID2, c) == 0 || err_set(err, "KVM_SET_CPUID2: %s", strerror(errno));
+    free(c);
+    return ok;
+}
+
+static bool create_vcpu(struct kvm_engine *k, struct err *err)
+{
+    uint64_t identity = IDENTITY_MAP;
+    struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
+
+    ioctl(k->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity); /* VMX alone needs these two */
+    ioctl(k->vm, KVM_SET_TSS_ADDR, IDENTITY_MAP + 0x1000);
+    if (ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_ON_EMULATION_FAILURE) > 0)
+        ioctl(k->vm, KVM_ENABLE_CAP, &cap);
+    if ((k->vcpu = ioctl(k->vm, KVM_CREATE_VCPU, 0)) < 0)
+        return err_set(err, "KVM_CREATE_VCPU: %s", strerror(errno));
+    k->run_bytes = (size_t)ioctl(k->system, KVM_GET_VCPU_MMAP_SIZE, 0);
+    k->run = mmap(NULL, k->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, k->vcpu, 0);
+    if (k->run == MAP_FAILED) {
+        k->run = NULL;
+        return err_set(err, "KVM run page: %s", strerror(errno));
+    }
+    k->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    return create_cpuid(k, err);
+}
+
+static bool create_vm(struct kvm_engine *k, struct err *err)
+{
+    k->system = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (k->system < 0)
+        return err_set(err, "/dev/kvm: %s", strerror(errno));
+    if (ioctl(k->system, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+        return err_set(err, "/dev/kvm: not KVM API version %d", KVM_API_VERSION);
+    if (ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) <= 0 ||
+        ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
+        return err_set(err, "/dev/kvm: this KVM lacks KVM_CAP_SYNC_REGS or KVM_CAP_IMMEDIATE_EXIT");
+    k->vm = ioctl(k->system, KVM_CREATE_VM, 0);
+    return k->vm >= 0 || err_set(err, "KVM_CREATE_VM: %s", strerror(errno));
+}
+
+static void kvm_destroy(void *self)
+{
+    struct kvm_engine *k = self;
+
+    phys_unlisten(k->v->bus.phys, &k->listener);
+    if (k->run)
+        munmap(k->run, k->run_bytes);
+    if (k->vcpu >= 0)
+        close(k->vcpu);
+    if (k->vm >= 0)
+        close(k->vm);
+    if (k->system >= 0)
+        close(k->system);
+    free(k);
+}
+
+static void *kvm_create(struct vcpu *v, struct err *err)
+{
+    struct kvm_engine *k = calloc(1, sizeof(*k));
+
+    if (!k)
+        abort();
+    k->v = v;
+    k->system = k->vm = k->vcpu = -1;
+    k->listener.changed = slots_changed;
+    phys_listen(v->bus.phys, &k->listener);
+    v->bus.origin.engine = ENGINE_KVM;
+    if (create_vm(k, err) && create_vcpu(k, err) && kvm_sync_slots(k, err))
+        return k;
+    kvm_destroy(k);
+    return NULL;
+}
+
+/* -- exits ------------------------------------------------------------------------------------------------------------- */
+
+static void exit_access(struct kvm_engine *k, enum region_space space, bool write, uint64_t address, unsigned width, uint8_t *data)
+{
+    struct access a = { .space = space, .type = write ? TRANSACTION_STORE : TRANSACTION_LOAD, .width = (uint8_t)width,
+                        .gva = address, .enables = bits_mask(width) };
+
+    if (write)
+        memcpy(&a.data, data, width);
+    k->v->bus.origin.rip = k->run->s.regs.regs.rip;
+    k->fragments++;
+    dispatch_physical(&k->v->bus, &a, address);
+    if (!write)
+        memcpy(data, &a.data, width);
+}
+
+static void exit_io(struct kvm_engine *k)
+{
+    struct kvm_run *r = k->run;
+    uint8_t *data = (uint8_t *)r + r->io.data_offset;
+
+    for (unsigned i = 0; i < r->io.count; i++)
+        exit_access(k, REGION_PIO, r->io.direction == KVM_EXIT_IO_OUT, r->io.port, r->io.size, data + i * r->io.size);
+}
+
+static void describe_failure(const struct kvm_engine *k, struct err *err)
+{
+    const struct kvm_run *r = k->run;
+    char bytes[3 * 15 + 1] = "";
+
+    if (r->exit_reason == KVM_EXIT_INTERNAL_ERROR && r->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
+        unsigned n = r->emulation_failure.ndata >= 1 &&
+                     r->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES
+                         ? r->emulation_failure.insn_size : 0;
+
+        for (unsigned i = 0; i < n && i < 15; i++)
+            snprintf(bytes + i * 3, 4, "%02x ", r->emulation_failure.insn_bytes[i]);
+        err_set(err, "KVM cannot emulate the instruction at RIP %#llx: %s", r->s.regs.regs.rip, bytes);
+    } else {
+        err_set(err, "KVM exit reason %u, RIP %#llx", r->exit_reason, r->s.regs.regs.rip);
+    }
+}
+
+/* -- running -------------------------------------------------------------------------------------------------------------- */
+
+/* Interrupts are taken only between instructions: the caller has seen to that. */
+static bool inject(struct kvm_engine *k, struct err *err)
+{
+    struct vcpu *v = k->v;
+    struct kvm_run *r = k->run;
+
+    r->request_interrupt_window = 0;
+    if (v->pins.nmi) {
+        v->pins.nmi = false;
+        if (ioctl(k->vcpu, KVM_NMI, 0) < 0)
+            return err_set(err, "KVM_NMI: %s", strerror(errno));
+    }
+    if (!v->pins.intr)
+        return true;
+    if (r->ready_for_interrupt_injection && r->if_flag) {
+        struct kvm_interrupt irq = { .irq = v->pins.acknowledge(v->pins.opaque) };
+
+        if (ioctl(k->vcpu, KVM_INTERRUPT, &irq) < 0)
+            return err_set(err, "KVM_INTERRUPT: %s", strerror(errno));
+        v->cpu.activity = CPU_RUNNING;
+    }
+    r->request_interrupt_window = v->pins.intr;
+    return true;
+}
+
+static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
+{
+    struct kvm_run *r = k->run;
+
+    k->exits++;
+    k->idle_ticks = 0;
+    switch (r->exit_reason) {
+    case KVM_EXIT_IO: exit_io(k); k->in_instruction = true; return true;
+    case KVM_EXIT_MMIO:
+        exit_access(k, REGION_MMIO, r->mmio.is_write, r->mmio.phys_addr, r->mmio.len, r->mmio.data);
+        k->in_instruction = true;
+        return true;
+    case KVM_EXIT_HLT: k->v->cpu.activity = CPU_HALTED; *stop = STOP_HALT; return false;
+    case KVM_EXIT_IRQ_WINDOW_OPEN: return true;
+    case KVM_EXIT_SET_TPR:
+        if (k->v->host.write_cr8)
+            k->v->host.write_cr8(k->v->host.opaque, r->cr8);
+        return true;
+    case KVM_EXIT_SHUTDOWN: *stop = STOP_SHUTDOWN; return false;
+    case KVM_EXIT_INTR: return true;
+    default:
+        describe_failure(k, err);
+        *stop = STOP_FAILED;
+        return false;
+    }
+}
+
+static bool halted_still(const struct kvm_engine *k)
+{
+    const struct vcpu *v = k->v;
+
+    return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->run->if_flag);
+}
+
+/*
+ * One KVM_RUN.  True: go on.  With `immediate_exit`, EINTR means that the instruction under way is complete.
+ */
+static bool run_once(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
+{
+    struct vcpu *v = k->v;
+    bool finishing = k->in_instruction;
+    int result;
+
+    k->run->immediate_exit = finishing || v->attention;
+    result = ioctl(k->vcpu, KVM_RUN, 0);
+    k->run->immediate_exit = 0;
+    if (result == 0) {
+        if (log_on(LOG_KVM))
+            log_printf(LOG_KVM, "exit %u rip %#llx\n", k->run->exit_reason, k->run->s.regs.regs.rip);
+        return handle_exit(k, stop, err);
+    }
+    if (errno != EINTR && errno != EAGAIN) {
+        err_set(err, "KVM_RUN: %s", strerror(errno));
+        *stop = STOP_FAILED;
+        return false;
+    }
+    if (finishing) {
+        k->in_instruction = false;
+        if (v->stop_on_touch) {
+            *stop = STOP_TOUCHED;
+            return false;
+        }
+        return true;
+    }
+    if (v->attention || ++k->idle_ticks <= IDLE_TICKS || !v->stop_on_touch) {
+        v->attention = false;
+        *stop = STOP_KICK;
+        return false;
+    }
+    k->idle_ticks = 0;
+    *stop = STOP_BUDGET;
+    return false;
+}
+
+static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *err)
+{
+    struct kvm_engine *k = self;
+    enum stop_reason stop = STOP_KICK;
+
+    (void)budget;
+    for (;;) {
+        if (k->slots_stale && !k->in_instruction && !kvm_sync_slots(k, err))
+            return STOP_FAILED;
+        if (!k->in_instruction) {
+            if (halted_still(k))
+                return STOP_HALT;
+            if (!inject(k, err))
+                return STOP_FAILED;
+            k->v->cpu.activity = CPU_RUNNING;
+        }
+        if (!run_once(k, &stop, err))
+            return stop;
+    }
+}
+
+/* -- ticks: so that KVM_RUN returns and deadlines are looked at ---------------------------------------------------------------- */
+
+static void on_tick(int number) { (void)number; }
+
+static void ticks(bool on)
+{
+    struct sigaction action = { .sa_handler = on ? on_tick : SIG_DFL };
+    struct itimerval every = { .it_interval = { 0, on ? TICK_US : 0 }, .it_value = { 0, on ? TICK_US : 0 } };
+
+    if (!on)
+        setitimer(ITIMER_REAL, &every, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    if (on)
+        setitimer(ITIMER_REAL, &every, NULL);
+}
+
+static enum stop_reason kvm_run_ticking(void *self, uint64_t budget, struct err *err)
+{
+    enum stop_reason stop;
+
+    ticks(true);
+    stop = kvm_run_guest(self, budget, err);
+    ticks(false);
+    return stop;
+}
+
+static void kvm_kick(void *self)
+{
+    struct kvm_engine *k = self;
+
+    k->v->attention = true;
+    k->run->immediate_exit = 1;
+}
+
+static bool kvm_get(void *self, struct err *err) { return kvm_fetch_state(self, err); }
+
+static bool kvm_set(void *self, struct err *err)
+{
+    struct kvm_engine *k = self;
+
+    k->in_instruction = false;
+    return kvm_put_state(k, err);
+}
+
+const struct engine engine_kvm = {
+    .id = ENGINE_KVM, .name = "kvm", .create = kvm_create, .destroy = kvm_destroy, .run = kvm_run_ticking,
+    .kick = kvm_kick, .get_state = kvm_get, .set_state = kvm_set,
+};

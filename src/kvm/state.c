@@ -1,0 +1,325 @@
+/*
+ * state.c - the architectural state to KVM and back (Documentation/virt/kvm/api.rst: KVM_SET_REGS, KVM_SET_SREGS,
+ * KVM_SET_MSRS, KVM_SET_XSAVE, KVM_SET_XCRS, KVM_SET_DEBUGREGS, KVM_SET_VCPU_EVENTS).
+ */
+#include "kvm/kvm.h"
+
+#include "x86/cpuid.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+/* -- general registers ---------------------------------------------------------------------------------------------- */
+
+/* kvm_regs is in another order than ModRM's. */
+static void regs_out(const struct cpu *c, struct kvm_regs *r)
+{
+    const uint64_t *s = c->slot;
+
+    *r = (struct kvm_regs){ s[RAX], s[RBX], s[RCX], s[RDX], s[RSI], s[RDI], s[RSP], s[RBP], s[R8],  s[R9],
+                            s[R10], s[R11], s[R12], s[R13], s[R14], s[R15], c->rip, cpu_rflags(c) };
+}
+
+static void regs_in(struct cpu *c, const struct kvm_regs *r)
+{
+    const uint64_t values[GPRS] = { r->rax, r->rcx, r->rdx, r->rbx, r->rsp, r->rbp, r->rsi, r->rdi,
+                                    r->r8,  r->r9,  r->r10, r->r11, r->r12, r->r13, r->r14, r->r15 };
+
+    memcpy(c->slot, values, sizeof(values));
+    c->rip = r->rip;
+    cpu_set_rflags(c, r->rflags);
+}
+
+/* -- segments and control registers ------------------------------------------------------------------------------------ */
+
+static struct kvm_segment segment_out(const struct segment *s)
+{
+    return (struct kvm_segment){
+        .base = s->base, .limit = s->limit, .selector = s->selector, .type = s->ar & AR_TYPE, .s = !!(s->ar & AR_S),
+        .dpl = (s->ar & AR_DPL) >> AR_DPL_SHIFT, .present = !!(s->ar & AR_P), .avl = !!(s->ar & AR_AVL),
+        .l = !!(s->ar & AR_L), .db = !!(s->ar & AR_DB), .g = !!(s->ar & AR_G), .unusable = !!(s->ar & AR_UNUSABLE),
+    };
+}
+
+static struct segment segment_in(const struct kvm_segment *k)
+{
+    return (struct segment){
+        .base = k->base, .limit = k->limit, .selector = k->selector,
+        .ar = k->type | (k->s ? AR_S : 0u) | (uint32_t)k->dpl << AR_DPL_SHIFT | (k->present ? AR_P : 0u) |
+              (k->avl ? AR_AVL : 0u) | (k->l ? AR_L : 0u) | (k->db ? AR_DB : 0u) | (k->g ? AR_G : 0u) |
+              (k->unusable || !k->present ? AR_UNUSABLE : 0u),
+    };
+}
+
+static void sregs_out(const struct cpu *c, struct kvm_sregs *s)
+{
+    struct kvm_segment *segments[SEGMENTS] = { &s->es, &s->cs, &s->ss, &s->ds, &s->fs, &s->gs, &s->ldt, &s->tr };
+
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        *segments[i] = segment_out(&c->seg[i]);
+    s->gdt = (struct kvm_dtable){ .base = c->gdtr.base, .limit = c->gdtr.limit };
+    s->idt = (struct kvm_dtable){ .base = c->idtr.base, .limit = c->idtr.limit };
+    s->cr0 = c->cr0;
+    s->cr2 = c->cr2;
+    s->cr3 = c->cr3;
+    s->cr4 = c->cr4;
+    s->cr8 = c->cr8;
+    s->efer = c->efer;
+    s->apic_base = c->msr.apic_base;
+}
+
+static void sregs_in(struct cpu *c, const struct kvm_sregs *s)
+{
+    const struct kvm_segment *segments[SEGMENTS] = { &s->es, &s->cs, &s->ss, &s->ds, &s->fs, &s->gs, &s->ldt, &s->tr };
+
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        c->seg[i] = segment_in(segments[i]);
+    c->gdtr = (struct descriptor_table){ .base = s->gdt.base, .limit = s->gdt.limit };
+    c->idtr = (struct descriptor_table){ .base = s->idt.base, .limit = s->idt.limit };
+    c->cr0 = s->cr0;
+    c->cr2 = s->cr2;
+    c->cr3 = s->cr3;
+    c->cr4 = s->cr4;
+    c->cr8 = s->cr8;
+    c->efer = s->efer;
+}
+
+void kvm_peek_state(const struct kvm_engine *k, struct cpu *cpu)
+{
+    regs_in(cpu, &k->run->s.regs.regs);
+    sregs_in(cpu, &k->run->s.regs.sregs);
+    cpu_update(cpu);
+}
+
+/* -- MSRs ---------------------------------------------------------------------------------------------------------------- */
+
+struct state_msr {
+    uint32_t index;
+    uint16_t offset;
+};
+
+#define ROW(i, field) { i, offsetof(struct cpu, field) }
+static const struct state_msr state_msrs[] = {
+    ROW(0x174, msr.sysenter_cs), ROW(0x175, msr.sysenter_esp), ROW(0x176, msr.sysenter_eip), ROW(0xc0000081, msr.star),
+    ROW(0xc0000082, msr.lstar), ROW(0xc0000083, msr.cstar), ROW(0xc0000084, msr.sfmask),
+    ROW(0xc0000102, msr.kernel_gs_base), ROW(0xc0000103, msr.tsc_aux), ROW(0x277, msr.pat),
+    ROW(0x2ff, msr.mtrr_def_type),
+};
+#undef ROW
+
+/* One at a time: a register this KVM does not have is left out, not an error. */
+static void msrs_move(struct kvm_engine *k, struct cpu *c, bool put)
+{
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry entry;
+    } m;
+
+    for (unsigned i = 0; i < ARRAY_LEN(state_msrs); i++) {
+        uint64_t *value = (uint64_t *)(void *)((char *)c + state_msrs[i].offset);
+
+        memset(&m, 0, sizeof(m));
+        m.head.nmsrs = 1;
+        m.entry.index = state_msrs[i].index;
+        m.entry.data = *value;
+        if (ioctl(k->vcpu, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m) == 1 && !put)
+            *value = m.entry.data;
+    }
+}
+
+/* -- vector and x87 state -------------------------------------------------------------------------------------------------- */
+
+/* Where the host keeps a component in the standard format (CPUID.0DH). */
+static unsigned xsave_offset(unsigned component)
+{
+    uint32_t size = 0, offset = 0, c = 0, d = 0;
+
+    __cpuid_count(0xd, component, size, offset, c, d);
+    return size ? offset : 0;
+}
+
+struct xsave_part {
+    unsigned component;
+    size_t bytes, at;   /* of one piece, and where in the component the first is */
+    size_t stride;      /* between pieces there */
+    unsigned first, n, from; /* registers, and the byte in each */
+};
+
+static const struct xsave_part xsave_parts[] = {
+    { 2, 16, 0, 16, 0, 16, 16 },  /* YMM_Hi128 */
+    { 6, 32, 0, 32, 0, 16, 32 },  /* ZMM_Hi256 */
+    { 7, 64, 0, 64, 16, 16, 0 },  /* Hi16_ZMM */
+};
+
+static void copy(void *state, void *area, size_t n, bool put) { put ? memcpy(area, state, n) : memcpy(state, area, n); }
+
+/* The legacy region (SDM 1 figure 10-2... table 13-1). */
+static void legacy_move(struct cpu *c, uint8_t *area, bool put)
+{
+    struct x87 *x = &c->x87;
+    unsigned top = x->status >> 11 & 7;
+
+    copy(&x->control, area, 2, put);
+    copy(&x->status, area + 2, 2, put);
+    copy(&x->valid, area + 4, 1, put);
+    copy(&x->opcode, area + 6, 2, put);
+    copy(&x->ip, area + 8, 8, put);
+    copy(&x->dp, area + 16, 8, put);
+    copy(&c->mxcsr, area + 24, 4, put);
+    top = x->status >> 11 & 7;
+    for (unsigned i = 0; i < 8; i++) {
+        copy(&x->significand[(top + i) & 7], area + 32 + i * 16, 8, put);
+        copy(&x->exponent[(top + i) & 7], area + 40 + i * 16, 2, put);
+    }
+    for (unsigned i = 0; i < 16; i++)
+        copy(&c->zmm[i], area + 160 + i * 16, 16, put);
+}
+
+static void xsave_move(struct cpu *c, uint8_t *area, uint64_t present, bool put)
+{
+    legacy_move(c, area, put);
+    for (unsigned p = 0; p < ARRAY_LEN(xsave_parts); p++) {
+        const struct xsave_part *part = &xsave_parts[p];
+        unsigned offset = xsave_offset(part->component);
+
+        for (unsigned i = 0; offset && i < part->n; i++) {
+            uint8_t *state = &c->zmm[part->first + i].b[part->from];
+
+            if (!put && !(present >> part->component & 1))
+                memset(state, 0, part->bytes);
+            else
+                copy(state, area + offset + i * part->stride, part->bytes, put);
+        }
+    }
+    if (xsave_offset(5)) {
+        if (!put && !(present >> 5 & 1))
+            memset(c->k, 0, sizeof(c->k));
+        else
+            copy(c->k, area + xsave_offset(5), sizeof(c->k), put);
+    }
+    if (xsave_offset(9) && (put || present >> 9 & 1))
+        copy(&c->pkru, area + xsave_offset(9), 4, put);
+}
+
+static uint64_t xsave_all(void)
+{
+    uint64_t all = XCR0_X87 | XCR0_SSE;
+
+    for (unsigned i = 2; i < 10; i++)
+        if (cpuid_xcr0_mask() >> i & 1 && xsave_offset(i))
+            all |= BIT(i);
+    return all;
+}
+
+static bool vectors_move(struct kvm_engine *k, struct cpu *c, bool put, struct err *err)
+{
+    struct kvm_xsave x;
+    uint64_t present;
+
+    /* Read first: what is not ours stays as it is. */
+    if (ioctl(k->vcpu, KVM_GET_XSAVE, &x) < 0)
+        return err_set(err, "KVM_GET_XSAVE: %s", strerror(errno));
+    memcpy(&present, (uint8_t *)x.region + 512, 8);
+    if (!put) {
+        uint8_t *area = (uint8_t *)x.region;
+
+        if (!(present & XCR0_SSE))
+            memset(area + 160, 0, 256);
+        xsave_move(c, area, present, false);
+        return true;
+    }
+    xsave_move(c, (uint8_t *)x.region, present, true);
+    present = xsave_all();
+    memcpy((uint8_t *)x.region + 512, &present, 8);
+    return ioctl(k->vcpu, KVM_SET_XSAVE, &x) == 0 || err_set(err, "KVM_SET_XSAVE: %s", strerror(errno));
+}
+
+static void xcr0_move(struct kvm_engine *k, struct cpu *c, bool put)
+{
+    struct kvm_xcrs x = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = c->xcr0 } } };
+
+    if (put)
+        ioctl(k->vcpu, KVM_SET_XCRS, &x); /* a KVM without XSAVE keeps x87 and SSE */
+    else if (ioctl(k->vcpu, KVM_GET_XCRS, &x) == 0 && x.nr_xcrs)
+        c->xcr0 = x.xcrs[0].value;
+}
+
+/* -- debug registers and events ------------------------------------------------------------------------------------------------ */
+
+static bool debug_move(struct kvm_engine *k, struct cpu *c, bool put, struct err *err)
+{
+    struct kvm_debugregs d = { .dr6 = c->dr[6], .dr7 = c->dr[7] };
+
+    memcpy(d.db, c->dr, sizeof(d.db));
+    if (ioctl(k->vcpu, put ? KVM_SET_DEBUGREGS : KVM_GET_DEBUGREGS, &d) < 0)
+        return err_set(err, "KVM debug registers: %s", strerror(errno));
+    memcpy(c->dr, d.db, sizeof(d.db));
+    c->dr[6] = d.dr6;
+    c->dr[7] = d.dr7;
+    return true;
+}
+
+static bool events_move(struct kvm_engine *k, struct cpu *c, bool put, struct err *err)
+{
+    struct kvm_vcpu_events e;
+
+    memset(&e, 0, sizeof(e));
+    if (ioctl(k->vcpu, KVM_GET_VCPU_EVENTS, &e) < 0)
+        return err_set(err, "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
+    if (!put) {
+        c->shadow = e.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? SHADOW_MOV_SS
+                  : e.interrupt.shadow & KVM_X86_SHADOW_INT_STI ? SHADOW_STI : SHADOW_NONE;
+        c->nmi_blocked = e.nmi.masked;
+        return true;
+    }
+    e.exception.injected = e.exception.pending = 0;
+    e.interrupt.injected = 0;
+    e.interrupt.shadow = c->shadow == SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : c->shadow == SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0;
+    e.nmi.injected = e.nmi.pending = 0;
+    e.nmi.masked = c->nmi_blocked;
+    e.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
+    return ioctl(k->vcpu, KVM_SET_VCPU_EVENTS, &e) == 0 || err_set(err, "KVM_SET_VCPU_EVENTS: %s", strerror(errno));
+}
+
+/* -- all of it ------------------------------------------------------------------------------------------------------------------- */
+
+bool kvm_put_state(struct kvm_engine *k, struct err *err)
+{
+    struct cpu *c = &k->v->cpu;
+    struct kvm_regs r;
+    struct kvm_sregs s;
+
+    if (ioctl(k->vcpu, KVM_GET_SREGS, &s) < 0)
+        return err_set(err, "KVM_GET_SREGS: %s", strerror(errno));
+    memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
+    sregs_out(c, &s);
+    regs_out(c, &r);
+    if (ioctl(k->vcpu, KVM_SET_SREGS, &s) < 0)
+        return err_set(err, "KVM_SET_SREGS: %s", strerror(errno));
+    if (ioctl(k->vcpu, KVM_SET_REGS, &r) < 0)
+        return err_set(err, "KVM_SET_REGS: %s", strerror(errno));
+    xcr0_move(k, c, true);
+    msrs_move(k, c, true);
+    return vectors_move(k, c, true, err) && debug_move(k, c, true, err) && events_move(k, c, true, err);
+}
+
+bool kvm_fetch_state(struct kvm_engine *k, struct err *err)
+{
+    struct cpu *c = &k->v->cpu;
+    struct kvm_regs r;
+    struct kvm_sregs s;
+
+    if (ioctl(k->vcpu, KVM_GET_REGS, &r) < 0 || ioctl(k->vcpu, KVM_GET_SREGS, &s) < 0)
+        return err_set(err, "KVM_GET_REGS: %s", strerror(errno));
+    regs_in(c, &r);
+    sregs_in(c, &s);
+    c->msr.apic_base = s.apic_base;
+    xcr0_move(k, c, false);
+    msrs_move(k, c, false);
+    if (!vectors_move(k, c, false, err) || !debug_move(k, c, false, err) || !events_move(k, c, false, err))
+        return false;
+    vcpu_sync(k->v);
+    return true;
+}
