@@ -121,6 +121,7 @@ struct cpu {
     uint64_t k[8];
     uint32_t mxcsr;
     struct x87 x87;
+    union wide scratch;   /* of the vector instruction under way; dead between instructions */
 
     enum cpu_activity activity;
     enum interrupt_shadow shadow;

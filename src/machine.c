@@ -200,6 +200,8 @@ static bool machine_assemble(struct machine *m, struct err *err)
     vcpu_sync(&m->vcpu);
     m->vcpu.bus.policy = c->policy ? c->policy : &split_whole;
     m->vcpu.bus.policy_arg = c->policy_arg;
+    m->vcpu.bus.observe = c->observe;
+    m->vcpu.bus.opaque = c->observer;
     m->engine = c->engine->create(&m->vcpu, err);
     return m->engine && c->engine->set_state(m->engine, err);
 }
@@ -297,6 +299,32 @@ static bool machine_wait(struct machine *m)
     return true;
 }
 
+/*
+ * The engine cannot carry out the instruction at RIP: the interpreter does that one, on the same devices.
+ * Returns its stop reason; STOP_FAILED when the state cannot be moved.
+ */
+static enum stop_reason machine_substitute(struct machine *m, struct err *err)
+{
+    enum engine_id id = m->vcpu.bus.origin.engine;
+    enum stop_reason stop = STOP_FAILED;
+    void *interp;
+
+    g_strlcpy(m->gave_up, err->text, sizeof(m->gave_up));
+    if (!m->config.engine->get_state(m->engine, err))
+        return STOP_FAILED;
+    interp = engine_interp.create(&m->vcpu, err);
+    if (interp) {
+        stop = engine_interp.run(interp, 1, err);
+        engine_interp.destroy(interp);
+        m->vcpu.retired--; /* it does not count for this engine */
+    }
+    m->vcpu.bus.origin.engine = id;
+    m->substituted++;
+    if (!interp || !m->config.engine->set_state(m->engine, err))
+        return STOP_FAILED;
+    return stop == STOP_BUDGET ? STOP_KICK : stop;
+}
+
 static enum machine_end machine_drive(struct machine *m, bool one_journey, struct err *err)
 {
     enum machine_end end;
@@ -308,7 +336,10 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         if (m->reset_requested && !machine_reset(m, err))
             return MACHINE_FAILED;
         clock_run(&m->clock);
+        m->gave_up[0] = 0;
         stop = m->config.engine->run(m->engine, machine_budget(m), err);
+        if (stop == STOP_FAILED && m->config.substitute)
+            stop = machine_substitute(m, err);
         switch (stop) {
         case STOP_FAILED: return MACHINE_FAILED;
         case STOP_SHUTDOWN: return MACHINE_SHUTDOWN;

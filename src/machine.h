@@ -25,7 +25,11 @@ struct machine_config {
     uint64_t limit;                   /* instructions; UINT64_MAX: none */
     const char *until;                /* stop after the console has printed this; NULL: never */
     struct char_backend *serial, *debugcon;
-    bool silent_exit;
+    /* Journey clock: an instruction this engine cannot carry out is done by the interpreter on the same devices. */
+    bool substitute;
+    /* Told of every device access; NULL: nobody. */
+    void (*observe)(void *opaque, const struct dispatch_report *report);
+    void *observer;
 };
 
 enum machine_end {
@@ -46,6 +50,8 @@ struct machine {
     void *engine;               /* of config.engine */
     uint64_t skipped_ns;        /* virtual time that passed in HLT */
     uint64_t journeys;
+    uint64_t substituted;       /* instructions */
+    char gave_up[256];          /* why the engine could not do the last journey's instruction; "": it did */
     int exit_code;              /* as the debug-exit device asked */
     bool debug_exited, powered_off, reset_requested, until_seen;
     volatile bool interrupted;

@@ -12,6 +12,7 @@ struct command {
 
 static const struct command commands[] = {
     { "run", "run a guest on one engine", cmd_run },
+    { "diff", "run a guest on two engines and compare every device access", cmd_diff },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -68,6 +68,7 @@ void vcpu_init(struct vcpu *v, struct phys *phys)
     v->mmu.bus = &v->bus;
     v->mmu.code = &v->code;
     v->mmu.physical_bits = CPUID_PHYSICAL_BITS;
+    cpuid_default(&v->cpuid);
     code_init(&v->code, NULL, NULL);
     vcpu_reset(v);
 }

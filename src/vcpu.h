@@ -9,6 +9,7 @@
 #include "cpu.h"
 #include "irq.h"
 #include "tlb.h"
+#include "x86/cpuid.h"
 
 /* What the board answers for a CPU: time, and the registers its local APIC owns. */
 struct vcpu_host {
@@ -33,9 +34,11 @@ struct vcpu {
     struct code code;
     struct cpu_pins pins;
     struct vcpu_host host;
+    struct cpuid_table cpuid;
 
     uint64_t retired;        /* instructions since reset, up to the block under way ... */
     uint64_t in_block;       /* ... and within it, when a device may ask for the time */
+    bool rip_after;          /* KVM: bus.origin.rip of the last journey is after its instruction */
     bool stop_on_touch;      /* diff: return after each instruction that touched a device */
     volatile bool attention; /* kicked: leave run() soon */
 };

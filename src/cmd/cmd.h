@@ -3,6 +3,6 @@
 #define CMD_CMD_H
 
 int cmd_run(int argc, char **argv);
-int cmd_list(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
 
 #endif

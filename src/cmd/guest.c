@@ -19,7 +19,7 @@ const GOptionEntry guest_entries[] = {
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
     { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
     { "split", 0, 0, G_OPTION_ARG_STRING, &guest_options.split, "How wide accesses are cut (see list policies)", "POLICY" },
-    { "clock", 0, 0, G_OPTION_ARG_STRING, &guest_options.clock, "virtual (default: reproducible), host or journey", "CLOCK" },
+    { "clock", 0, 0, G_OPTION_ARG_STRING, &guest_options.clock, "virtual (default: reproducible), host (default for kvm) or journey", "CLOCK" },
     { "log", 0, 0, G_OPTION_ARG_STRING, &guest_options.log, "Categories: in_asm,op,int,mmu,access,guest,...", "LIST" },
     { "log-file", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.log_file, "Where the log goes (default: standard error)", "FILE" },
     { "limit", 0, 0, G_OPTION_ARG_STRING, &guest_options.limit, "Stop after so many instructions (K, M, G)", "INSNS" },
@@ -109,8 +109,12 @@ bool guest_configure(struct machine_config *c, const char *flat, struct err *err
         return err_set(err, "--until needs some text");
     if (o->split && !(c->policy = split_find(o->split, &c->policy_arg)))
         return err_set(err, "no such split policy '%s' (see wideload list policies)", o->split);
+    if (c->engine->id == ENGINE_KVM) /* it cannot count instructions */
+        c->clock = MACHINE_CLOCK_HOST;
     if (o->clock && !parse_clock(o->clock, &c->clock, err))
         return false;
+    if (c->engine->id == ENGINE_KVM && c->clock == MACHINE_CLOCK_VIRTUAL)
+        return err_set(err, "--clock virtual counts instructions, which KVM cannot: host or journey");
     return configure_log(err);
 }
 

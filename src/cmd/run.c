@@ -2,15 +2,19 @@
 #include "cmd/cmd.h"
 
 #include "cmd/guest.h"
+#include "kvm/kvm.h"
+#include "trace/record.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 static gboolean run_stats;
+static char *run_trace;
 static char **run_files;
 
 static const GOptionEntry run_entries[] = {
     { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default) or kvm", "ENGINE" },
+    { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file (docs/trace.md)", "FILE" },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, journeys and speed at the end", NULL },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &run_files, NULL, "[FLAT]" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -40,24 +44,86 @@ static int run_status(const struct machine *m, enum machine_end end, const struc
     }
 }
 
-static int run_guest(const struct machine_config *config)
+/* What KVM this is, before anything runs on it. */
+static void print_kvm(const struct machine_config *config)
+{
+    struct kvm_probe probe;
+    char text[256];
+
+    if (config->engine->id != ENGINE_KVM)
+        return;
+    kvm_probe(&probe);
+    kvm_describe(&probe, text, sizeof(text));
+    fprintf(stderr, "wideload run: %s\n", text);
+}
+
+/* Journey by journey, each onto the trace. */
+static enum machine_end run_traced(struct machine *m, struct recorder *r, struct trace_writer *writer, struct err *err)
+{
+    enum machine_end end;
+
+    do {
+        end = machine_step(m, err);
+        if (journey_accesses(&r->journey)) {
+            recorder_finish(r);
+            trace_write(writer, &r->journey);
+        }
+        journey_clear(&r->journey);
+    } while (end == MACHINE_JOURNEY);
+    return end;
+}
+
+static bool run_with_trace(struct machine *m, struct recorder *r, const char *command, enum machine_end *end, struct err *err)
+{
+    struct trace_header header;
+    struct trace_writer *writer;
+
+    r->machine = m;
+    recorder_header(&header, m, command);
+    writer = trace_writer_open(run_trace, &header, err);
+    trace_header_free(&header);
+    if (!writer)
+        return false;
+    *end = run_traced(m, r, writer, err);
+    return trace_writer_close(writer, err);
+}
+
+static int run_machine(struct machine *m, struct recorder *r, const char *command)
 {
     struct err err = { "" };
-    struct machine *m = machine_create(config, &err);
+    gint64 start = g_get_monotonic_time();
     enum machine_end end;
-    gint64 start;
-    int status;
 
-    if (!m)
-        return fail(&err);
     guest_catch_signals(m);
-    start = g_get_monotonic_time();
-    end = machine_run(m, &err);
+    if (!run_trace)
+        end = machine_run(m, &err);
+    else if (!run_with_trace(m, r, command, &end, &err))
+        return fail(&err);
     guest_catch_signals(NULL);
     if (run_stats)
         print_stats(m, (double)(g_get_monotonic_time() - start) / 1e6);
-    status = run_status(m, end, &err);
+    return run_status(m, end, &err);
+}
+
+static int run_guest(struct machine_config *config, const char *command)
+{
+    struct recorder recorder;
+    struct err err = { "" };
+    struct machine *m;
+    int status;
+
+    recorder_init(&recorder);
+    if (run_trace) {
+        config->observe = recorder_observe;
+        config->observer = &recorder;
+        config->substitute = config->clock == MACHINE_CLOCK_JOURNEY;
+    }
+    m = machine_create(config, &err);
+    if (m)
+        print_kvm(config);
+    status = m ? run_machine(m, &recorder, command) : fail(&err);
     machine_destroy(m);
+    recorder_free(&recorder);
     return status;
 }
 
@@ -65,6 +131,7 @@ int cmd_run(int argc, char **argv)
 {
     GOptionContext *context = g_option_context_new("- run a guest");
     struct machine_config config;
+    char *command = g_strjoinv(" ", argv);
     GError *error = NULL;
     struct err err;
     int status = 2;
@@ -79,9 +146,10 @@ int cmd_run(int argc, char **argv)
     } else if (!guest_configure(&config, run_files ? run_files[0] : NULL, &err) || !guest_open_console(&config, &err)) {
         status = fail(&err);
     } else {
-        status = run_guest(&config);
+        status = run_guest(&config, command);
     }
     guest_close_console();
+    g_free(command);
     g_option_context_free(context);
     return status;
 }

@@ -2,7 +2,7 @@
  * compare.c - two journeys as streams of byte events, laid side by side.
  *
  * Rules, tried in this order:
- *   1. An engine gave up: `inexpressible`.
+ *   1. An engine gave up, or a region refused KVM a fragment of what it takes whole: `inexpressible`.
  *   2. Both say where the instruction begins, and it is not the same place: `divergent`.
  *   3. Phantoms that are marked as such are counted and left out.
  *   4. The streams agree: `same`, or `refragmented` if the cuts or types do not.
@@ -281,6 +281,29 @@ static const struct journey *gave_up(const struct journey *a, const struct journ
     return a && a->gave_up ? a : b && b->gave_up ? b : NULL;
 }
 
+/* The first access that got no device's consent, or NULL. */
+static const struct journey_access *refused(const struct journey *j)
+{
+    for (unsigned i = 0; j && i < journey_accesses(j); i++)
+        if (journey_access_at(j, i)->result == TRANSACTION_ERROR)
+            return journey_access_at(j, i);
+    return NULL;
+}
+
+/* What KVM can only say in pieces, to a region that takes no such piece. */
+static bool compare_refusal(struct comparison *c, const struct journey *a, const struct journey *b)
+{
+    const struct journey *kvm = a && a->engine == ENGINE_KVM ? a : b, *other = kvm == a ? b : a;
+    const struct journey_access *piece = refused(kvm);
+
+    if (!kvm || !other || kvm->engine != ENGINE_KVM || other->engine == ENGINE_KVM || !piece || refused(other))
+        return false;
+    comparison_set(c, VERDICT_INEXPRESSIBLE, "the region refuses kvm's %u-byte %s at %" PRIx64 "; %s made it %u bytes wide",
+                   piece->width, journey_type_names[piece->type], piece->address, journey_engine_names[other->engine],
+                   journey_access_at(other, 0)->width);
+    return true;
+}
+
 struct comparison compare_journeys(const struct journey *a, const struct journey *b)
 {
     struct comparison c = { .verdict = VERDICT_SAME };
@@ -294,7 +317,7 @@ struct comparison compare_journeys(const struct journey *a, const struct journey
     else if (begins_elsewhere(a, b))
         comparison_set(&c, VERDICT_DIVERGENT, "%s is at rip %" PRIx64 ", %s at %" PRIx64, x.name, a->rip, y.name,
                        b->rip);
-    else
+    else if (!compare_refusal(&c, a, b))
         compare_streams(&c, a, b, &x, &y);
     g_array_free(x.event, TRUE);
     g_array_free(y.event, TRUE);

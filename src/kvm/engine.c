@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "x86/cpuid.h"
+#include "x86/decode.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,22 +80,43 @@ bool kvm_sync_slots(struct kvm_engine *k, struct err *err)
 
 /* -- creation --------------------------------------------------------------------------------------------------------- */
 
+static void cpuid_out(const struct cpuid_table *t, struct kvm_cpuid2 *c)
+{
+    c->nent = t->n;
+    for (unsigned i = 0; i < t->n; i++)
+        c->entries[i] = (struct kvm_cpuid_entry2){
+            .function = t->row[i].leaf, .index = t->row[i].subleaf, .eax = t->row[i].r.eax, .ebx = t->row[i].r.ebx,
+            .ecx = t->row[i].r.ecx, .edx = t->row[i].r.edx, .flags = t->row[i].indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+        };
+}
+
+static void cpuid_in(struct cpuid_table *t, const struct kvm_cpuid2 *c)
+{
+    t->n = (unsigned)bits_min(c->nent, CPUID_ROWS);
+    for (unsigned i = 0; i < t->n; i++) {
+        const struct kvm_cpuid_entry2 *e = &c->entries[i];
+
+        t->row[i] = (struct cpuid_row){ .leaf = e->function, .subleaf = e->index, .r = { e->eax, e->ebx, e->ecx, e->edx },
+                                        .indexed = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX };
+    }
+}
+
+/* Gives KVM our table and takes back what the guest will see: some KVMs add what the host cannot hide. */
 static bool create_cpuid(struct kvm_engine *k, struct err *err)
 {
-    unsigned n;
-    const struct cpuid_row *rows = cpuid_rows(&n);
-    struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + n * sizeof(c->entries[0]));
+    struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_ROWS * sizeof(c->entries[0]));
     bool ok;
 
     if (!c)
         abort();
-    c->nent = n;
-    for (unsigned i = 0; i < n; i++)
-        c->entries[i] = (struct kvm_cpuid_entry2){
-            .function = rows[i].leaf, .index = rows[i].subleaf, .flags = rows[i].indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
-            .eax = rows[i].r.eax, .ebx = rows[i].r.ebx, .ecx = rows[i].r.ecx, .edx = rows[i].r.edx,
-        };
-    ok = ioctl(k->vcpu, KVM_SET_CPUID2, c) == 0 || err_set(err, "KVM_SET_CPUID2: %s", strerror(errno));
+    cpuid_out(&k->v->cpuid, c);
+    ok = ioctl(k->vcpu, KVM_SET_CPUID2, c) == 0;
+    c->nent = CPUID_ROWS;
+    ok = ok && ioctl(k->vcpu, KVM_GET_CPUID2, c) == 0;
+    if (ok)
+        cpuid_in(&k->v->cpuid, c);
+    else
+        err_set(err, "KVM_SET_CPUID2: %s", strerror(errno));
     free(c);
     return ok;
 }
@@ -176,7 +198,11 @@ static void exit_access(struct kvm_engine *k, enum region_space space, bool writ
 
     if (write)
         memcpy(&a.data, data, width);
-    k->v->bus.origin.rip = k->run->s.regs.regs.rip;
+    if (!k->in_instruction && !k->repeating) {
+        k->exit_rip = k->v->bus.origin.rip = k->run->s.regs.regs.rip;
+        k->exit_wrote = write;
+    }
+    k->in_instruction = true;
     k->fragments++;
     dispatch_physical(&k->v->bus, &a, address);
     if (!write)
@@ -244,10 +270,9 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
     k->exits++;
     k->idle_ticks = 0;
     switch (r->exit_reason) {
-    case KVM_EXIT_IO: exit_io(k); k->in_instruction = true; return true;
+    case KVM_EXIT_IO: exit_io(k); return true;
     case KVM_EXIT_MMIO:
         exit_access(k, REGION_MMIO, r->mmio.is_write, r->mmio.phys_addr, r->mmio.len, r->mmio.data);
-        k->in_instruction = true;
         return true;
     case KVM_EXIT_HLT: k->v->cpu.activity = CPU_HALTED; *stop = STOP_HALT; return false;
     case KVM_EXIT_IRQ_WINDOW_OPEN: return true;
@@ -269,6 +294,66 @@ static bool halted_still(const struct kvm_engine *k)
     const struct vcpu *v = k->v;
 
     return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->run->if_flag);
+}
+
+/* Length of the repeated string instruction at this RIP; 0: there is none. */
+static unsigned rep_string_length(struct kvm_engine *k)
+{
+    const struct cpu *c = &k->v->cpu;
+    struct kvm_translation t = { .linear_address = c->mode & MODE_CODE64 ? c->rip : (uint32_t)(c->seg[SEG_CS].base + c->rip) };
+    const uint8_t *code;
+    struct insn insn;
+    size_t n;
+
+    if (c->cr0 & CR0_PG) {
+        if (ioctl(k->vcpu, KVM_TRANSLATE, &t) < 0 || !t.valid)
+            return 0;
+    } else {
+        t.physical_address = t.linear_address;
+    }
+    n = bits_min(INSN_BYTES, PAGE_BYTES - (t.physical_address & PAGE_OFFSET));
+    code = phys_readable(k->v->bus.phys, t.physical_address, n);
+    if (!code || decode(c->mode, code, n, &insn) != DECODE_OK || !(insn.prefixes & (PREFIX_REP | PREFIX_REPNE)))
+        return 0;
+    return insn.length;
+}
+
+/*
+ * KVM has gone back to the guest; is the instruction under way complete?
+ *
+ * A string instruction may go back with RIP unmoved and RCX counted down, even to zero: it would then find out that it
+ * has nothing left to do.  RIP is moved for it there, so that the boundary is where every engine has it.  RF tells it
+ * from a store, which is reported with RIP already behind it: KVM sets RF within a repetition, as processors do.
+ */
+static bool is_repeating(struct kvm_engine *k)
+{
+    struct cpu *c = &k->v->cpu;
+    unsigned length;
+
+    if (c->rip != k->exit_rip || !(c->rflags & FLAG_RF))
+        return false;
+    length = rep_string_length(k);
+    if (!length || c->slot[RCX])
+        return length;
+    c->rip += length;
+    k->run->s.regs.regs.rip = c->rip;
+    k->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    return false;
+}
+
+/* The guest is between two instructions (or two elements) again; true if the engine should stop there. */
+static bool complete(struct kvm_engine *k, enum stop_reason *stop)
+{
+    struct vcpu *v = k->v;
+
+    k->in_instruction = false;
+    kvm_peek_state(k, &v->cpu);
+    k->repeating = is_repeating(k);
+    v->rip_after = k->exit_wrote && k->exit_rip == v->cpu.rip;
+    if (!v->stop_on_touch || !v->bus.touched || k->repeating)
+        return false;
+    *stop = STOP_TOUCHED;
+    return true;
 }
 
 /*
@@ -294,12 +379,7 @@ static bool run_once(struct kvm_engine *k, enum stop_reason *stop, struct err *e
         return false;
     }
     if (finishing) {
-        k->in_instruction = false;
-        if (v->stop_on_touch) {
-            *stop = STOP_TOUCHED;
-            return false;
-        }
-        return true;
+        return !complete(k, stop);
     }
     if (v->attention || ++k->idle_ticks <= IDLE_TICKS || !v->stop_on_touch) {
         v->attention = false;
@@ -317,6 +397,8 @@ static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *e
     enum stop_reason stop = STOP_KICK;
 
     (void)budget;
+    if (!k->in_instruction && !k->repeating)
+        k->v->bus.touched = false;
     for (;;) {
         if (k->slots_stale && !k->in_instruction && !kvm_sync_slots(k, err))
             return STOP_FAILED;
@@ -372,7 +454,7 @@ static bool kvm_set(void *self, struct err *err)
 {
     struct kvm_engine *k = self;
 
-    k->in_instruction = false;
+    k->in_instruction = k->repeating = false;
     return kvm_put_state(k, err);
 }
 

@@ -299,6 +299,8 @@ static void walk_header(struct walk *w, struct trace_header *h)
     h->cpu = walk_text(w);
     walk_expect(w, ",\"kvm\":");
     h->kvm = walk_text(w);
+    walk_expect(w, ",\"cpuid\":");
+    h->cpuid = walk_text(w);
     walk_expect(w, ",\"guest\":");
     h->guest = walk_text(w);
     walk_expect(w, "}");

@@ -17,6 +17,7 @@ struct trace_header {
     char *kernel; /* host kernel release */
     char *cpu;    /* host CPU model */
     char *kvm;    /* "vmx", "svm", "pvm"; "" where KVM had no part */
+    char *cpuid;  /* the CPU the guest saw (cpuid_print) */
     char *guest;  /* command line of the guest */
 };
 

@@ -20,6 +20,7 @@ void trace_header_free(struct trace_header *header)
     g_free(header->kernel);
     g_free(header->cpu);
     g_free(header->kvm);
+    g_free(header->cpuid);
     g_free(header->guest);
     *header = (struct trace_header){ 0 };
 }
@@ -122,6 +123,8 @@ static void write_header(GString *line, const struct trace_header *header)
     write_text(line, "cpu", header->cpu);
     g_string_append_c(line, ',');
     write_text(line, "kvm", header->kvm);
+    g_string_append_c(line, ',');
+    write_text(line, "cpuid", header->cpuid);
     g_string_append_c(line, ',');
     write_text(line, "guest", header->guest);
     g_string_append(line, "}\n");

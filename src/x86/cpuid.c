@@ -7,6 +7,7 @@
  */
 #include "x86/cpuid.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -88,37 +89,74 @@ static const struct cpuid_row rows[] = {
     { 0x80000008, 0, false, { 48 << 8 | CPUID_PHYSICAL_BITS, 0, 0, 0 } },
 };
 
-const struct cpuid_row *cpuid_rows(unsigned *count)
+void cpuid_default(struct cpuid_table *table)
 {
-    *count = ARRAY_LEN(rows);
-    return rows;
+    table->n = ARRAY_LEN(rows);
+    memcpy(table->row, rows, sizeof(rows));
 }
 
-static struct cpuid_result cpuid_table(uint32_t leaf, uint32_t subleaf)
+static struct cpuid_result cpuid_find(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
-        if (rows[i].leaf == leaf && (!rows[i].indexed || rows[i].subleaf == subleaf))
-            return rows[i].r;
+    for (unsigned i = 0; i < t->n; i++)
+        if (t->row[i].leaf == leaf && (!t->row[i].indexed || t->row[i].subleaf == subleaf))
+            return t->row[i].r;
     return (struct cpuid_result){ 0 };
 }
 
-struct cpuid_result cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf)
+struct cpuid_result cpuid(const struct cpuid_table *t, const struct cpu *cpu, uint32_t leaf, uint32_t subleaf)
 {
-    uint32_t highest = leaf >= 0x80000000 ? 0x80000008 : 0xd;
+    uint32_t highest = cpuid_find(t, leaf >= 0x80000000 ? 0x80000000 : 0, 0).eax;
     struct cpuid_result r;
 
     if (leaf > highest || (leaf >= 0x40000000 && leaf < 0x80000000)) /* beyond: as the highest basic leaf */
-        leaf = 0xd, subleaf = 0;
-    r = cpuid_table(leaf, subleaf);
+        leaf = cpuid_find(t, 0, 0).eax, subleaf = 0;
+    r = cpuid_find(t, leaf, subleaf);
     if (leaf == 1 && cpu->cr4 & CR4_OSXSAVE)
         r.ecx |= 1u << 27;
     if (leaf == 1 && !(cpu->msr.apic_base >> 11 & 1))
         r.edx &= ~(1u << 9);
     if (leaf == 7 && subleaf == 0 && cpu->cr4 & CR4_PKE)
         r.ecx |= 1u << 4;
-    if (leaf == 0xd && subleaf == 0)
-        r.ebx = cpuid_xsave_size(cpu->xcr0);
-    if (leaf == 0xd && subleaf == 1)
+    if (leaf == 0xd && subleaf < 2)
         r.ebx = cpuid_xsave_size(cpu->xcr0);
     return r;
+}
+
+/* "leaf[.subleaf]=eax,ebx,ecx,edx;..." in hexadecimal. */
+void cpuid_print(const struct cpuid_table *t, char *text, size_t size)
+{
+    size_t at = 0;
+
+    *text = 0;
+    for (unsigned i = 0; i < t->n && at < size; i++) {
+        const struct cpuid_row *r = &t->row[i];
+
+        at += (size_t)snprintf(text + at, size - at, "%x", r->leaf);
+        if (r->indexed && at < size)
+            at += (size_t)snprintf(text + at, size - at, ".%x", r->subleaf);
+        if (at < size)
+            at += (size_t)snprintf(text + at, size - at, "=%x,%x,%x,%x;", r->r.eax, r->r.ebx, r->r.ecx, r->r.edx);
+    }
+}
+
+static bool cpuid_parse_row(const char *text, struct cpuid_row *r, int *n)
+{
+    *r = (struct cpuid_row){ 0 };
+    *n = 0;
+    if (sscanf(text, "%x.%x=%x,%x,%x,%x;%n", &r->leaf, &r->subleaf, &r->r.eax, &r->r.ebx, &r->r.ecx, &r->r.edx, n) == 6 && *n) {
+        r->indexed = true;
+        return true;
+    }
+    r->subleaf = 0;
+    return sscanf(text, "%x=%x,%x,%x,%x;%n", &r->leaf, &r->r.eax, &r->r.ebx, &r->r.ecx, &r->r.edx, n) == 5 && *n;
+}
+
+bool cpuid_parse(const char *text, struct cpuid_table *t)
+{
+    int n;
+
+    for (t->n = 0; *text; text += n, t->n++)
+        if (t->n == CPUID_ROWS || !cpuid_parse_row(text, &t->row[t->n], &n))
+            return false;
+    return t->n;
 }

@@ -16,11 +16,22 @@ struct cpuid_row {
     struct cpuid_result r;
 };
 
-/* CPUID(leaf, subleaf) in this state: OSXSAVE, OSPKE and sizes follow control registers (SDM 2 CPUID). */
-struct cpuid_result cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf);
+/* All rows, without the bits that follow state (OSXSAVE, OSPKE, sizes). */
+enum { CPUID_ROWS = 80 };
+struct cpuid_table {
+    unsigned n;
+    struct cpuid_row row[CPUID_ROWS];
+};
 
-/* All rows in ascending order, without the bits that follow state: for KVM_SET_CPUID2 and `list cpuid`. */
-const struct cpuid_row *cpuid_rows(unsigned *count);
+/* The CPU model of this program. */
+void cpuid_default(struct cpuid_table *table);
+
+/* CPUID(leaf, subleaf) in this state (SDM 2 CPUID). */
+struct cpuid_result cpuid(const struct cpuid_table *table, const struct cpu *cpu, uint32_t leaf, uint32_t subleaf);
+
+/* As text, for a trace's header, and back; false for text that is none. */
+void cpuid_print(const struct cpuid_table *table, char *text, size_t size);
+bool cpuid_parse(const char *text, struct cpuid_table *table);
 
 /* Bits that may be set; others are #GP. */
 uint64_t cpuid_cr4_mask(void);

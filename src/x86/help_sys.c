@@ -332,7 +332,7 @@ uint64_t help_rdpid(struct vcpu *v, uint64_t imm) { (void)imm; return (uint32_t)
 uint64_t help_cpuid(struct vcpu *v, uint64_t imm)
 {
     uint64_t *r = v->cpu.slot;
-    struct cpuid_result c = cpuid(&v->cpu, (uint32_t)r[RAX], (uint32_t)r[RCX]);
+    struct cpuid_result c = cpuid(&v->cpuid, &v->cpu, (uint32_t)r[RAX], (uint32_t)r[RCX]);
 
     (void)imm;
     r[RAX] = c.eax;

@@ -1,6 +1,8 @@
 /* insns.c - insns.def as a table indexed by mnemonic. */
 #include "x86/insns.h"
 
+#include "types.h"
+
 static const struct insn_row insn_rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 #define INSN(name, needs, lifter, arg)                                                                                 \
     [ZYDIS_MNEMONIC_##name] = { ZYDIS_MNEMONIC_##name, STATE_##needs, lift_##lifter, arg },

@@ -238,12 +238,22 @@ void lift_check_target(struct lift *l, ir_operand target)
 
 /* -- blocks ----------------------------------------------------------------------------------------------------- */
 
-/* Architectural rules that hold for every instruction of a feature (SDM 2 2.4, 2.5; SDM 3A 2.5). */
-static int lift_availability(const struct lift *l, const struct insn_row *row)
+static bool lift_has_mmx(const struct lift *l)
+{
+    for (unsigned n = 0; n < l->i->operands; n++)
+        if (l->i->op[n].kind == OPERAND_REGISTER && l->i->op[n].class == REG_MMX)
+            return true;
+    return false;
+}
+
+/* Architectural rules that hold for every instruction of a feature. */
+int lift_availability(const struct lift *l, enum insn_state state)
 {
     uint32_t m = l->mode;
 
-    switch (row->state) {
+    if (state == STATE_VECTOR)
+        state = lift_has_mmx(l) ? STATE_MMX : STATE_SSE;
+    switch (state) {
     case STATE_X87: return m & (MODE_EM | MODE_TS) ? EXCEPTION_NM : -1;
     case STATE_MMX: return m & MODE_EM ? EXCEPTION_UD : m & MODE_TS ? EXCEPTION_NM : -1;
     case STATE_SSE:
@@ -257,6 +267,8 @@ static int lift_availability(const struct lift *l, const struct insn_row *row)
         return m & MODE_TS ? EXCEPTION_NM : -1;
     case STATE_AVX512:
         return !(m & (MODE_PROTECTED | MODE_LONG)) || !(m & MODE_AVX512) ? EXCEPTION_UD : m & MODE_TS ? EXCEPTION_NM : -1;
+    case STATE_WAIT: return m & MODE_MP && m & MODE_TS ? EXCEPTION_NM : -1;
+    case STATE_XSAVE: return !(m & MODE_OSXSAVE) ? EXCEPTION_UD : m & MODE_TS ? EXCEPTION_NM : -1;
     case STATE_PROTECTED: return m & MODE_PROTECTED || m & MODE_LONG ? -1 : EXCEPTION_UD;
     default: return -1;
     }
@@ -273,7 +285,7 @@ void lift_insn(struct lift *l)
         lift_raise(l, EXCEPTION_UD);
         return;
     }
-    vector = lift_availability(l, row);
+    vector = lift_availability(l, row->state);
     if (vector >= 0) {
         lift_raise(l, vector);
         return;

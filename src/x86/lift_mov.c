@@ -231,8 +231,13 @@ bool lift_string(struct lift *l, int arg)
 /* MOVSD and CMPSD are also SSE instructions: told apart by their opcodes. */
 bool lift_movsd(struct lift *l, int arg)
 {
+    int vector;
+
     (void)arg;
-    return l->i->opcode == 0xa5 && l->i->map == 0 && lift_string(l, HELP_movs << 8 | 4);
+    if (l->i->map == 0)
+        return l->i->opcode == 0xa5 && lift_string(l, HELP_movs << 8 | 4);
+    vector = lift_availability(l, STATE_SSE);
+    return vector >= 0 ? lift_raise(l, vector) : lift_vec_scalar(l, 8);
 }
 
 bool lift_cmpsd(struct lift *l, int arg)

@@ -165,9 +165,7 @@ void segment_set_real(struct vcpu *v, unsigned segment, uint16_t selector)
     if (v->cpu.rflags & FLAG_VM) {
         s->limit = 0xffff;
         s->ar = AR_P | AR_DPL | AR_S | AR_WRITABLE | AR_ACCESSED;
-    } else if (segment == SEG_CS) { /* unreal data segments keep their limits (SDM 3A 10.9.2) */
-        s->ar = (s->ar & ~(uint32_t)(AR_UNUSABLE | AR_TYPE | AR_L)) | AR_P | AR_S | AR_WRITABLE | AR_ACCESSED;
-    } else {
+    } else { /* rights and limit stay: unreal mode (SDM 3A 10.9.2) */
         s->ar = (s->ar & ~(uint32_t)AR_UNUSABLE) | AR_P | AR_S;
     }
 }

@@ -171,7 +171,7 @@ END_TEST
 /* Each is what replaces the whole file. */
 START_TEST(trace_refuses)
 {
-#define HEADER "{\"wideload-trace\":1,\"engine\":\"\",\"kernel\":\"\",\"cpu\":\"\",\"kvm\":\"\",\"guest\":\"\"}\n"
+#define HEADER "{\"wideload-trace\":1,\"engine\":\"\",\"kernel\":\"\",\"cpu\":\"\",\"kvm\":\"\",\"cpuid\":\"\",\"guest\":\"\"}\n"
     static const struct { const char *text, *error; } files[] = {
         { "", ":1: the file ends here, without its last line" },
         { "{\"wideload-trace\":2,\"engine\":\"\"}\n", ":1: column 20: expected version 1" },

@@ -1,0 +1,62 @@
+/*
+ * guest.h - the smallest long-mode guest that can carry out one instruction, at either end of the privilege scale.
+ *
+ * 2 MiB of RAM, mapped one to one for everybody; what else a test needs it maps.  Selectors are Linux' user ones:
+ * 33 for 64-bit code, 23 for 32-bit code, 2b for data.  Every vector has a handler that halts, on its own stack, so
+ * that a fault on the instruction's stack can be seen too.  Code ends in bytes of CC: reaching one is the normal end.
+ */
+#ifndef TESTS_GUEST_H
+#define TESTS_GUEST_H
+
+#include "engine.h"
+#include "phys.h"
+#include "vcpu.h"
+
+enum {
+    GUEST_RAM = 0x200000,
+    GUEST_CODE = 0x10000,      /* a page */
+    GUEST_STACK = 0x1f000,     /* a page; the top is its end */
+    GUEST_STACK_TOP = GUEST_STACK + 0x1000,
+};
+
+enum guest_map_flags { GUEST_ABSENT = 0, GUEST_PRESENT = 1, GUEST_WRITABLE = 2 };
+
+struct guest {
+    struct phys phys;
+    struct vcpu vcpu;
+    struct phys_memory memory;
+    uint8_t *ram;
+    const struct engine *engine;
+    void *self;
+    uint64_t next_table;       /* free page for paging structures */
+    uint64_t entry;            /* RIP of the last guest_run(): a CC there is the instruction under test */
+};
+
+enum guest_ring { GUEST_CPL0, GUEST_CPL3, GUEST_CPL3_32 };
+
+/* How it ended; registers are those at the end, or of the faulting instruction. */
+struct guest_end {
+    bool stuck;                /* neither halted nor shut down within the budget */
+    int stop;                  /* enum stop_reason */
+    int vector;                /* -1: reached a CC */
+    uint32_t error;
+    uint64_t cr2;
+};
+
+/* False and err when this host has not got the engine. */
+bool guest_create(struct guest *g, const struct engine *engine, struct err *err);
+void guest_destroy(struct guest *g);
+
+/* One page, for the user too. */
+void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags);
+
+/* Code into the code page, CC behind it and before it. */
+void guest_set_code(struct guest *g, uint64_t at, const uint8_t *bytes, unsigned n);
+
+/* Ready to run at GUEST_CODE: flat segments, stack, all of SSE, AVX and AVX-512 enabled; registers zero. */
+void guest_reset(struct guest *g, enum guest_ring ring);
+
+/* Runs from cpu.rip to the first halt. */
+struct guest_end guest_run(struct guest *g, uint64_t budget);
+
+#endif

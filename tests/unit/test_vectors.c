@@ -1,0 +1,553 @@
+/*
+ * test_vectors.c - every row of the measured tables, carried out by the interpreter.
+ *
+ * First wideload itself: the same bytes reach the device as on KVM (where KVM can) or on Bochs, the same RAM changes,
+ * the same exception; and whenever there is an exception, nobody has seen anything.  Then its predictions: what KVM,
+ * QEMU, Bochs and Unicorn would have shown their devices, row by row.
+ *
+ * Counts are held to tests/vectors/expected; rows that differ are listed in $OBJ/vectors-NAME.txt, except those that
+ * tests/vectors/peer-bugs.tsv explains.
+ */
+#include "lib/scene.h"
+
+#include "x86/insns.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct vectors tables[3];
+static struct snippet forms[VECTOR_FORMS]; /* by id; text NULL: none */
+static struct scene scene;
+
+static bool is(const char *a, const char *b) { return !strcmp(a, b); }
+static bool starts(const char *text, const char *with) { return !strncmp(text, with, strlen(with)); }
+
+/* -- tables ----------------------------------------------------------------------------------------------------------- */
+
+static void collect_forms(const struct vectors *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->row[i].id < VECTOR_FORMS)
+            forms[v->row[i].id].text = scene_assembly(v->row[i].insn);
+}
+
+static bool assemble_forms(void)
+{
+    static struct snippet packed[VECTOR_FORMS];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < VECTOR_FORMS; i++)
+        if (forms[i].text)
+            packed[n++] = forms[i];
+    if (!assemble(packed, n))
+        return false;
+    n = 0;
+    for (unsigned i = 0; i < VECTOR_FORMS; i++)
+        if (forms[i].text)
+            forms[i] = packed[n++];
+    return true;
+}
+
+/* -- counts ----------------------------------------------------------------------------------------------------------- */
+
+/*
+ * rows       that could be compared
+ * agreed     as measured
+ * lacking    the instruction has no row in insns.def: our CPU raises #UD
+ * bugs       explained in peer-bugs.tsv
+ */
+struct counts { unsigned rows, agreed, lacking, bugs, differing; };
+
+struct report {
+    const char *name;
+    struct counts counts;
+    FILE *list;
+};
+
+static struct report report_begin(const char *name)
+{
+    const char *folder = getenv("OBJ");
+    struct report r = { .name = name };
+    char path[1024];
+
+    snprintf(path, sizeof(path), "%s/vectors-%s.txt", folder ? folder : "obj", name);
+    r.list = fopen(path, "w");
+    return r;
+}
+
+static void report_differing(struct report *r, const struct vector_row *row, const char *why, const char *ours,
+                             const char *theirs)
+{
+    r->counts.differing++;
+    if (r->list)
+        fprintf(r->list, "%u\t%s\t%s\t%s\t%s\n\tours      %s\n\tmeasured  %s\n", row->id, row->placement, row->insn,
+                row->setup, why, ours, theirs);
+}
+
+/* The line of tests/vectors/expected: name, rows that agree at least, rows that differ at most. */
+static bool expected_counts(const char *name, unsigned *agreed, unsigned *differing)
+{
+    char path[1024], line[256], word[64];
+    bool found = false;
+    FILE *f;
+
+    vectors_path(path, sizeof(path), "tests/vectors/expected");
+    f = fopen(path, "r");
+    while (f && !found && fgets(line, sizeof(line), f))
+        found = sscanf(line, "%63s %u %u", word, agreed, differing) == 3 && is(word, name);
+    if (f)
+        fclose(f);
+    return found;
+}
+
+static void report_end(struct report *r)
+{
+    unsigned agreed = 0, differing = 0;
+    const struct counts *c = &r->counts;
+
+    if (r->list)
+        fclose(r->list);
+    printf("# %-12s %5u rows, %5u agree, %4u peer bugs, %4u differ; %4u of instructions not implemented\n", r->name,
+           c->rows, c->agreed, c->bugs, c->differing, c->lacking);
+    fflush(stdout);
+    ck_assert_msg(expected_counts(r->name, &agreed, &differing), "%s is not in tests/vectors/expected", r->name);
+    ck_assert_msg(c->differing <= differing, "%s: %u rows differ, expected %u (see vectors-%s.txt)", r->name,
+                  c->differing, differing, r->name);
+    ck_assert_msg(c->agreed >= agreed, "%s: %u rows agree, expected %u", r->name, c->agreed, agreed);
+}
+
+/* -- peers' bugs ------------------------------------------------------------------------------------------------------ */
+
+/* Is `word` in a comma-separated list, or the list a star? */
+static bool listed(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+
+    if (is(list, "*"))
+        return true;
+    for (const char *p = list; p; p = strchr(p, ','), p = p ? p + 1 : NULL)
+        if (!strncmp(p, word, n) && (!p[n] || p[n] == ','))
+            return true;
+    return false;
+}
+
+static bool in_ranges(const char *ranges, unsigned id)
+{
+    for (const char *p = ranges; p; p = strchr(p, ','), p = p ? p + 1 : NULL) {
+        unsigned from, to;
+        int n = sscanf(p, "%u-%u", &from, &to);
+
+        if (n && id >= from && id <= (n == 2 ? to : from))
+            return true;
+    }
+    return false;
+}
+
+/* tests/vectors/peer-bugs.tsv: ids, placements, policies, reason. */
+static bool is_peer_bug(const char *name, const struct vector_row *row)
+{
+    static char lines[256][512];
+    static unsigned n;
+    char path[1024];
+
+    if (!n) {
+        FILE *f;
+
+        vectors_path(path, sizeof(path), "tests/vectors/peer-bugs.tsv");
+        f = fopen(path, "r");
+        while (f && n < ARRAY_LEN(lines) && fgets(lines[n], sizeof(lines[n]), f))
+            n += lines[n][0] != '#' && lines[n][0] != '\n';
+        if (f)
+            fclose(f);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        char ids[256], places[128], policies[128];
+
+        if (sscanf(lines[i], "%255[^\t]\t%127[^\t]\t%127[^\t]", ids, places, policies) == 3 && in_ranges(ids, row->id) &&
+            listed(places, row->placement) && listed(policies, name))
+            return true;
+    }
+    return false;
+}
+
+/* -- outcomes --------------------------------------------------------------------------------------------------------- */
+
+/* "ok", "#PF@+4", "#GP", or what else happened. */
+static void print_outcome(char *text, size_t size)
+{
+    static const char *const names[] = { "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?", "#TS",
+                                         "#NP", "#SS", "#GP", "#PF", "?", "#MF", "#AC", "#MC", "#XM" };
+    const struct guest_end *end = &scene.end;
+
+    if (end->stuck)
+        snprintf(text, size, "stuck (stop %d)", end->stop);
+    else if (end->stop == STOP_SHUTDOWN)
+        snprintf(text, size, "shutdown");
+    else if (end->vector < 0)
+        snprintf(text, size, "ok");
+    else if (end->vector == EXCEPTION_PF)
+        snprintf(text, size, "#PF@%+d", (int)(end->cr2 - scene.operand));
+    else
+        snprintf(text, size, "%s", names[bits_min((unsigned)end->vector, ARRAY_LEN(names) - 1)]);
+}
+
+static bool is_lacking(const char *outcome) { return is(outcome, "#UD") && !insn_find(scene.insn.mnemonic); }
+
+/* -- wideload itself -------------------------------------------------------------------------------------------------- */
+
+struct byte_lists { char loads[VECTOR_TEXT], stores[VECTOR_TEXT]; };
+
+static int compare_int(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+/* Offsets in ascending order; `once`: each one time. */
+static void print_offsets(char *text, size_t size, int *offset, unsigned n, bool once)
+{
+    *text = 0;
+    qsort(offset, n, sizeof(*offset), compare_int);
+    for (unsigned i = 0; i < n; i++)
+        if (!once || !i || offset[i] != offset[i - 1])
+            vectors_append(text, size, "%+d", offset[i]);
+}
+
+static bool loads_once; /* the row's peer reads some bytes more than once, or more than the instruction needs */
+
+static void seen_bytes(struct byte_lists *lists)
+{
+    static int offset[ARRAY_LEN(scene.recorder.load)];
+    const struct recorder *r = &scene.recorder;
+
+    for (unsigned i = 0; i < r->loads; i++)
+        offset[i] = scene_operand_offset(&scene, r->load[i].offset);
+    print_offsets(lists->loads, sizeof(lists->loads), offset, r->loads, loads_once);
+    for (unsigned i = 0; i < r->stores; i++)
+        offset[i] = scene_operand_offset(&scene, r->store[i].offset);
+    print_offsets(lists->stores, sizeof(lists->stores), offset, r->stores, false);
+}
+
+static unsigned token_offsets(const char *text, char direction, int *offset, unsigned max)
+{
+    struct vector_token t;
+    unsigned n = 0;
+
+    while ((text = vectors_next(text, &t)))
+        for (unsigned i = 0; i < t.count * t.width && !t.port && t.direction == direction && n < max; i++)
+            offset[n++] = t.at + (int)i;
+    return n;
+}
+
+static void measured_bytes(const char *exits, struct byte_lists *lists)
+{
+    static int offset[4096];
+    unsigned n = token_offsets(exits, 'R', offset, ARRAY_LEN(offset));
+
+    print_offsets(lists->loads, sizeof(lists->loads), offset, n, loads_once);
+    n = token_offsets(exits, 'W', offset, ARRAY_LEN(offset));
+    print_offsets(lists->stores, sizeof(lists->stores), offset, n, false);
+}
+
+static bool is_partial(const struct vector_row *row)
+{
+    return strstr(row->insn, "rep") || strstr(row->insn, "gather") || strstr(row->insn, "scatter");
+}
+
+/* Loads that the architecture does not ask for, and that must not be seen here. */
+static bool loads_are_phantoms(const struct vector_row *row, bool kvm)
+{
+    static const char *const bochs[] = { "vpmaskmovd [", "vmaskmovps [", "maskmov", "vmovdqu8 [rdi]{", "ins", "xsave" };
+    static const char *const by_kvm[] = { "clflush", "sldt", "str " };
+
+    for (unsigned i = 0; i < ARRAY_LEN(by_kvm) && kvm; i++)
+        if (starts(row->insn, by_kvm[i]))
+            return true;
+    for (unsigned i = 0; i < ARRAY_LEN(bochs) && !kvm; i++)
+        if (starts(row->insn, bochs[i]))
+            return true;
+    return false;
+}
+
+/* The measurement to compare with, and its outcome: KVM's where KVM completes, else Bochs', else none. */
+static const char *truth(const struct vector_row *row, enum guest_ring ring, const char **exits, bool *kvm)
+{
+    const struct vector_row *bochs = vectors_find(&tables[VECTORS_BOCHS], row->id, row->placement, "bochs");
+    const char *outcome = row->outcome[ring];
+
+    *kvm = is(outcome, "ok") || starts(outcome, "#PF") || (is(outcome, "#GP") && !is(row->category, "stringio"));
+    *exits = row->exits[ring];
+    if (*kvm)
+        return outcome;
+    *exits = bochs ? bochs->exits[0] : NULL;
+    return bochs ? bochs->outcome[0] : NULL;
+}
+
+/* Data of KVM's writes, byte by byte, against what the recorder saw; "" or the first difference. */
+static void compare_data(const struct vector_row *row, char *why, size_t size)
+{
+    const struct recorder *r = &scene.recorder;
+    const char *data = row->write_data, *text = row->exits[0];
+    struct vector_token t;
+    unsigned n = 0;
+
+    while (!is(data, "-") && (text = vectors_next(text, &t))) {
+        for (unsigned i = 0; i < t.count && !t.port && t.direction == 'W'; i++) {
+            size_t digits = strcspn(data, " ");
+
+            for (unsigned at = 0; at < t.width && 2 * at + 2 <= digits; at++, n++) {
+                unsigned value;
+
+                sscanf(data + digits - 2 * at - 2, "%2x", &value);
+                if (n < r->stores && r->store[n].value != value)
+                    snprintf(why, size, "store byte %u is %02x, measured %02x", n, r->store[n].value, value);
+            }
+            data += digits + (data[digits] == ' ');
+        }
+    }
+}
+
+/* What CPL 3 stores differently. */
+static bool data_depends_on_ring(const struct vector_row *row)
+{
+    return is(row->insn, "pushfq") || starts(row->insn, "mov [rdi],ds");
+}
+
+static bool is_one_operand(const struct vector_row *row)
+{
+    static const char *const categories[] = { "load", "store", "aluload", "bmi", "mmx", "sse", "avx", "avx512", "direct" };
+
+    if (strstr(row->insn, "gather") || strstr(row->insn, "scatter") || row->width > 64)
+        return false;
+    for (unsigned i = 0; i < ARRAY_LEN(categories); i++)
+        if (is(row->category, categories[i]))
+            return true;
+    return false;
+}
+
+/* "" or what is wrong with how the row's instruction went. */
+static void judge_fault(const struct vector_row *row, char *why, size_t size)
+{
+    char changed[VECTOR_TEXT];
+
+    scene_ram_changed(&scene, changed, sizeof(changed));
+    if (!is_partial(row) && (scene.recorder.transactions || !is(changed, "-")))
+        snprintf(why, size, "faults, but %u transactions and RAM %.200s", scene.recorder.transactions, changed);
+}
+
+static void judge_completion(const struct vector_row *row, enum guest_ring ring, const char *exits, bool kvm, char *ours,
+                             char *theirs, char *why, size_t size)
+{
+    static struct byte_lists seen, measured;
+    char changed[VECTOR_TEXT];
+    bool phantoms = loads_are_phantoms(row, kvm);
+
+    loads_once = phantoms || strstr(row->insn, "xrstor");
+    seen_bytes(&seen);
+    measured_bytes(exits, &measured);
+    if (phantoms)
+        measured.loads[0] = 0;
+    snprintf(ours, VECTOR_TEXT, "R %.8000s W %.8000s", seen.loads, seen.stores);
+    snprintf(theirs, VECTOR_TEXT, "R %.8000s W %.8000s", measured.loads, measured.stores);
+    if (!is(ours, theirs))
+        snprintf(why, size, "other bytes");
+    else if (kvm && !(ring && data_depends_on_ring(row)))
+        compare_data(row, why, size);
+    scene_ram_changed(&scene, changed, sizeof(changed));
+    if (kvm && is(row->outcome[0], "ok") && !is(changed, row->ram_changed) && row->ram_changed[0] != '(')
+        snprintf(why, size, "RAM changed %.200s, measured %.200s", changed, row->ram_changed);
+    if (is_one_operand(row) && scene.recorder.transactions > 1 && row->placement[0] != 'p')
+        snprintf(why, size, "%u transactions", scene.recorder.transactions);
+}
+
+static void run_row(struct report *r, const struct vector_row *row, enum guest_ring ring)
+{
+    char outcome[64], why[1024] = "", ours[VECTOR_TEXT] = "", theirs[VECTOR_TEXT] = "";
+    const char *exits, *expected;
+    bool kvm;
+
+    scene_run(&scene, row, &forms[row->id], ring, &split_whole);
+    expected = truth(row, ring, &exits, &kvm);
+    print_outcome(outcome, sizeof(outcome));
+    if (is_lacking(outcome)) {
+        r->counts.lacking++;
+        if (scene.recorder.transactions)
+            report_differing(r, row, "#UD, but a device was touched", "", "");
+        return;
+    }
+    r->counts.rows++;
+    if (expected && !is(expected, outcome)) {
+        snprintf(why, sizeof(why), "another end");
+        snprintf(ours, sizeof(ours), "%s", outcome);
+        snprintf(theirs, sizeof(theirs), "%s (%s)", expected, kvm ? "KVM" : "Bochs");
+    } else if (!is(outcome, "ok")) {
+        judge_fault(row, why, sizeof(why));
+    } else if (expected) {
+        judge_completion(row, ring, exits, kvm, ours, theirs, why, sizeof(why));
+    }
+    if (!*why)
+        r->counts.agreed++;
+    else if (is_peer_bug(r->name, row))
+        r->counts.bugs++;
+    else
+        report_differing(r, row, why, ours, theirs);
+}
+
+START_TEST(vectors_instructions_do_what_hardware_does)
+{
+    enum guest_ring ring = _i ? GUEST_CPL3 : GUEST_CPL0;
+    struct report r = report_begin(_i ? "whole-cpl3" : "whole-cpl0");
+
+    for (size_t i = 0; i < tables[VECTORS_KVM].n; i++) {
+        const struct vector_row *row = &tables[VECTORS_KVM].row[i];
+
+        if (!is(row->outcome[_i], "n/a") && !is(row->outcome[_i], "-"))
+            run_row(&r, row, ring);
+    }
+    report_end(&r);
+}
+END_TEST
+
+/* -- peers ------------------------------------------------------------------------------------------------------------ */
+
+/* One column of a table, and the peer it shows. */
+static const struct column {
+    const char *name;
+    enum vector_table table;
+    const char *kind, *device;
+    const struct split_policy *policy;
+    enum guest_ring ring;
+    uint8_t widths;        /* of the device's callbacks; W_ALL: no matter */
+    uint8_t recut;         /* QEMU behind KVM: its memory core's widths */
+    uint8_t valid_min;     /* QEMU: callbacks of fewer bytes are dropped */
+    bool same_page;        /* the two pages of placement pd are one, and offsets are physical */
+} columns[] = {
+    { "kvm-cpl0", VECTORS_KVM, NULL, NULL, &split_kvm, GUEST_CPL0, W_ALL, 0, 0, false },
+    { "kvm-cpl3", VECTORS_KVM, NULL, NULL, &split_kvm, GUEST_CPL3, W_ALL, 0, 0, false },
+    { "qemu", VECTORS_QEMU, "tcg", "pc-testdev", &split_qemu, GUEST_CPL0, W1 | W2 | W4, 0, 0, false },
+    { "qemu-nvme", VECTORS_QEMU, "tcg", "nvme", &split_qemu, GUEST_CPL0, W2 | W4 | W8, 0, 0, true },
+    { "qemu-e1000", VECTORS_QEMU, "tcg", "e1000", &split_qemu, GUEST_CPL0, W4, 0, 0, true },
+    { "qemu-vga", VECTORS_QEMU, "tcg", "vga-lowmem", &split_qemu, GUEST_CPL0, W1, 0, 0, true },
+    { "qemu-edu", VECTORS_QEMU, "tcg", "edu", &split_qemu, GUEST_CPL0, W_REGISTERS, 0, 4, false },
+    { "qemu-kvm", VECTORS_QEMU, "kvm", "pc-testdev", &split_kvm, GUEST_CPL0, W_ALL, W1 | W2 | W4, 0, false },
+    { "bochs", VECTORS_BOCHS, "bochs", NULL, &split_bochs, GUEST_CPL0, W_ALL, 0, 0, false },
+    { "unicorn", VECTORS_BOCHS, "unicorn", NULL, &split_unicorn, GUEST_CPL0, W_ALL, 0, 0, false },
+};
+
+static int step_offset(const struct column *c, const struct vector_row *row, const struct predict_step *step)
+{
+    int at = (int)(step->address - scene.operand);
+
+    if (c->same_page && is(row->placement, "pd") && step->address >= SCENE_OPERAND + PAGE_BYTES)
+        at -= (int)PAGE_BYTES;
+    return at;
+}
+
+/* A prediction in the column's notation; QEMU's ports are bytes. */
+static void print_prediction(const struct column *c, const struct vector_row *row, const struct prediction *p, char *text,
+                             size_t size)
+{
+    *text = 0;
+    for (unsigned i = 0; i < p->n; i++) {
+        const struct predict_step *step = &p->step[i];
+        char direction = step->type == TRANSACTION_LOAD ? 'R' : 'W';
+
+        if (!step->port)
+            vectors_append(text, size, "%c%+d:%u", direction, step_offset(c, row, step), step->width);
+        else if (c->table == VECTORS_KVM)
+            vectors_append(text, size, "IO%c:%u*%u", direction, step->width, step->count);
+        else
+            vectors_append(text, size, "IO%c:%x.%u", direction, (unsigned)step->address, step->width);
+    }
+}
+
+static void predict_row(struct report *r, const struct column *c, const struct vector_row *row)
+{
+    static struct prediction p;
+    char outcome[64], ours[VECTOR_TEXT], theirs[VECTOR_TEXT];
+    struct region_limits limits = scene.recorder.ops.limits;
+
+    scene_run(&scene, row, &forms[row->id], c->ring, c->policy);
+    print_outcome(outcome, sizeof(outcome));
+    if (is_lacking(outcome)) {
+        r->counts.lacking++;
+        return;
+    }
+    r->counts.rows++;
+    scene.recorder.ops.limits.widths = c->widths;
+    predict(c->policy, 0, &scene.insn, &scene.before, scene.access, scene.accesses, &p);
+    scene.recorder.ops.limits = limits;
+    if (c->recut)
+        predict_recut(&p, &(struct region_limits){ .widths = c->recut });
+    if (c->valid_min)
+        predict_drop_invalid(&p, c->valid_min);
+    print_prediction(c, row, &p, ours, sizeof(ours));
+    vectors_expand(row->exits[c->table == VECTORS_KVM ? c->ring : 0], theirs, sizeof(theirs));
+    if (is(outcome, "ok") && !p.gives_up && is(ours, theirs))
+        r->counts.agreed++;
+    else if (is_peer_bug(r->name, row))
+        r->counts.bugs++;
+    else
+        report_differing(r, row, is(outcome, "ok") ? p.gives_up ? "predicted to give up" : "" : outcome, ours, theirs);
+}
+
+START_TEST(vectors_peers_are_predicted)
+{
+    const struct column *c = &columns[_i];
+    const struct vectors *v = &tables[c->table];
+    struct report r = report_begin(c->name);
+
+    for (size_t i = 0; i < v->n; i++) {
+        const struct vector_row *row = &v->row[i];
+
+        if ((!c->kind || is(row->kind, c->kind)) && (!c->device || is(row->device, c->device)) &&
+            is(row->outcome[c->table == VECTORS_KVM ? c->ring : 0], "ok"))
+            predict_row(&r, c, row);
+    }
+    report_end(&r);
+}
+END_TEST
+
+/* -- all of it -------------------------------------------------------------------------------------------------------- */
+
+static bool prepare(void)
+{
+    struct err err;
+
+    for (int i = VECTORS_KVM; i <= VECTORS_BOCHS; i++) {
+        if (!vectors_load(&tables[i], (enum vector_table)i))
+            return false;
+        collect_forms(&tables[i]);
+    }
+    return assemble_forms() && scene_create(&scene, &err);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("vectors");
+    TCase *whole = tcase_create("whole"), *peers = tcase_create("peers");
+    SRunner *runner;
+    int failed;
+
+    if (!assemble_available()) {
+        printf("1..0 # SKIP no assembler (as) on this host\n");
+        return 0;
+    }
+    if (!prepare()) {
+        printf("1..1\nnot ok 1 tables, assembler or guest\n");
+        return 1;
+    }
+    tcase_set_timeout(whole, 120);
+    tcase_set_timeout(peers, 120);
+    tcase_add_loop_test(whole, vectors_instructions_do_what_hardware_does, 0, 2);
+    tcase_add_loop_test(peers, vectors_peers_are_predicted, 0, ARRAY_LEN(columns));
+    suite_add_tcase(suite, whole);
+    suite_add_tcase(suite, peers);
+    runner = srunner_create(suite);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    scene_destroy(&scene);
+    for (unsigned i = 0; i < ARRAY_LEN(tables); i++)
+        vectors_free(&tables[i]);
+    return failed ? 1 : 0;
+}
