@@ -13,6 +13,8 @@ struct command {
 static const struct command commands[] = {
     { "run", "run a guest on one engine", cmd_run },
     { "diff", "run a guest on two engines and compare every device access", cmd_diff },
+    { "explain", "draw the journey of one instruction's access to a device", cmd_explain },
+    { "list", "what there is: devices, engines, policies, unimplemented, cpuid", cmd_list },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

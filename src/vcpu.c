@@ -64,6 +64,7 @@ void vcpu_init(struct vcpu *v, struct phys *phys)
 {
     memset(v, 0, sizeof(*v));
     v->fault.vector = -1;
+    v->first_fault = -1;
     v->bus = (struct bus){ .phys = phys, .policy = &split_whole, .wrote = vcpu_wrote, .wrote_opaque = v };
     v->mmu.bus = &v->bus;
     v->mmu.code = &v->code;

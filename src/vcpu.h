@@ -26,6 +26,7 @@ enum { TSC_HZ = 1000000000 };
 struct vcpu {
     struct cpu cpu; /* first: IR operands are offsets from here */
     struct fault fault;      /* vector < 0: none */
+    int first_fault;         /* the last fault that was delivered, before what its delivery raised; -1: none yet */
     uint64_t next_rip;       /* of the instruction under way: a helper may need it */
     bool again;              /* a REP instruction left off between two iterations */
 

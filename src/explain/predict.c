@@ -31,7 +31,7 @@ static bool is_one_of(uint16_t mnemonic, const uint16_t *list, size_t n)
 }
 
 #define IS(p, ...) is_one_of((p)->insn->mnemonic, (const uint16_t[]){ __VA_ARGS__ },                                   \
-                             sizeof((const uint16_t[]){ __VA_ARGS__ }) / sizeof(uint16_t))
+                             ARRAY_LEN(((const uint16_t[]){ __VA_ARGS__ })))
 
 /* -- operands as this peer names them ----------------------------------------------------------------------------- */
 
@@ -148,11 +148,143 @@ static void kvm_ins(struct predictor *p)
     }
 }
 
+/* -- saved state -------------------------------------------------------------------------------------------------- */
+
+enum { ENVIRONMENT_BYTES = 28 };
+
+/* The linear address of the memory operand, in 64-bit code. */
+static uint64_t operand_address(const struct predictor *p)
+{
+    const struct operand *o = &p->insn->op[0];
+    uint64_t at = (uint64_t)o->displacement;
+
+    if (o->has_base)
+        at += p->before->slot[o->base & 15];
+    if (o->has_index)
+        at += p->before->slot[o->index & 15] << o->scale;
+    return at + (o->segment == SEG_FS || o->segment == SEG_GS ? p->before->seg[o->segment].base : 0);
+}
+
+/* `width` bytes of an access from `from` on, as an access of their own. */
+static struct access part_of(const struct access *a, unsigned from, unsigned width)
+{
+    struct access part = *a;
+
+    part.gva += from;
+    part.width = (uint8_t)width;
+    part.enables = bits_mask(width);
+    part.pieces = 0;
+    for (unsigned i = 0; i < a->pieces; i++) {
+        struct piece piece = a->piece[i];
+        unsigned first = (unsigned)bits_max(piece.at, from), end = (unsigned)bits_min(piece.at + piece.width, from + width);
+
+        if (first >= end)
+            continue;
+        piece.gpa += first - piece.at;
+        piece.offset += first - piece.at;
+        piece.at = (uint8_t)(first - from);
+        piece.width = (uint8_t)(end - first);
+        part.piece[part.pieces++] = piece;
+    }
+    return part;
+}
+
+/* FLDENV and FRSTOR on QEMU read the control, status and tag words, and nothing else of the environment. */
+static void tcg_restore_x87(struct predictor *p)
+{
+    uint64_t base = operand_address(p);
+
+    for (unsigned i = 0; i < p->n; i++) {
+        uint64_t at = p->access[i].gva - base;
+        struct access word = part_of(&p->access[i], 0, bits_min(2, p->access[i].width));
+
+        if (at >= ENVIRONMENT_BYTES)
+            split_one(p, &p->access[i], ALL);
+        else if (at < 12)
+            split_one(p, &word, ALL);
+    }
+}
+
+/* On Bochs the environment is read last word first. */
+static void bochs_restore_x87(struct predictor *p)
+{
+    uint64_t base = operand_address(p);
+
+    for (unsigned i = p->n; i-- > 0;)
+        if (p->access[i].gva - base < ENVIRONMENT_BYTES)
+            split_one(p, &p->access[i], ALL);
+    for (unsigned i = 0; i < p->n; i++)
+        if (p->access[i].gva - base >= ENVIRONMENT_BYTES)
+            split_one(p, &p->access[i], ALL);
+}
+
+/* `count` times a word of `width` bytes, and one of `second` behind it, `step` bytes apart. */
+struct saved {
+    enum transaction_type type;
+    uint16_t at;
+    uint8_t width, second, step, count;
+};
+
+static const struct saved qemu_xsave[] = {
+    { TRANSACTION_STORE, 0, 2, 0, 2, 3 },      { TRANSACTION_STORE, 8, 8, 0, 8, 2 },
+    { TRANSACTION_STORE, 32, 8, 2, 16, 8 },    { TRANSACTION_STORE, 24, 4, 0, 4, 2 },
+    { TRANSACTION_STORE, 160, 8, 0, 8, 32 },   { TRANSACTION_STORE, 576, 8, 0, 8, 32 },
+    { TRANSACTION_LOAD, 512, 8, 0, 8, 1 },     { TRANSACTION_STORE, 512, 8, 0, 8, 1 },
+};
+static const struct saved bochs_xsave[] = {
+    { TRANSACTION_LOAD, 512, 8, 0, 8, 1 },     { TRANSACTION_STORE, 0, 16, 0, 16, 1 },
+    { TRANSACTION_STORE, 16, 4, 0, 4, 2 },     { TRANSACTION_STORE, 32, 16, 0, 16, 8 },
+    { TRANSACTION_STORE, 24, 4, 0, 4, 2 },     { TRANSACTION_STORE, 160, 16, 0, 16, 16 },
+    { TRANSACTION_STORE, 576, 16, 0, 16, 16 }, { TRANSACTION_STORE, 512, 8, 0, 8, 1 },
+};
+
+/* A word of the area as the peer writes it, if the instruction has touched a device there. */
+static void saved_word(struct predictor *p, enum transaction_type type, uint64_t gva, unsigned width)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        struct access a = p->access[i];
+        uint64_t from = gva - a.gva;
+
+        if (from >= a.width || a.pieces != 1)
+            continue;
+        a.type = type;
+        a.gva = gva;
+        a.width = (uint8_t)width;
+        a.enables = bits_mask(width);
+        a.piece[0].gpa += from;
+        a.piece[0].offset += from;
+        a.piece[0].width = (uint8_t)width;
+        split_one(p, &a, ALL);
+        return;
+    }
+}
+
+/* XSAVE in a peer's words and order; an area within one page. */
+static void save_by_list(struct predictor *p, const struct saved *list, size_t n)
+{
+    uint64_t base = operand_address(p);
+
+    for (size_t i = 0; i < n; i++)
+        for (unsigned k = 0; k < list[i].count; k++) {
+            uint64_t gva = base + list[i].at + k * list[i].step;
+
+            saved_word(p, list[i].type, gva, list[i].width);
+            if (list[i].second)
+                saved_word(p, list[i].type, gva + list[i].width, list[i].second);
+        }
+}
+
 /* -- order -------------------------------------------------------------------------------------------------------- */
 
 static void in_order(struct predictor *p)
 {
     for (unsigned i = 0; i < p->n; i++)
+        split_one(p, &p->access[i], ALL);
+}
+
+static void in_reverse(struct predictor *p)
+{
+    for (unsigned i = p->n; i-- > 0;)
         split_one(p, &p->access[i], ALL);
 }
 
@@ -166,9 +298,42 @@ static void in_swapped_pairs(struct predictor *p)
     }
 }
 
+/* A far pointer as two words in order: JMP and CALL on Bochs, which reads those of LSS and relatives backwards. */
+static void in_two_words(struct predictor *p)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        struct access offset, selector;
+        unsigned width = p->access[i].width;
+
+        if (p->access[i].form != FORM_FAR_POINTER || width <= 2) {
+            split_one(p, &p->access[i], ALL);
+            continue;
+        }
+        offset = part_of(&p->access[i], 0, width - 2);
+        selector = part_of(&p->access[i], width - 2, 2);
+        offset.form = selector.form = FORM_PLAIN;
+        split_one(p, &offset, ALL);
+        split_one(p, &selector, ALL);
+    }
+}
+
 static bool is_cmps(const struct predictor *p)
 {
-    return IS(p, ZYDIS_MNEMONIC_CMPSB, ZYDIS_MNEMONIC_CMPSW, ZYDIS_MNEMONIC_CMPSD, ZYDIS_MNEMONIC_CMPSQ);
+    return IS(p, ZYDIS_MNEMONIC_CMPSB, ZYDIS_MNEMONIC_CMPSW, ZYDIS_MNEMONIC_CMPSD, ZYDIS_MNEMONIC_CMPSQ) &&
+           p->insn->map == 0;
+}
+
+static bool is_x87_restore(const struct predictor *p)
+{
+    return IS(p, ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_FRSTOR);
+}
+
+static bool is_xsave(const struct predictor *p) { return IS(p, ZYDIS_MNEMONIC_XSAVE, ZYDIS_MNEMONIC_XSAVEOPT); }
+
+/* RETF: opcodes CA and CB. */
+static bool is_far_return(const struct predictor *p)
+{
+    return IS(p, ZYDIS_MNEMONIC_RET) && (p->insn->opcode & 0xfe) == 0xca;
 }
 
 static void predict_kvm(struct predictor *p)
@@ -179,12 +344,17 @@ static void predict_kvm(struct predictor *p)
         in_order(p);
 }
 
+/* QEMU's own translator, and Unicorn's, which descends from it. */
 static void predict_tcg(struct predictor *p)
 {
     if (is_ins(p))
         ins_tried_first(p);
     else if (is_cmps(p))
         in_swapped_pairs(p);
+    else if (is_x87_restore(p))
+        tcg_restore_x87(p);
+    else if (is_xsave(p))
+        save_by_list(p, qemu_xsave, ARRAY_LEN(qemu_xsave));
     else
         in_order(p);
 }
@@ -193,6 +363,14 @@ static void predict_bochs(struct predictor *p)
 {
     if (is_ins(p))
         ins_tried_first(p);
+    else if (is_far_return(p))
+        in_reverse(p);
+    else if (IS(p, ZYDIS_MNEMONIC_JMP, ZYDIS_MNEMONIC_CALL))
+        in_two_words(p);
+    else if (is_x87_restore(p))
+        bochs_restore_x87(p);
+    else if (is_xsave(p))
+        save_by_list(p, bochs_xsave, ARRAY_LEN(bochs_xsave));
     else
         in_order(p);
 }

@@ -340,7 +340,11 @@ static void fault_deliver_after(struct vcpu *v, int first)
     }
 }
 
-void fault_deliver(struct vcpu *v) { fault_deliver_after(v, -1); }
+void fault_deliver(struct vcpu *v)
+{
+    v->first_fault = v->fault.vector;
+    fault_deliver_after(v, -1);
+}
 
 void interrupt_deliver(struct vcpu *v, uint8_t vector)
 {

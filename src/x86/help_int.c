@@ -239,13 +239,22 @@ uint64_t help_popa(struct vcpu *v, uint64_t width)
     return 1;
 }
 
+/* The words ENTER pushes, in its order: the first that cannot be stored is the one that faults. */
+static bool enter_probe(struct stack s, unsigned words, unsigned width)
+{
+    for (; words--; s.sp -= width)
+        if (!stack_probe(&s, width))
+            return false;
+    return true;
+}
+
 uint64_t help_enter(struct vcpu *v, uint64_t shape)
 {
     unsigned width = shape & 0xff, size = shape >> 8 & 0xffff, level = shape >> 24 & 31;
     struct stack s = stack_current(v);
     uint64_t frame, bp = bits_trunc(v->cpu.slot[RBP], s.width), word;
 
-    if (!stack_probe(&s, (level + 1) * width) || !stack_push(&s, width, v->cpu.slot[RBP]))
+    if (!enter_probe(s, level + 1, width) || !stack_push(&s, width, v->cpu.slot[RBP]))
         return 0;
     frame = s.sp;
     for (unsigned i = 1; i < level; i++) {

@@ -520,12 +520,24 @@ uint64_t help_invpcid(struct vcpu *v, uint64_t linear, uint64_t type, uint64_t s
 uint64_t help_invd(struct vcpu *v, uint64_t imm) { (void)imm; return supervisor(v); }
 uint64_t help_wbinvd(struct vcpu *v, uint64_t imm) { (void)imm; return supervisor(v); }
 
-/* A cache line is translated as for a load, and nothing is read: a device must not notice. */
+/*
+ * A cache line is translated as for a load, and nothing is read: a device must not notice.  The access is carried out
+ * as a hint all the same, because the policy that imitates KVM makes a load of it.
+ */
 static uint64_t flush_line(struct vcpu *v, uint64_t linear, uint64_t shape)
 {
-    return access_probe(&v->mmu, linear, 1, ACCESS_READ | (shape & 0x100 ? ACCESS_STACK : 0)) || vcpu_raise_mmu(v);
+    struct access a = { .type = TRANSACTION_LOAD, .form = FORM_HINT, .width = 1, .gva = linear, .enables = 1 };
+
+    if (!access_prepare(&v->mmu, &a, ACCESS_READ | (shape & 0x100 ? ACCESS_STACK : 0)))
+        return vcpu_raise_mmu(v);
+    access_perform(&v->mmu, &a);
+    return 1;
 }
 
 uint64_t help_clflush(struct vcpu *v, uint64_t linear, uint64_t shape) { return flush_line(v, linear, shape); }
 uint64_t help_clflushopt(struct vcpu *v, uint64_t linear, uint64_t shape) { return flush_line(v, linear, shape); }
-uint64_t help_clwb(struct vcpu *v, uint64_t linear, uint64_t shape) { return flush_line(v, linear, shape); }
+
+uint64_t help_clwb(struct vcpu *v, uint64_t linear, uint64_t shape)
+{
+    return access_probe(&v->mmu, linear, 1, ACCESS_READ | (shape & 0x100 ? ACCESS_STACK : 0)) || vcpu_raise_mmu(v);
+}

@@ -305,17 +305,28 @@ static bool element_store(struct vcpu *v, uint64_t linear, const void *from, uns
     return access_store(&v->mmu, linear, from, width, FORM_ELEMENT, options) || vcpu_raise_mmu(v);
 }
 
-/* The mask names the lanes that are left: an opmask's bits, or all bits of a vector register's lanes. */
-static void leave_lanes(struct cpu *c, union vec_shape s, uint64_t lanes)
+/* Element i is done: its bit of the opmask, or its lane of the vector mask, is cleared. */
+static void lane_done(struct cpu *c, union vec_shape s, unsigned i)
 {
-    if (!s.by_sign) {
-        c->k[s.mask] = (lanes ? c->k[s.mask] & ~bits_mask(s.count) : 0) | lanes;
-        return;
-    }
-    c->zmm[s.mask] = (union wide){ .q = { 0 } };
-    for (unsigned i = 0; i < s.count; i++)
-        if (lanes >> i & 1)
-            memset(&c->zmm[s.mask].b[i << s.element], 0xff, (size_t)1 << s.element);
+    if (s.by_sign)
+        memset(&c->zmm[s.mask].b[i << s.element], 0, (size_t)1 << s.element);
+    else
+        c->k[s.mask] &= ~BIT(i);
+}
+
+/* The mask is all zero in the end; what lies above a vector register's lanes goes with the first element. */
+static void mask_done(struct cpu *c, union vec_shape s)
+{
+    if (s.by_sign)
+        c->zmm[s.mask] = (union wide){ .q = { 0 } };
+    else
+        c->k[s.mask] = 0;
+}
+
+static void zero_above(union wide *x, unsigned from)
+{
+    if (from < WIDE_BYTES)
+        memset(&x->b[from], 0, WIDE_BYTES - from);
 }
 
 uint64_t help_vec_gather(struct vcpu *v, uint64_t base, uint64_t imm)
@@ -329,14 +340,15 @@ uint64_t help_vec_gather(struct vcpu *v, uint64_t base, uint64_t imm)
         if (!(lanes >> i & 1))
             continue;
         if (!element_linear(v, s, base, i, ACCESS_READ, &linear) ||
-            !element_load(v, linear, &c->zmm[s.reg].b[i * width], width, options)) {
-            leave_lanes(c, s, lanes);
+            !element_load(v, linear, &c->zmm[s.reg].b[i * width], width, options))
             return 0;
-        }
-        lanes &= ~BIT(i);
+        lane_done(c, s, i);
+        zero_above(&c->zmm[s.reg], s.count * width);
+        if (s.by_sign)
+            zero_above(&c->zmm[s.mask], s.count * width);
     }
-    leave_lanes(c, s, 0);
-    memset(&c->zmm[s.reg].b[s.count * width], 0, WIDE_BYTES - s.count * width);
+    mask_done(c, s);
+    zero_above(&c->zmm[s.reg], s.count * width);
     return 1;
 }
 
@@ -351,12 +363,10 @@ uint64_t help_vec_scatter(struct vcpu *v, uint64_t base, uint64_t imm)
         if (!(lanes >> i & 1))
             continue;
         if (!element_linear(v, s, base, i, ACCESS_WRITE, &linear) ||
-            !element_store(v, linear, &c->zmm[s.reg].b[i * width], width, options)) {
-            leave_lanes(c, s, lanes);
+            !element_store(v, linear, &c->zmm[s.reg].b[i * width], width, options))
             return 0;
-        }
-        lanes &= ~BIT(i);
+        lane_done(c, s, i);
     }
-    leave_lanes(c, s, 0);
+    mask_done(c, s);
     return 1;
 }

@@ -266,14 +266,18 @@ bool lift_vec_word(struct lift *l, int arg)
 
 /* -- duplicates and broadcasts --------------------------------------------------------------------------------------------- */
 
-/* MOVSHDUP, MOVSLDUP, MOVDDUP: no fault suppression, so a mask does not spare a load (SDM 2 types E4NF, E5NF). */
+/*
+ * MOVSHDUP, MOVSLDUP, MOVDDUP: no fault suppression, so a mask does not spare a load (SDM 2 types E4NF, E5NF).  The
+ * legacy forms of the first two want alignment (type 4).
+ */
 bool lift_vec_dup(struct lift *l, int kind)
 {
     const struct operand *d = lift_operand(l, 0), *s = lift_operand(l, 1);
     unsigned width = vec_length(l);
 
     if (lift_is_memory(l, 1))
-        vec_load(l, 1, SCRATCH, kind == VEC_DUP_DOUBLE && width == 16 ? 8 : width);
+        vec_memory(l, IR_LDX, 1, SCRATCH, kind == VEC_DUP_DOUBLE && width == 16 ? 8 : width,
+                   vec_is_vex(l) || kind == VEC_DUP_DOUBLE ? 0 : VEC_ALIGNED);
     else
         vec_copy(l, SCRATCH, vec_at(s), width);
     lift_help(l, HELP_vec_dup, IR_NONE, IR_NONE, IR_NONE, IR_NONE, kind);

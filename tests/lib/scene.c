@@ -49,17 +49,17 @@ static const struct placement {
     { "a8", 72, false, 0, { DEVICE(0), DEVICE(1) } },
     { "cl", 0, true, 0, { DEVICE(0), DEVICE(1) } },
     { "pg", 0, false, 0, { DEVICE(0), DEVICE(1) } },
-    { "pd", 0, false, 0, { DEVICE(0), DEVICE(9) } },
-    { "pf", 0, false, 0, { DEVICE(0), NOTHING } },
-    { "pw", 0, false, 0, { DEVICE(0), DEVICE_RO(1) } },
+    { "pd", 0, false, 0, { DEVICE(5), DEVICE(9) } },
+    { "pf", 0, false, 0, { DEVICE(11), NOTHING } },
+    { "pw", 0, false, 0, { DEVICE(13), DEVICE_RO(15) } },
     { "rm", 0, false, 0, { MEMORY(0), DEVICE(1) } },
     { "mr", 0, false, 0, { DEVICE(3), MEMORY(1) } },
     { "fp", 0, false, 0, { NOTHING, DEVICE(5) } },
     { "rf", 0, false, 0, { MEMORY(0), NOTHING } },
     { "rw", 0, false, 0, { MEMORY(0), DEVICE_RO(1) } },
-    { "mw", 0, false, 0, { DEVICE(3), MEMORY_RO(1) } },
-    { "qf", 0, false, BY_THREE_QUARTERS, { DEVICE(0), NOTHING } },
-    { "hf", 0, false, BY_HALF, { DEVICE(0), NOTHING } },
+    { "mw", 0, false, 0, { DEVICE(9), MEMORY_RO(SCENE_READ_ONLY_PAGE) } },
+    { "qf", 0, false, BY_THREE_QUARTERS, { DEVICE(11), NOTHING } },
+    { "hf", 0, false, BY_HALF, { DEVICE(11), NOTHING } },
 };
 
 static const struct placement *find_placement(const char *name)
@@ -246,7 +246,7 @@ static void set_up(struct scene *s, const struct vector_row *row, const struct s
     if (vectors_has_word(row->setup, "match"))
         set_up_match(s, row);
     if (vectors_has_word(row->setup, "bit"))
-        c->slot[RAX] = 1000;
+        c->slot[RAX] = 1003;
     if (vectors_has_word(row->setup, "bx"))
         c->slot[RBX] = s->operand, c->slot[RAX] = 0;
     if (vectors_has_word(row->setup, "rax"))
@@ -260,6 +260,12 @@ static void set_up(struct scene *s, const struct vector_row *row, const struct s
         for (unsigned at = 512; at < 576; at += 8)
             put(s, at, 0, 8);
         put(s, 24, 0x1f80, 8);
+    }
+    if (strstr(row->insn, "lgdt") || strstr(row->insn, "lidt")) {
+        const struct descriptor_table *table = strstr(row->insn, "lgdt") ? &c->gdtr : &c->idtr;
+
+        put(s, 0, table->limit, 2);
+        put(s, 2, table->base, 8);
     }
     set_up_stack(s, row);
     set_up_far(s, row, ring);
@@ -316,6 +322,8 @@ void scene_run(struct scene *s, const struct vector_row *row, const struct snipp
                const struct split_policy *policy)
 {
     recorder_reset(&s->recorder);
+    if (s->constant)
+        memset(s->recorder.bytes, 0x5a, RECORDER_BYTES);
     reset_ram(s);
     guest_reset(&s->g, ring);
     place(s, row);

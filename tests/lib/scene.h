@@ -15,7 +15,7 @@
 #define SCENE_DEST UINT64_C(0x10010000)    /* RAM destination of MOVS and relatives; the tables say +100000 */
 #define SCENE_SOURCE UINT64_C(0x10020800)  /* RAM source */
 
-enum { SCENE_RAM_PAGES = 4, SCENE_DEST_PAGE = 2, SCENE_SOURCE_PAGE = 3 };
+enum { SCENE_RAM_PAGES = 5, SCENE_DEST_PAGE = 2, SCENE_SOURCE_PAGE = 3, SCENE_READ_ONLY_PAGE = 4 };
 
 /* What backs one of the operand's two pages. */
 struct scene_page {
@@ -30,6 +30,7 @@ struct scene {
     struct phys_memory memory;
     struct scene_page page[2];
     uint64_t operand;
+    bool constant;                     /* the device holds the same byte everywhere */
     /* what happened */
     struct guest_end end;
     struct cpu before;
