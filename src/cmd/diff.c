@@ -130,6 +130,8 @@ static void print_text(struct diff *d, const char *command)
         printf("%s %" PRIu64 " %s", v ? "," : "", c->verdict[v], verdict_names[v]);
     printf("; phantom accesses in %" PRIu64 " journeys (%s %" PRIu64 " bytes, %s %" PRIu64 ")\n", c->phantom_journeys,
            d->side[0].name, c->phantoms[0], d->side[1].name, c->phantoms[1]);
+    if (d->trace_ended)
+        printf("the trace ends there; the run would go on\n");
     if (d->registers_compared)
         printf("registers compared after every journey, vector registers and memory at the end\n");
     if (d->diverged)

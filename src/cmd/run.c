@@ -9,12 +9,14 @@
 #include <stdio.h>
 
 static gboolean run_stats;
-static char *run_trace;
+static char *run_trace, *run_journeys;
+static uint64_t run_journeys_max = UINT64_MAX;
 static char **run_files;
 
 static const GOptionEntry run_entries[] = {
     { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default) or kvm", "ENGINE" },
-    { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file (docs/trace.md)", "FILE" },
+    { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
+    { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, journeys and speed at the end", NULL },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &run_files, NULL, "[FLAT]" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -37,7 +39,7 @@ static int run_status(const struct machine *m, enum machine_end end, const struc
 {
     switch (end) {
     case MACHINE_DEBUG_EXIT: return m->exit_code;
-    case MACHINE_LIMIT: case MACHINE_UNTIL: case MACHINE_POWERED_OFF: return 0;
+    case MACHINE_LIMIT: case MACHINE_JOURNEY: case MACHINE_UNTIL: case MACHINE_POWERED_OFF: return 0;
     case MACHINE_INTERRUPTED: fprintf(stderr, "wideload run: interrupted\n"); return 130;
     case MACHINE_FAILED: fprintf(stderr, "wideload run: %s\n", err->text); return 1;
     default: fprintf(stderr, "wideload run: %s\n", machine_end_name(end)); return 1;
@@ -69,7 +71,7 @@ static enum machine_end run_traced(struct machine *m, struct recorder *r, struct
             trace_write(writer, &r->journey);
         }
         journey_clear(&r->journey);
-    } while (end == MACHINE_JOURNEY);
+    } while (end == MACHINE_JOURNEY && m->journeys < run_journeys_max);
     return end;
 }
 
@@ -143,6 +145,8 @@ int cmd_run(int argc, char **argv)
         g_error_free(error);
     } else if (run_files && run_files[1]) {
         fprintf(stderr, "wideload run: more than one image\n");
+    } else if (run_journeys && !guest_parse_size(run_journeys, &run_journeys_max)) {
+        fprintf(stderr, "wideload run: not a number of journeys: '%s'\n", run_journeys);
     } else if (!guest_configure(&config, run_files ? run_files[0] : NULL, &err) || !guest_open_console(&config, &err)) {
         status = fail(&err);
     } else {

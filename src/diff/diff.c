@@ -175,7 +175,7 @@ static bool ends_agree(struct diff *d)
     bool trace = d->side[0].trace || d->side[1].trace;
     char cause[256];
 
-    if (a == b || (trace && a != MACHINE_JOURNEY && b != MACHINE_JOURNEY))
+    if (a == b || trace) /* a trace may be of a longer or shorter run */
         return true;
     snprintf(cause, sizeof(cause), "%s: %s; %s: %s", d->side[0].name, machine_end_name(a), d->side[1].name, machine_end_name(b));
     return diverged(d, cause);
@@ -222,7 +222,11 @@ static bool diff_pair(struct diff *d, bool *failed, struct err *err)
         return false;
     for (unsigned guard = 0; guard < 16 && skipped; guard++) {
         if (!journey_accesses(side_journey(l)) && !journey_accesses(side_journey(r)))
-            return ends_agree(d) && l->end == MACHINE_JOURNEY;
+            return ends_agree(d) && l->end == MACHINE_JOURNEY && r->end == MACHINE_JOURNEY;
+        if ((l->trace && l->end != MACHINE_JOURNEY) || (r->trace && r->end != MACHINE_JOURNEY)) {
+            d->trace_ended = true;
+            return false;
+        }
         c = compare_journeys(side_journey(l), side_journey(r));
         skipped = false;
         for (unsigned i = 0; c.verdict == VERDICT_DIVERGENT && i < 2 && !skipped; i++)
@@ -241,7 +245,7 @@ static bool diff_pair(struct diff *d, bool *failed, struct err *err)
     if (!ends_agree(d) || (l->end == MACHINE_JOURNEY && !compare_registers(d, false)))
         return false;
     d->pairs++;
-    return l->end == MACHINE_JOURNEY;
+    return l->end == MACHINE_JOURNEY && r->end == MACHINE_JOURNEY;
 }
 
 bool diff_run(struct diff *d, struct err *err)

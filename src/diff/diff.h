@@ -37,6 +37,7 @@ struct diff {
     struct compare_counts counts;
     uint64_t pairs;
     bool registers_compared;
+    bool trace_ended;             /* the trace was shorter than the run */
     bool diverged;
     char cause[512];              /* of the first divergence */
     uint64_t diverged_at;         /* journey number */

@@ -205,6 +205,24 @@ static void tcg_restore_x87(struct predictor *p)
     }
 }
 
+/* FBLD on QEMU reads digit pairs from the last to the first, then the sign. */
+static void tcg_load_decimal(struct predictor *p)
+{
+    uint64_t base = operand_address(p);
+
+    for (int at = 8; at >= -1; at--) {
+        uint64_t gva = base + (uint64_t)(at < 0 ? 9 : at);
+
+        for (unsigned i = 0; i < p->n; i++)
+            if (gva - p->access[i].gva < p->access[i].width) {
+                struct access byte = part_of(&p->access[i], (unsigned)(gva - p->access[i].gva), 1);
+
+                byte.form = FORM_PLAIN;
+                split_one(p, &byte, ALL);
+            }
+    }
+}
+
 /* On Bochs the environment is read last word first. */
 static void bochs_restore_x87(struct predictor *p)
 {
@@ -353,6 +371,8 @@ static void predict_tcg(struct predictor *p)
         in_swapped_pairs(p);
     else if (is_x87_restore(p))
         tcg_restore_x87(p);
+    else if (IS(p, ZYDIS_MNEMONIC_FBLD))
+        tcg_load_decimal(p);
     else if (is_xsave(p))
         save_by_list(p, qemu_xsave, ARRAY_LEN(qemu_xsave));
     else

@@ -47,7 +47,7 @@ void kvm_probe(struct kvm_probe *p)
 
     *p = (struct kvm_probe){ .kind = KVM_KIND_NONE };
     uname(&u);
-    snprintf(p->kernel, sizeof(p->kernel), "%s", u.release);
+    snprintf(p->kernel, sizeof(p->kernel), "%.*s", (int)strcspn(u.release, "-"), u.release); /* no local suffix */
     probe_cpu(p->cpu, sizeof(p->cpu));
     if (fd < 0) {
         snprintf(p->why, sizeof(p->why), "/dev/kvm: %s", strerror(errno));

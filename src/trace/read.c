@@ -6,6 +6,8 @@
  */
 #include "trace.h"
 
+#include "zfile.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -344,7 +346,7 @@ static bool reader_finish(struct trace_reader *r, struct walk *w, struct err *er
 
 struct trace_reader *trace_reader_open(const char *path, struct trace_header *header, struct err *err)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = zfile_open(path, "r");
     struct trace_reader *r;
     struct walk w = { 0 };
 

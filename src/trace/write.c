@@ -1,6 +1,8 @@
 /* write.c - journeys as JSON lines.  Numbers that may need 64 bits are strings of hexadecimal digits. */
 #include "trace.h"
 
+#include "zfile.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -141,7 +143,7 @@ static void writer_flush_line(struct trace_writer *writer)
 
 struct trace_writer *trace_writer_open(const char *path, const struct trace_header *header, struct err *err)
 {
-    FILE *file = fopen(path, "we");
+    FILE *file = zfile_open(path, "w");
     struct trace_writer *writer;
 
     if (!file) {

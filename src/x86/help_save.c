@@ -497,8 +497,13 @@ static uint64_t restore(struct vcpu *v, uint64_t linear, uint64_t shape, bool co
     /* How far the area reaches is not known before its header has been read. */
     if (!save_probe(v, p, EXTENDED, ACCESS_READ))
         return 0;
-    save_list(&s, HEADER, 64);
+    save_list(&s, HEADER, 24);
     save_load(v, p, &s);
+    if (save_get(&s, HEADER + 8, 8) >> 63) { /* only the compacted form looks at the rest */
+        s.words = 0;
+        save_list(&s, HEADER + 24, 40);
+        save_load(v, p, &s);
+    }
     if (!header_parse(v, &s, compact_only, &r))
         return gp(v);
     if (!save_probe(v, p, area_bytes(r.compact ? r.mask & r.format : r.mask, r.compact, r.format), ACCESS_READ))

@@ -305,7 +305,7 @@ static bool element_store(struct vcpu *v, uint64_t linear, const void *from, uns
     return access_store(&v->mmu, linear, from, width, FORM_ELEMENT, options) || vcpu_raise_mmu(v);
 }
 
-/* Element i is done: its bit of the opmask, or its lane of the vector mask, is cleared. */
+/* Element i is behind us: its bit of the opmask, or its lane of the vector mask, is cleared. */
 static void lane_done(struct cpu *c, union vec_shape s, unsigned i)
 {
     if (s.by_sign)
@@ -314,7 +314,6 @@ static void lane_done(struct cpu *c, union vec_shape s, unsigned i)
         c->k[s.mask] &= ~BIT(i);
 }
 
-/* The mask is all zero in the end; what lies above a vector register's lanes goes with the first element. */
 static void mask_done(struct cpu *c, union vec_shape s)
 {
     if (s.by_sign)
@@ -329,6 +328,7 @@ static void zero_above(union wide *x, unsigned from)
         memset(&x->b[from], 0, WIDE_BYTES - from);
 }
 
+/* What lies above the lanes becomes zero with the first element, as on an EPYC; SDM 2 leaves a fault's moment open. */
 uint64_t help_vec_gather(struct vcpu *v, uint64_t base, uint64_t imm)
 {
     union vec_shape s = shape_of(imm);
@@ -337,13 +337,13 @@ uint64_t help_vec_gather(struct vcpu *v, uint64_t base, uint64_t imm)
     unsigned width = 1u << s.element, options = s.segment == SEG_SS ? ACCESS_STACK : 0;
 
     for (unsigned i = 0; i < s.count; i++) {
-        if (!(lanes >> i & 1))
-            continue;
-        if (!element_linear(v, s, base, i, ACCESS_READ, &linear) ||
-            !element_load(v, linear, &c->zmm[s.reg].b[i * width], width, options))
-            return 0;
+        if (lanes >> i & 1) {
+            if (!element_linear(v, s, base, i, ACCESS_READ, &linear) ||
+                !element_load(v, linear, &c->zmm[s.reg].b[i * width], width, options))
+                return 0;
+            zero_above(&c->zmm[s.reg], s.count * width);
+        }
         lane_done(c, s, i);
-        zero_above(&c->zmm[s.reg], s.count * width);
         if (s.by_sign)
             zero_above(&c->zmm[s.mask], s.count * width);
     }

@@ -5,7 +5,7 @@
  * the same exception; and whenever there is an exception, nobody has seen anything.  Then its predictions: what KVM,
  * QEMU, Bochs and Unicorn would have shown their devices, row by row.
  *
- * Counts are held to tests/vectors/expected; rows that differ are listed in $OBJ/vectors-NAME.txt, except those that
+ * Counts are held to tests/vectors/expected; rows that differ are listed in $BUILD/$OBJ/vectors-NAME.txt, except those that
  * tests/vectors/peer-bugs.tsv explains.
  */
 #include "lib/scene.h"
@@ -55,10 +55,11 @@ static bool assemble_forms(void)
 /*
  * rows       that could be compared
  * agreed     as measured
+ * live       the device itself saw what was measured, without the help of predict(), under the peer's policy
  * lacking    the instruction has no row in insns.def: our CPU raises #UD
  * bugs       explained in peer-bugs.tsv
  */
-struct counts { unsigned rows, agreed, lacking, bugs, differing; };
+struct counts { unsigned rows, agreed, live, lacking, bugs, differing; };
 
 struct report {
     const char *name;
@@ -68,13 +69,20 @@ struct report {
 
 static struct report report_begin(const char *name)
 {
-    const char *folder = getenv("OBJ");
+    const char *build = getenv("BUILD"), *folder = getenv("OBJ");
     struct report r = { .name = name };
     char path[1024];
 
-    snprintf(path, sizeof(path), "%s/vectors-%s.txt", folder ? folder : "obj", name);
+    snprintf(path, sizeof(path), "%s/%s/vectors-%s.txt", build ? build : ".", folder ? folder : "obj", name);
     r.list = fopen(path, "w");
     return r;
+}
+
+static void report_lacking(struct report *r, const struct vector_row *row)
+{
+    if (r->list && is(row->placement, "al"))
+        fprintf(r->list, "# not implemented: %s\n", row->insn);
+    r->counts.lacking++;
 }
 
 static void report_differing(struct report *r, const struct vector_row *row, const char *why, const char *ours,
@@ -86,8 +94,8 @@ static void report_differing(struct report *r, const struct vector_row *row, con
                 row->setup, why, ours, theirs);
 }
 
-/* The line of tests/vectors/expected: name, rows that agree at least, rows that differ at most. */
-static bool expected_counts(const char *name, unsigned *agreed, unsigned *differing)
+/* The line of tests/vectors/expected: name, rows that agree and that agree live at least, rows that differ at most. */
+static bool expected_counts(const char *name, struct counts *c)
 {
     char path[1024], line[256], word[64];
     bool found = false;
@@ -96,7 +104,7 @@ static bool expected_counts(const char *name, unsigned *agreed, unsigned *differ
     vectors_path(path, sizeof(path), "tests/vectors/expected");
     f = fopen(path, "r");
     while (f && !found && fgets(line, sizeof(line), f))
-        found = sscanf(line, "%63s %u %u", word, agreed, differing) == 3 && is(word, name);
+        found = sscanf(line, "%63s %u %u %u", word, &c->agreed, &c->live, &c->differing) == 4 && is(word, name);
     if (f)
         fclose(f);
     return found;
@@ -104,18 +112,19 @@ static bool expected_counts(const char *name, unsigned *agreed, unsigned *differ
 
 static void report_end(struct report *r)
 {
-    unsigned agreed = 0, differing = 0;
+    struct counts want = { 0 };
     const struct counts *c = &r->counts;
 
     if (r->list)
         fclose(r->list);
-    printf("# %-12s %5u rows, %5u agree, %4u peer bugs, %4u differ; %4u of instructions not implemented\n", r->name,
-           c->rows, c->agreed, c->bugs, c->differing, c->lacking);
+    printf("# summary %-10s %5u rows: %5u agree (%5u live), %4u peer bugs, %4u differ; %4u of instructions not implemented\n",
+           r->name, c->rows, c->agreed, c->live, c->bugs, c->differing, c->lacking);
     fflush(stdout);
-    ck_assert_msg(expected_counts(r->name, &agreed, &differing), "%s is not in tests/vectors/expected", r->name);
-    ck_assert_msg(c->differing <= differing, "%s: %u rows differ, expected %u (see vectors-%s.txt)", r->name,
-                  c->differing, differing, r->name);
-    ck_assert_msg(c->agreed >= agreed, "%s: %u rows agree, expected %u", r->name, c->agreed, agreed);
+    ck_assert_msg(expected_counts(r->name, &want), "%s is not in tests/vectors/expected", r->name);
+    ck_assert_msg(c->differing <= want.differing, "%s: %u rows differ, expected %u (see vectors-%s.txt)", r->name,
+                  c->differing, want.differing, r->name);
+    ck_assert_msg(c->agreed >= want.agreed, "%s: %u rows agree, expected %u", r->name, c->agreed, want.agreed);
+    ck_assert_msg(c->live >= want.live, "%s: %u rows agree live, expected %u", r->name, c->live, want.live);
 }
 
 /* -- peers' bugs ------------------------------------------------------------------------------------------------------ */
@@ -255,7 +264,7 @@ static bool is_partial(const struct vector_row *row)
 /* Loads that the architecture does not ask for, and that must not be seen here. */
 static bool loads_are_phantoms(const struct vector_row *row, bool kvm)
 {
-    static const char *const bochs[] = { "vpmaskmovd [", "vmaskmovps [", "maskmov", "vmovdqu8 [rdi]{", "ins", "xsave" };
+    static const char *const bochs[] = { "vpmaskmovd [", "vmaskmovps [", "maskmov", "vmovdqu8 [rdi]{", "ins" };
     static const char *const by_kvm[] = { "clflush", "sldt", "str " };
 
     for (unsigned i = 0; i < ARRAY_LEN(by_kvm) && kvm; i++)
@@ -310,7 +319,7 @@ static bool same_end(const char *expected, const char *outcome)
  */
 static bool same_changes(const char *ours, const char *measured)
 {
-    while (*ours && *measured && *measured != '.') {
+    while (*ours && *measured && measured[strcspn(measured, ",.")] != '.') {
         char *next;
         long at = strtol(ours, &next, 10), theirs = strtol(measured, NULL, 10);
 
@@ -324,7 +333,7 @@ static bool same_changes(const char *ours, const char *measured)
         }
         ours = *next ? next + 1 : next;
     }
-    return *measured == '.' || (!*measured && (!*ours || atol(ours) >= 100000));
+    return measured[strcspn(measured, ",.")] == '.' || (!*measured && (!*ours || atol(ours) >= 100000));
 }
 
 /* Data of KVM's writes, byte by byte, against what the recorder saw; "" or the first difference. */
@@ -414,7 +423,7 @@ static void run_row(struct report *r, const struct vector_row *row, enum guest_r
     expected = truth(row, ring, &exits, &kvm);
     print_outcome(outcome, sizeof(outcome));
     if (is_lacking(outcome)) {
-        r->counts.lacking++;
+        report_lacking(r, row);
         if (scene.recorder.transactions)
             report_differing(r, row, "#UD, but a device was touched", "", "");
         return;
@@ -430,7 +439,7 @@ static void run_row(struct report *r, const struct vector_row *row, enum guest_r
         judge_completion(row, ring, exits, kvm, ours, theirs, why, sizeof(why));
     }
     if (!*why)
-        r->counts.agreed++;
+        r->counts.agreed++, r->counts.live++;
     else if (is_peer_bug(r->name, row))
         r->counts.bugs++;
     else
@@ -526,23 +535,40 @@ static void print_prediction(const struct column *c, const struct vector_row *ro
     }
 }
 
+/* What the recorder saw; an atomic is a load and a store. */
+static void print_seen(char *text, size_t size)
+{
+    *text = 0;
+    for (unsigned i = 0; i < scene.recorder.transactions; i++) {
+        const struct transaction *t = &scene.recorder.transaction[i];
+        bool atomic = t->type == TRANSACTION_FETCH_ADD || t->type == TRANSACTION_SWAP || t->type == TRANSACTION_COMPARE_SWAP;
+        int at = scene_operand_offset(&scene, (unsigned)t->offset);
+
+        if (t->type == TRANSACTION_LOAD || atomic)
+            vectors_append(text, size, "R%+d:%u", at, t->width);
+        if (t->type != TRANSACTION_LOAD)
+            vectors_append(text, size, "W%+d:%u", at, t->width);
+    }
+}
+
 static void predict_row(struct report *r, const struct column *c, const struct vector_row *row)
 {
     static struct prediction p;
-    char outcome[64], ours[VECTOR_TEXT], theirs[VECTOR_TEXT];
+    char outcome[64], ours[VECTOR_TEXT], theirs[VECTOR_TEXT], seen[VECTOR_TEXT];
     struct region_limits limits = scene.recorder.ops.limits;
 
     scene.constant = c->constant;
+    scene.recorder.ops.limits.widths = c->widths;
     scene_run(&scene, row, &forms[row->id], c->ring, c->policy);
     print_outcome(outcome, sizeof(outcome));
+    print_seen(seen, sizeof(seen));
+    predict(c->policy, 0, &scene.insn, &scene.before, scene.access, scene.accesses, &p);
+    scene.recorder.ops.limits = limits;
     if (is_lacking(outcome)) {
-        r->counts.lacking++;
+        report_lacking(r, row);
         return;
     }
     r->counts.rows++;
-    scene.recorder.ops.limits.widths = c->widths;
-    predict(c->policy, 0, &scene.insn, &scene.before, scene.access, scene.accesses, &p);
-    scene.recorder.ops.limits = limits;
     if (c->recut)
         predict_recut(&p, &(struct region_limits){ .widths = c->recut });
     if (c->valid_min)
@@ -553,6 +579,7 @@ static void predict_row(struct report *r, const struct column *c, const struct v
         *strrchr(theirs, ' ') = 0; /* the list was too long for the table, and cut within a token */
         ours[bits_min(strlen(ours), strlen(theirs))] = 0;
     }
+    r->counts.live += is(outcome, "ok") && is(seen, theirs);
     if (is(outcome, "ok") && !p.gives_up && is(ours, theirs))
         r->counts.agreed++;
     else if (is_peer_bug(r->name, row))
