@@ -28,6 +28,7 @@ struct vcpu {
     struct fault fault;      /* vector < 0: none */
     int first_fault;         /* the last fault that was delivered, before what its delivery raised; -1: none yet */
     uint64_t next_rip;       /* of the instruction under way: a helper may need it */
+    bool delivered;          /* the instruction under way went through the IDT: no single-step trap follows */
     bool again;              /* a REP instruction left off between two iterations */
 
     struct mmu mmu;

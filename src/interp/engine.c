@@ -114,18 +114,17 @@ static void run_some(struct interp *it, unsigned limit)
     if (stepping && code_breakpoint(v))
         return;
     v->fault.vector = -1;
-    v->again = false;
+    v->again = v->delivered = false;
     c->shadow = SHADOW_NONE;
-    block = interp_find(it, stepping || shadow != SHADOW_NONE ? 1 : limit);
+    c->rflags &= ~(uint64_t)FLAG_RF; /* for this instruction it has been looked at; IRET may set it for the next */
+    it->single = stepping || shadow != SHADOW_NONE;
+    block = interp_find(it, it->single ? 1 : limit);
     if (block)
         interp_execute(it, block);
     if (v->fault.vector >= 0)
         fault_deliver(v);
-    else {
-        c->rflags &= ~(uint64_t)FLAG_RF;
-        if (stepping && c->shadow != SHADOW_MOV_SS)
-            debug_traps(v, tf && c->activity == CPU_RUNNING);
-    }
+    else if (stepping && c->shadow != SHADOW_MOV_SS)
+        debug_traps(v, tf && !v->delivered);
     interp_free_dead(it);
 }
 

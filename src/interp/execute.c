@@ -238,7 +238,7 @@ static struct iblock *successor(struct interp *it, struct step *s, uint64_t rip)
 
     v->cpu.rip = rip;
     v->in_block = 0;
-    if (unlikely(wants_out(v)))
+    if (unlikely(wants_out(v) || it->single || v->cpu.mode & MODE_STEP))
         return NULL;
     if (likely(s->link && s->link_generation == it->generation && it->seen_flushes == v->mmu.flushes &&
                s->link->rip == rip && s->link->mode == v->cpu.mode)) {

@@ -49,6 +49,7 @@ struct interp {
     uint64_t seen_flushes;
     struct step *armed;        /* the step that was replaced by a way out, and what it was */
     const void *armed_go;
+    bool single;               /* one instruction, then out */
     uint64_t end;              /* leave when vcpu->retired reaches this */
     uint64_t blocks, steps;
 };

@@ -56,6 +56,17 @@ unsigned cpuid_xsave_size(uint64_t components)
     return size;
 }
 
+/* The same in compacted format, which leaves no gaps (SDM 1 13.4.3). */
+static unsigned cpuid_compacted_size(uint64_t components)
+{
+    unsigned size = 576;
+
+    for (unsigned i = 2; i < ARRAY_LEN(xsave_components); i++)
+        if (components >> i & 1)
+            size += xsave_components[i].size;
+    return size;
+}
+
 #define VENDOR_EBX 0x756e6547 /* GenuineIntel */
 #define VENDOR_EDX 0x49656e69
 #define VENDOR_ECX 0x6c65746e
@@ -117,8 +128,10 @@ struct cpuid_result cpuid(const struct cpuid_table *t, const struct cpu *cpu, ui
         r.edx &= ~(1u << 9);
     if (leaf == 7 && subleaf == 0 && cpu->cr4 & CR4_PKE)
         r.ecx |= 1u << 4;
-    if (leaf == 0xd && subleaf < 2)
+    if (leaf == 0xd && subleaf == 0)
         r.ebx = cpuid_xsave_size(cpu->xcr0);
+    if (leaf == 0xd && subleaf == 1)
+        r.ebx = cpuid_compacted_size(cpu->xcr0 | cpu->msr.xss);
     return r;
 }
 

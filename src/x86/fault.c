@@ -269,6 +269,7 @@ bool event_deliver(struct vcpu *v, const struct event *e)
         log_printf(LOG_INT, "%s %02x error %x at %04x:%016" PRIx64 " cpl %u rsp %" PRIx64 " cr2 %" PRIx64 "\n",
                    e->source == EVENT_EXTERNAL ? "interrupt" : e->source == EVENT_SOFTWARE ? "int" : "exception", e->vector,
                    e->error, c->seg[SEG_CS].selector, e->rip, c->cpl, c->slot[RSP], c->cr2);
+    v->delivered = true;
     if (c->cr0 & CR0_PE)
         return event_deliver_protected(v, e);
     return event_deliver_real(v, e);
@@ -348,7 +349,7 @@ void fault_deliver(struct vcpu *v)
 
 void interrupt_deliver(struct vcpu *v, uint8_t vector)
 {
-    struct event e = { .vector = vector, .source = EVENT_EXTERNAL, .rip = v->cpu.rip };
+    struct event e = { .vector = vector, .source = EVENT_EXTERNAL, .rip = v->cpu.rip, .resume = v->again };
 
     if (vector == EXCEPTION_NMI)
         v->cpu.nmi_blocked = true;

@@ -8,6 +8,7 @@
 #include "walk.h"
 #include "x86/cpuid.h"
 #include "x86/msr.h"
+#include "x86/save.h"
 #include "x86/segment.h"
 
 #include <inttypes.h>
@@ -355,7 +356,7 @@ uint64_t help_xgetbv(struct vcpu *v, uint64_t imm)
         return 0;
     if (index > 1)
         return gp(v);
-    set_edx_eax(v, v->cpu.xcr0); /* XINUSE (index 1): all that is enabled may be in use */
+    set_edx_eax(v, index ? v->cpu.xcr0 & save_in_use(&v->cpu) : v->cpu.xcr0);
     return 1;
 }
 
@@ -419,11 +420,11 @@ static uint64_t read_base(struct vcpu *v, unsigned segment, unsigned width)
 
 static uint64_t write_base(struct vcpu *v, unsigned segment, uint64_t value, unsigned width)
 {
-    struct segment flat = { .ar = AR_L };
-
     value = bits_trunc(value, width);
-    if (!bases_enabled(v) || !segment_check_rip(v, &flat, value))
+    if (!bases_enabled(v))
         return 0;
+    if (!segment_base_is_canonical(value))
+        return gp(v);
     v->cpu.seg[segment].base = value;
     return 1;
 }
@@ -463,12 +464,8 @@ static bool load_table(struct vcpu *v, uint64_t linear, uint64_t shape, struct d
     memcpy(&base, &data.b[2], 8);
     if (!wide)
         base &= (shape & 0xff) == 2 ? 0xffffff : 0xffffffff;
-    else {
-        struct segment flat = { .ar = AR_L };
-
-        if (!segment_check_rip(v, &flat, base))
-            return false;
-    }
+    else if (!segment_base_is_canonical(base))
+        return gp(v);
     *t = (struct descriptor_table){ .base = base, .limit = data.h[0] };
     return true;
 }

@@ -181,7 +181,7 @@ uint64_t help_vec_store(struct vcpu *v, uint64_t offset, uint64_t imm)
     uint64_t lanes = enabled_lanes(&v->cpu, s, shape_lanes(s));
     struct access a = masked_operand(TRANSACTION_STORE, s, memory_bytes(s, lanes));
 
-    a.data = s.from_scratch ? v->cpu.scratch : v->cpu.zmm[s.reg];
+    memcpy(&a.data, &v->cpu.zmm[s.reg].b[s.part * 16], (size_t)1 << s.memory);
     if (s.packing == VEC_PACKED)
         a.data = compressed(&a.data, s.element, lanes);
     copy_bytes(a.data.b, (const uint8_t[WIDE_BYTES]){ 0 }, WIDE_BYTES, ~a.enables);
@@ -328,7 +328,7 @@ static void zero_above(union wide *x, unsigned from)
         memset(&x->b[from], 0, WIDE_BYTES - from);
 }
 
-/* What lies above the lanes becomes zero with the first element, as on an EPYC; SDM 2 leaves a fault's moment open. */
+/* What lies above the lanes becomes zero with the first element loaded, as on an EPYC. */
 uint64_t help_vec_gather(struct vcpu *v, uint64_t base, uint64_t imm)
 {
     union vec_shape s = shape_of(imm);
@@ -342,10 +342,10 @@ uint64_t help_vec_gather(struct vcpu *v, uint64_t base, uint64_t imm)
                 !element_load(v, linear, &c->zmm[s.reg].b[i * width], width, options))
                 return 0;
             zero_above(&c->zmm[s.reg], s.count * width);
+            if (s.by_sign)
+                zero_above(&c->zmm[s.mask], s.count * width);
         }
         lane_done(c, s, i);
-        if (s.by_sign)
-            zero_above(&c->zmm[s.mask], s.count * width);
     }
     mask_done(c, s);
     zero_above(&c->zmm[s.reg], s.count * width);

@@ -344,9 +344,8 @@ bool lift_vec_extract(struct lift *l, int arg)
     if (lift_is_memory(l, 0) && l->i->mask) {
         union vec_shape shape = vec_shape(l, s, element, part);
 
-        shape.from_scratch = 1;
+        shape.part = index * part / 16;
         shape.packing = VEC_PROBE_ALL;
-        vec_copy(l, SCRATCH, from, part);
         vec_masked(l, HELP_vec_store, 0, shape);
     } else if (lift_is_memory(l, 0)) {
         vec_store(l, 0, from, part);

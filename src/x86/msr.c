@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "walk.h"
 #include "x86/cpuid.h"
+#include "x86/segment.h"
 
 #include <inttypes.h>
 
@@ -19,7 +20,6 @@ struct msr_row {
 #define ROW(i, field, m) { i, offsetof(struct cpu, field), m }
 static const struct msr_row msr_rows[] = {
     ROW(0x03b, msr.tsc_adjust, UINT64_MAX),
-    ROW(0x048, msr.spec_ctrl, 7),
     ROW(0x08b, msr.microcode, UINT64_MAX),
     ROW(0x03a, msr.feature_control, 0xffff),
     ROW(0x09e, msr.smbase, UINT32_MAX),
@@ -116,12 +116,6 @@ static bool msr_write_efer(struct vcpu *v, uint64_t value)
     return true;
 }
 
-static bool msr_is_canonical(const struct cpu *c, uint64_t value)
-{
-    unsigned shift = c->cr4 & CR4_LA57 ? 7 : 16;
-
-    return (uint64_t)((int64_t)(value << shift) >> shift) == value;
-}
 
 bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
 {
@@ -139,7 +133,7 @@ bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
         return true;
     }
     if ((slot = msr_slot(c, msr_addresses, ARRAY_LEN(msr_addresses), index, &mask))) {
-        if (!msr_is_canonical(c, value))
+        if (!segment_base_is_canonical(value))
             return false;
         *slot = value;
         return true;

@@ -136,7 +136,7 @@ bool descriptor_fetch_upper(struct vcpu *v, uint16_t selector, int vector, struc
     if (upper & 0x1f0000000000)
         return vcpu_raise_error(v, vector, selector & 0xfffc);
     d->base |= upper << 32;
-    return true;
+    return segment_base_is_canonical(d->base) || vcpu_raise_error(v, vector, selector & 0xfffc);
 }
 
 bool descriptor_set_type(struct vcpu *v, struct descriptor *d, uint32_t type)

@@ -63,6 +63,12 @@ bool segment_check_stack(struct vcpu *v, uint16_t selector, unsigned cpl, int ve
 /* After a return to an outer privilege: segments it may not use become null. */
 void segment_drop_privileged(struct vcpu *v);
 
+/*
+ * Bases in MSRs and descriptor-table registers are checked against the processor's widest linear address, 57 bits,
+ * whatever CR4.LA57 says (SDM 3A 4.5.2).
+ */
+static inline bool segment_base_is_canonical(uint64_t base) { return (uint64_t)((int64_t)(base << 7) >> 7) == base; }
+
 /* Is this RIP one that CS allows?  #GP(0) else. */
 bool segment_check_rip(struct vcpu *v, const struct segment *cs, uint64_t rip);
 

@@ -21,7 +21,7 @@ union vec_shape {
         uint64_t by_sign : 1;     /* the mask is a vector register: its lanes' sign bits */
         uint64_t zeroing : 1;     /* masked-off lanes become zero, else they stay */
         uint64_t aligned : 1;     /* #GP unless aligned to the memory operand's size */
-        uint64_t from_scratch : 1;/* the data to store is in cpu.scratch, not in `reg` */
+        uint64_t part : 2;        /* the data to store begins at this 16-byte part of `reg` */
         uint64_t segment : 3;
         uint64_t packing : 2;     /* enum vec_packing */
         uint64_t element : 3;     /* a lane */

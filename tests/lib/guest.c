@@ -1,11 +1,12 @@
 /* guest.c - page tables, descriptor tables, handlers. */
 #include "lib/guest.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    GUEST_PML4 = 0x1000, GUEST_TABLES = 0x100000, GUEST_GDT = 0x8000, GUEST_IDT = 0x9000, GUEST_TSS = 0xa000,
+    GUEST_TABLES = 0x100000, GUEST_GDT = 0x8000, GUEST_IDT = 0x9000, GUEST_TSS = 0xa000,
     GUEST_HANDLERS = 0xb000, GUEST_IST_TOP = 0xf000, HANDLER_BYTES = 16, VECTORS = 64,
     PTE_P = 1, PTE_W = 2, PTE_U = 4, SELECTOR_TR = 0x40,
 };
@@ -22,12 +23,13 @@ static uint64_t get64(const struct guest *g, uint64_t at)
 
 void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags)
 {
-    uint64_t table = GUEST_PML4;
+    uint64_t table = g->root;
 
     for (unsigned shift = 39; shift > 12; shift -= 9) {
         uint64_t at = table + (gva >> shift & 511) * 8;
 
         if (!get64(g, at)) {
+            assert(g->next_table < GUEST_RAM);
             put64(g, at, g->next_table | PTE_P | PTE_W | PTE_U);
             g->next_table += PAGE_BYTES;
         }
@@ -35,6 +37,14 @@ void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags)
     }
     put64(g, table + (gva >> 12 & 511) * 8,
           flags & GUEST_PRESENT ? gpa | PTE_P | PTE_U | (flags & GUEST_WRITABLE ? PTE_W : 0) : 0);
+}
+
+void guest_new_root(struct guest *g)
+{
+    g->root = g->next_table;
+    g->next_table += PAGE_BYTES;
+    for (uint64_t at = 0; at < GUEST_RAM; at += PAGE_BYTES)
+        guest_map(g, at, at, GUEST_PRESENT | GUEST_WRITABLE);
 }
 
 static uint64_t descriptor(unsigned access, unsigned flags)
@@ -79,8 +89,7 @@ bool guest_create(struct guest *g, const struct engine *engine, struct err *err)
     g->memory = (struct phys_memory){ .name = "ram", .size = GUEST_RAM, .read = g->ram, .write = g->ram, .enabled = true };
     phys_add_memory(&g->phys, &g->memory);
     g->next_table = GUEST_TABLES;
-    for (uint64_t at = 0; at < GUEST_RAM; at += PAGE_BYTES)
-        guest_map(g, at, at, GUEST_PRESENT | GUEST_WRITABLE);
+    guest_new_root(g);
     build_gdt(g);
     build_idt(g);
     vcpu_init(&g->vcpu, &g->phys);
@@ -134,7 +143,7 @@ void guest_reset(struct guest *g, enum guest_ring ring)
     cpu_reset(c);
     set_segments(c, ring);
     c->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    c->cr3 = GUEST_PML4;
+    c->cr3 = g->root;
     c->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
     c->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
     c->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM;
@@ -188,7 +197,7 @@ struct guest_end guest_run(struct guest *g, uint64_t budget)
     }
     do {
         end.stop = (int)g->engine->run(g->self, 1, &err);
-    } while ((end.stop == STOP_BUDGET || end.stop == STOP_KICK) && g->vcpu.retired < limit);
+    } while ((end.stop == STOP_BUDGET || end.stop == STOP_KICK) && g->vcpu.retired < limit && budget--);
     if (!g->engine->get_state(g->self, &err))
         end.stop = STOP_FAILED;
     end.stuck = end.stop != STOP_HALT && end.stop != STOP_SHUTDOWN;

@@ -28,7 +28,7 @@ struct guest {
     uint8_t *ram;
     const struct engine *engine;
     void *self;
-    uint64_t next_table;       /* free page for paging structures */
+    uint64_t root, next_table; /* PML4 in use; free page for paging structures */
     uint64_t entry;            /* RIP of the last guest_run(): a CC there is the instruction under test */
 };
 
@@ -47,7 +47,13 @@ struct guest_end {
 bool guest_create(struct guest *g, const struct engine *engine, struct err *err);
 void guest_destroy(struct guest *g);
 
-/* One page, for the user too. */
+/*
+ * Fresh paging structures with all of RAM one to one, in use from the next guest_reset() on; `root` names them.  An
+ * engine that caches translations is not told of later changes to the old ones.
+ */
+void guest_new_root(struct guest *g);
+
+/* One page, for the user too, in the structures in use. */
 void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags);
 
 /* Code into the code page, CC behind it and before it. */

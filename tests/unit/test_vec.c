@@ -12,6 +12,7 @@
 #include "unimp.h"
 #include "vcpu.h"
 #include "x86/coverage.h"
+#include "x86/lift.h"
 
 #include <check.h>
 #include <cpuid.h>
@@ -484,6 +485,8 @@ static struct seen {
 static unsigned seen_count;
 static uint8_t ram[RAM], device_bytes[DEVICE_END - DEVICE];
 static uint64_t cr0_flip, cr4_flip, xcr0_mask = UINT64_MAX; /* for tests of the enabling bits */
+static bool mode_32;                      /* a 32-bit code segment ... */
+static uint64_t data_base, data_limit = UINT32_MAX; /* ... and its data segments */
 
 static enum transaction_result device_transact(void *state, struct transaction *t)
 {
@@ -537,8 +540,11 @@ static void guest_registers(struct cpu *c)
     c->cr3 = TABLES;
     c->xcr0 = 0xe7 & xcr0_mask;
     for (unsigned i = 0; i < 6; i++)
-        c->seg[i] = (struct segment){ .selector = 16, .limit = UINT32_MAX, .ar = 0xc093 };
-    c->seg[SEG_CS] = (struct segment){ .selector = 8, .limit = UINT32_MAX, .ar = 0xa09b };
+        c->seg[i] = (struct segment){ .selector = 16, .base = data_base, .limit = (uint32_t)data_limit, .ar = 0xc093 };
+    if (mode_32)
+        c->seg[SEG_CS] = (struct segment){ .selector = 8, .limit = UINT32_MAX, .ar = 0xc09b };
+    else
+        c->seg[SEG_CS] = (struct segment){ .selector = 8, .limit = UINT32_MAX, .ar = 0xa09b };
     c->idtr = (struct descriptor_table){ WINDOW + IDT, 511 };
     c->gdtr = (struct descriptor_table){ WINDOW + GDT, 23 };
     c->rip = WINDOW;
@@ -1019,6 +1025,99 @@ START_TEST(scatter_keeps_what_it_did_before_a_fault)
 }
 END_TEST
 
+/* -- 32-bit mode ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* Does a row's code mean the same there?  No REX, no register beyond 7, no 64-bit general register. */
+static bool row_has_32_bit_form(const struct row *row)
+{
+    static const char *const no[] = { "rbx", "xmm9", "xmm12", "mm17", "mm18", "pinsrq", "pextrq", "vzero", ";" };
+
+    for (unsigned i = 0; i < ARRAY_LEN(no); i++)
+        if (strstr(row->text, no[i]))
+            return false;
+    return !(row->flags & SAVES);
+}
+
+static void run_32(struct state *s, const struct row *row, uint64_t offset, uint64_t base, uint64_t limit)
+{
+    start(s, row, offset);
+    s->gpr[RSI] = s->gpr[RDI] = WINDOW + offset - base;
+    mode_32 = true;
+    data_base = base;
+    data_limit = limit;
+    guest_run(s, row->code, row->length);
+    mode_32 = false;
+    data_base = 0;
+    data_limit = UINT32_MAX;
+}
+
+START_TEST(row_means_the_same_in_32_bit_mode)
+{
+    const struct row *row = &rows[_i];
+    static struct state wide, flat, based;
+
+    if (!row_has_32_bit_form(row))
+        return;
+    start(&wide, row, DATA + 0x40);
+    guest_run(&wide, row->code, row->length);
+    run_32(&flat, row, DATA + 0x40, 0, UINT32_MAX);
+    run_32(&based, row, DATA + 0x40, 0x12340, UINT32_MAX);
+    ck_assert_int_eq(flat.vector, wide.vector);
+    ck_assert_int_eq(based.vector, wide.vector);
+    same_memory(row->text, 0, &flat, &wide);
+    same_memory(row->text, 0, &based, &wide);
+    same_registers(row, 0, &flat, &wide, 64);
+    same_registers(row, 0, &based, &wide, 64);
+}
+END_TEST
+
+/* The operand's last enabled byte at the limit, and one beyond. */
+START_TEST(masked_operand_is_checked_against_the_limit_where_enabled)
+{
+    static struct state s;
+    const struct row *row = find("vmovdqu8 [rsi]{k5},zmm1"); /* 32 of 64 bytes */
+
+    run_32(&s, row, DATA + 0x40, 0, WINDOW + DATA + 0x40 + 31);
+    ck_assert_int_eq(s.vector, -1);
+    run_32(&s, row, DATA + 0x40, 0, WINDOW + DATA + 0x40 + 30);
+    ck_assert_int_eq(s.vector, EXCEPTION_GP);
+    run_32(&s, find("movups [rsi],xmm1"), DATA + 0x40, 0, WINDOW + DATA + 0x40 + 14);
+    ck_assert_int_eq(s.vector, EXCEPTION_GP);
+}
+END_TEST
+
+/* -- the IR ------------------------------------------------------------------------------------------------------------------------------------- */
+
+struct bytes {
+    const char *code;
+    size_t length;
+};
+
+static size_t fetch_row(void *opaque, uint64_t rip, uint8_t *bytes, size_t n)
+{
+    const struct bytes *b = opaque;
+
+    if (rip >= b->length)
+        return 0;
+    n = (size_t)bits_min(n, b->length - rip);
+    memcpy(bytes, b->code + rip, n);
+    return n;
+}
+
+START_TEST(row_lifts_to_ir_that_faults_before_it_commits)
+{
+    static struct ir_block ir;
+    struct bytes bytes = { rows[_i].code, rows[_i].length };
+    struct lift_source source = { fetch_row, &bytes };
+    const char *broken;
+
+    lift_block(&ir, 0, MODE_CODE64 | MODE_LONG | MODE_PROTECTED | MODE_OSFXSR | MODE_OSXSAVE | MODE_AVX | MODE_AVX512, IR_INSNS,
+               &source);
+    broken = ir_verify(&ir);
+    ck_assert_msg(!broken, "%s: %s", rows[_i].text, broken);
+}
+END_TEST
+
 /* -- enabling bits -------------------------------------------------------------------------------------------------------------------------- */
 
 static const struct { const char *text; uint64_t cr0, cr4, xcr0; int vector; } enabling[] = {
@@ -1177,6 +1276,9 @@ int main(void)
     tcase_add_loop_test(all, row_does_what_the_host_does, 0, ARRAY_LEN(rows));
     tcase_add_loop_test(all, row_on_a_device_is_what_its_operand_says, 0, ARRAY_LEN(rows));
     tcase_add_loop_test(all, row_that_faults_leaves_the_device_alone, 0, ARRAY_LEN(rows));
+    tcase_add_loop_test(all, row_means_the_same_in_32_bit_mode, 0, ARRAY_LEN(rows));
+    tcase_add_loop_test(all, row_lifts_to_ir_that_faults_before_it_commits, 0, ARRAY_LEN(rows));
+    tcase_add_test(all, masked_operand_is_checked_against_the_limit_where_enabled);
     tcase_add_loop_test(all, masked_operand_enables_exactly_its_bytes, 0, ARRAY_LEN(enables));
     tcase_add_test(all, masked_off_bytes_are_not_translated);
     tcase_add_test(all, scatter_keeps_what_it_did_before_a_fault);

@@ -1,0 +1,326 @@
+/*
+ * test_cases.c - tests/insn/*.case on every engine.
+ *
+ * test_cases [FILE...]            run them; without files, all in $SRCDIR/tests/insn
+ * test_cases --record FILE...     run them on the host processor and write what it did as the third field
+ *
+ * What a line says is in tests/lib/cases.h.  An engine that this host has not got is skipped.
+ */
+#include "lib/assemble.h"
+#include "lib/cases.h"
+#include "lib/guest.h"
+#include "lib/native.h"
+
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BUDGET = 10000, SPACES = 64 };
+
+/* Everything loaded: cases, and their code. */
+static struct test_case *cases;
+static struct snippet *code;
+static size_t n_cases;
+
+static char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return strndup(slash ? slash + 1 : path, strcspn(slash ? slash + 1 : path, "."));
+}
+
+static bool load_file(const char *path)
+{
+    char *line = NULL, *name = base_name(path);
+    FILE *f = fopen(path, "r");
+    size_t size = 0;
+    bool bad = !f;
+
+    for (unsigned n = 1; f && !bad && getline(&line, &size, f) > 0; n++) {
+        if (n_cases % 256 == 0 && !(cases = realloc(cases, (n_cases + 256) * sizeof(*cases))))
+            abort();
+        if (case_parse(line, &cases[n_cases], &bad)) {
+            cases[n_cases].file = name;
+            cases[n_cases++].line = n;
+        }
+        if (bad)
+            fprintf(stderr, "%s:%u: not a case: %s", path, n, line);
+    }
+    free(line);
+    if (f)
+        fclose(f);
+    return !bad;
+}
+
+static bool assemble_cases(void)
+{
+    code = calloc(n_cases + 1, sizeof(*code));
+    if (!code)
+        abort();
+    for (size_t i = 0; i < n_cases; i++)
+        code[i] = (struct snippet){ .text = cases[i].text, .code32 = cases[i].code32 };
+    return assemble(code, n_cases);
+}
+
+static uint64_t defined_flags(size_t i, const struct case_state *before)
+{
+    return (FLAGS_ARITHMETIC | FLAG_DF) &
+           ~case_undefined_flags(&cases[i], &before->cpu, code[i].bytes, code[i].length);
+}
+
+/* -- an engine -------------------------------------------------------------------------------------------------------- */
+
+/* An address space for each set of page permissions; engines may cache translations. */
+struct space { enum case_page page[CASE_PAGES]; uint64_t root; };
+
+struct runner {
+    struct guest g;
+    struct space space[SPACES];
+    unsigned spaces;
+};
+
+static void use_space(struct runner *r, const struct test_case *c)
+{
+    struct space *s = r->space;
+
+    for (; s < r->space + r->spaces; s++)
+        if (!memcmp(s->page, c->page, sizeof(s->page))) {
+            r->g.root = s->root;
+            return;
+        }
+    if (r->spaces == SPACES)
+        abort();
+    r->spaces++;
+    guest_new_root(&r->g);
+    s->root = r->g.root;
+    memcpy(s->page, c->page, sizeof(s->page));
+    for (unsigned i = 0; i < CASE_PAGES; i++) {
+        uint64_t at = CASE_DATA + i * PAGE_BYTES;
+
+        guest_map(&r->g, at, at, c->page[i] == PAGE_NONE ? 0 : GUEST_PRESENT | (c->page[i] == PAGE_RW ? GUEST_WRITABLE : 0));
+    }
+}
+
+static void copy_state(struct cpu *to, const struct cpu *from)
+{
+    memcpy(to->slot, from->slot, GPRS * 8);
+    memcpy(to->zmm, from->zmm, sizeof(to->zmm));
+    memcpy(to->k, from->k, sizeof(to->k));
+    memcpy(to->x87.significand, from->x87.significand, sizeof(to->x87.significand));
+    to->rip = from->rip;
+    cpu_set_rflags(to, cpu_rflags(from));
+}
+
+/* `after` is what `before` became; false: it did not end. */
+static bool run_on_engine(struct runner *r, size_t i, const struct case_state *before, struct case_state *after)
+{
+    struct guest_end end;
+
+    use_space(r, &cases[i]);
+    guest_reset(&r->g, cases[i].code32 ? GUEST_CPL3_32 : GUEST_CPL3);
+    guest_set_code(&r->g, CASE_CODE, code[i].bytes, code[i].length);
+    memcpy(r->g.ram + CASE_STACK, before->memory, CASE_BYTES);
+    copy_state(&r->g.vcpu.cpu, &before->cpu);
+    end = guest_run(&r->g, BUDGET);
+    copy_state(&after->cpu, &r->g.vcpu.cpu);
+    memcpy(after->memory, r->g.ram + CASE_STACK, CASE_BYTES);
+    after->vector = end.vector;
+    after->error = end.error;
+    after->cr2 = end.cr2;
+    return !end.stuck;
+}
+
+static unsigned failures, number;
+
+/* What is the same but for the order of words is the same: lines may be written by hand. */
+static bool same_words(const char *a, const char *b)
+{
+    return !strcmp(a, b);
+}
+
+static void run_case(struct runner *r, size_t i, const char *engine, unsigned *passed)
+{
+    static struct case_state before, after;
+    char text[CASE_LINE * 2];
+
+    if (!case_begin(&cases[i], &before)) {
+        snprintf(text, sizeof(text), "an input that is none");
+    } else {
+        after = before;
+        if (run_on_engine(r, i, &before, &after))
+            case_describe(&cases[i], &before, &after, code[i].length, defined_flags(i, &before), text, sizeof(text));
+        else
+            snprintf(text, sizeof(text), "did not end");
+    }
+    if (same_words(text, cases[i].expected)) {
+        ++*passed;
+        return;
+    }
+    failures++;
+    printf("not ok %u - %s.case:%u on %s\n# %s | %s\n#   expected %s\n#   got      %s\n", ++number, cases[i].file,
+           cases[i].line, engine, cases[i].text, cases[i].inputs, cases[i].expected, text);
+}
+
+/* One TAP line for each family that passes; one for each case that does not. */
+static void run_engine(const struct engine *engine)
+{
+    static struct runner r;
+    struct err err;
+
+    memset(&r, 0, sizeof(r));
+    if (!guest_create(&r.g, engine, &err)) {
+        printf("ok %u - all cases on %s # SKIP %s\n", ++number, engine->name, err.text);
+        return;
+    }
+    for (size_t i = 0; i < n_cases;) {
+        const char *file = cases[i].file;
+        unsigned passed = 0, excluded = 0, before = failures;
+
+        for (; i < n_cases && cases[i].file == file; i++)
+            if (strstr(cases[i].not, engine->name))
+                excluded++;
+            else
+                run_case(&r, i, engine->name, &passed);
+        if (failures == before)
+            printf("ok %u - %s on %s: %u cases, %u excluded\n", ++number, file, engine->name, passed, excluded);
+    }
+    guest_destroy(&r.g);
+}
+
+/* -- the host processor ------------------------------------------------------------------------------------------------- */
+
+/* Pages at the guest's addresses, code readable and executable only. */
+static bool map_pages(size_t i, const struct case_state *before)
+{
+    uint8_t *stack = (uint8_t *)(uintptr_t)CASE_STACK, *page = (uint8_t *)(uintptr_t)GUEST_CODE;
+
+    if (mmap(page, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+        mmap(stack, CASE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return false;
+    memset(page, 0xcc, PAGE_BYTES);
+    memcpy((uint8_t *)(uintptr_t)CASE_CODE, code[i].bytes, code[i].length);
+    mprotect(page, PAGE_BYTES, PROT_READ | PROT_EXEC);
+    memcpy(stack, before->memory, CASE_BYTES);
+    for (unsigned n = 0; n < CASE_PAGES; n++)
+        mprotect((uint8_t *)(uintptr_t)CASE_DATA + n * PAGE_BYTES, PAGE_BYTES,
+                 cases[i].page[n] == PAGE_NONE ? PROT_NONE : PROT_READ | (cases[i].page[n] == PAGE_RW ? PROT_WRITE : 0));
+    return true;
+}
+
+/* In the child: runs case i and writes its third field to the pipe. */
+static void record_child(size_t i, int pipe)
+{
+    static struct case_state before, after;
+    static char text[CASE_LINE * 2];
+    struct native_end end;
+
+    if (!case_begin(&cases[i], &before) || !map_pages(i, &before) || !native_prepare())
+        _exit(1);
+    after = before;
+    alarm(5);
+    end = native_run(&after.cpu, cases[i].code32);
+    mprotect((uint8_t *)(uintptr_t)CASE_DATA, CASE_PAGES * PAGE_BYTES, PROT_READ);
+    memcpy(after.memory, (uint8_t *)(uintptr_t)CASE_STACK, CASE_BYTES);
+    after.vector = end.vector;
+    after.error = end.error;
+    after.cr2 = end.cr2;
+    case_describe(&cases[i], &before, &after, code[i].length, defined_flags(i, &before), text, sizeof(text));
+    _exit(write(pipe, text, strlen(text)) < 0);
+}
+
+static bool record_case(size_t i, char *text, size_t size)
+{
+    int fd[2], status = 0;
+    ssize_t n, used = 0;
+    pid_t child;
+
+    if (pipe(fd))
+        return false;
+    child = fork();
+    if (!child)
+        record_child(i, fd[1]);
+    close(fd[1]);
+    while ((n = read(fd[0], text + used, size - 1 - (size_t)used)) > 0)
+        used += n;
+    text[used] = 0;
+    close(fd[0]);
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+/* Rewrites a file; its cases are i and those that follow. */
+static bool record_file(const char *path, size_t *i)
+{
+    char *line = NULL, text[CASE_LINE * 2], temporary[1024];
+    FILE *in = fopen(path, "r"), *out;
+    size_t size = 0;
+
+    snprintf(temporary, sizeof(temporary), "%s.new", path);
+    out = fopen(temporary, "w");
+    if (!in || !out)
+        return false;
+    for (unsigned n = 1; getline(&line, &size, in) > 0; n++) {
+        if (*i >= n_cases || cases[*i].line != n) {
+            fputs(line, out);
+            continue;
+        }
+        if (!record_case(*i, text, sizeof(text)))
+            snprintf(text, sizeof(text), "%s", "? the host processor did not come back");
+        fprintf(out, "%s | %s%s| %s\n", cases[*i].text, cases[*i].inputs, *cases[*i].inputs ? " " : "", text);
+        ++*i;
+    }
+    free(line);
+    fclose(in);
+    return !fclose(out) && !rename(temporary, path);
+}
+
+/* -- all of it ---------------------------------------------------------------------------------------------------------- */
+
+static int record(int n, char **path)
+{
+    size_t i = 0;
+
+    for (int k = 0; k < n; k++)
+        if (!load_file(path[k]))
+            return 1;
+    if (!assemble_cases())
+        return 1;
+    for (int k = 0; k < n; k++)
+        if (!record_file(path[k], &i))
+            return 1;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *source = getenv("SRCDIR");
+    char pattern[1024];
+    glob_t found = { 0 };
+    bool ok = true;
+
+    if (argc > 2 && !strcmp(argv[1], "--record"))
+        return record(argc - 2, argv + 2);
+    if (!assemble_available()) {
+        printf("1..0 # SKIP no assembler (as) on this host\n");
+        return 0;
+    }
+    snprintf(pattern, sizeof(pattern), "%s/tests/insn/*.case", source ? source : ".");
+    if (argc < 2)
+        glob(pattern, 0, NULL, &found);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        ok &= load_file(found.gl_pathv[i]);
+    for (int i = 1; i < argc; i++)
+        ok &= load_file(argv[i]);
+    globfree(&found);
+    if (!ok || !n_cases || !assemble_cases()) {
+        printf("1..1\nnot ok 1 - cases cannot be read or assembled\n");
+        return 1;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (unsigned i = 0; engines[i]; i++)
+        run_engine(engines[i]);
+    printf("# summary %zu cases\n1..%u\n", n_cases, number);
+    return failures ? 1 : 0;
+}
