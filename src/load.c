@@ -13,8 +13,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { KERNEL_MAX = 256 << 20, LOW_TOP = 0x9f000, INFO_AT = 0x9000, CMDLINE_AT = 0x9800, CMDLINE_MAX = 0x700,
-       GDT_AT = 0x8000, TABLES_AT = 0xa000 };
+/* What the boot protocols need in memory stands at 576 KiB; an image that reaches there is refused. */
+enum { KERNEL_MAX = 256 << 20, LOW_TOP = 0x9f000, BOOT_AT = 0x90000, STACK_TOP = BOOT_AT, GDT_AT = BOOT_AT,
+       INFO_AT = 0x91000, CMDLINE_AT = 0x91800, CMDLINE_MAX = 0x700, TABLES_AT = 0x92000 };
 
 /* -- files ---------------------------------------------------------------------------------------------------------- */
 
@@ -65,6 +66,7 @@ struct image {
     const char *path;
     const uint8_t *data;
     size_t size;
+    bool is_flat;
     struct phys *phys;
     struct err *err;
 };
@@ -80,6 +82,8 @@ static bool image_place(const struct image *im, uint64_t gpa, uint64_t offset, u
         return image_bad(im, "truncated: a segment lies beyond the end of the file");
     if (!size)
         return true;
+    if (gpa < LOW_TOP && gpa + size > BOOT_AT && gpa + size > gpa && !im->is_flat)
+        return image_bad(im, "a segment lies at 576 KiB, where the boot information goes");
     host = gpa + size > gpa ? phys_writable(im->phys, gpa, size) : NULL;
     if (!host)
         return err_set(im->err, "%s: a segment of %" G_GUINT64_FORMAT " bytes at %#" G_GINT64_MODIFIER "x does not lie in RAM",
@@ -121,7 +125,7 @@ static void cpu_flat(struct phys *phys, struct cpu *cpu, uint64_t entry, bool lo
         cpu->seg[i] = i == SEG_CS ? load_segment(8, true, long_mode) : load_segment(16, false, false);
     cpu->cr0 = CR0_PE | CR0_ET;
     cpu->rip = entry;
-    cpu->slot[RSP] = 0x7000;
+    cpu->slot[RSP] = STACK_TOP;
 }
 
 /* The first 4 GiB one to one in 2 MiB pages. */
@@ -369,7 +373,7 @@ bool load_kernel(struct phys *phys, struct cpu *cpu, uint64_t ram_bytes, const c
 
 bool load_flat(struct phys *phys, struct cpu *cpu, const char *path, struct err *err)
 {
-    struct image im = { .path = path, .phys = phys, .err = err };
+    struct image im = { .path = path, .phys = phys, .err = err, .is_flat = true };
     uint8_t *data = load_file(path, LOW_TOP - 0x7c00, &im.size, err);
     bool ok;
 
