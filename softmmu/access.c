@@ -6,6 +6,7 @@
 #include "access.h"
 
 #include "code.h"
+#include "walk.h"
 
 #include <string.h>
 
@@ -61,6 +62,15 @@ static bool access_prepare_page(struct mmu *mmu, struct access *a, unsigned inte
     return true;
 }
 
+/* A second page beyond the canonical addresses counts before anything the first page may lack. */
+static bool access_leaves_canonical(struct mmu *mmu, const struct access *a, unsigned intent, unsigned left)
+{
+    if (!(mmu->efer & BIT(10)) || walk_canonical(mmu, a->gva + left) || !(a->enables >> left))
+        return false;
+    access_fault(mmu, intent & ACCESS_STACK ? 12 : 13, a->gva + left);
+    return true;
+}
+
 bool access_prepare(struct mmu *mmu, struct access *a, unsigned intent)
 {
     unsigned left = PAGE_BYTES - (unsigned)(a->gva & PAGE_OFFSET);
@@ -70,7 +80,8 @@ bool access_prepare(struct mmu *mmu, struct access *a, unsigned intent)
         return false;
     if (left >= a->width)
         return access_prepare_page(mmu, a, intent, 0, a->width, 0);
-    return access_prepare_page(mmu, a, intent, 0, left, 0) && access_prepare_page(mmu, a, intent, left, a->width, 1);
+    return !access_leaves_canonical(mmu, a, intent, left) && access_prepare_page(mmu, a, intent, 0, left, 0) &&
+           access_prepare_page(mmu, a, intent, left, a->width, 1);
 }
 
 /* Data breakpoints (SDM 3A 19.2.4). */
@@ -125,7 +136,9 @@ bool access_store(struct mmu *mmu, uint64_t gva, const void *data, unsigned widt
 bool access_probe(struct mmu *mmu, uint64_t gva, uint64_t size, unsigned intent)
 {
     for (uint64_t at = 0; at < size;) {
-        if (!access_translate(mmu, gva + at, intent))
+        uint64_t linear = mmu->efer & BIT(10) ? gva + at : (uint32_t)(gva + at);
+
+        if (!access_translate(mmu, linear, intent))
             return false;
         at += PAGE_BYTES - ((gva + at) & PAGE_OFFSET);
     }

@@ -131,7 +131,7 @@ static uint64_t walk_leaf_address(const struct walk_mode *mode, unsigned level, 
     return base | (gva & bits_mask(shift));
 }
 
-static bool walk_canonical(const struct mmu *mmu, uint64_t gva)
+bool walk_canonical(const struct mmu *mmu, uint64_t gva)
 {
     unsigned shift = mmu->cr4 & CR4_LA57 ? 7 : 16;
 

@@ -17,6 +17,9 @@ struct walk_result {
  */
 bool walk_page(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, struct walk_result *out);
 
+/* Are the upper bits of a linear address copies of the highest that is translated (4 or 5 levels)? */
+bool walk_canonical(const struct mmu *mmu, uint64_t gva);
+
 /* The registers the walk depends on; flushes what they change. */
 void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru);
 

@@ -50,7 +50,7 @@ static bool slow_load(struct vcpu *v, uint64_t gva, uint64_t *value, const struc
 
     a.space = REGION_MMIO;
     a.type = TRANSACTION_LOAD;
-    a.form = to_write ? FORM_RMW : s->stack ? FORM_STACK : FORM_PLAIN;
+    a.form = to_write ? FORM_RMW : (enum access_form)s->cc;
     a.width = s->width;
     a.element = 0;
     a.flags = 0;
@@ -70,7 +70,7 @@ static bool slow_store(struct vcpu *v, uint64_t gva, uint64_t value, const struc
 
     a.space = REGION_MMIO;
     a.type = TRANSACTION_STORE;
-    a.form = s->stack ? FORM_STACK : FORM_PLAIN;
+    a.form = (enum access_form)s->cc;
     a.width = s->width;
     a.element = 0;
     a.flags = 0;
@@ -217,6 +217,11 @@ static inline bool segment_check(struct vcpu *v, const struct step *s, uint64_t 
         return true;
     }
     return segment_linear(v, s->aux, offset, (unsigned)s->imm, s->cc, linear);
+}
+
+static inline uint64_t next_rip(const struct cpu *c, const struct ir_insn *insn)
+{
+    return c->mode & MODE_CODE64 ? insn->rip + insn->length : (uint32_t)(insn->rip + insn->length);
 }
 
 /* -- the loop ---------------------------------------------------------------------------------------------------------------- */
@@ -646,7 +651,7 @@ enter:
         uint64_t result;
 
         SYNC;
-        v->next_rip = c->rip + block->insn[s->insn].length;
+        v->next_rip = next_rip(c, &block->insn[s->insn]);
         result = helper_call(v, s);
         if (unlikely(v->fault.vector >= 0))
             goto fault;
@@ -655,9 +660,7 @@ enter:
     })
     EACH(HELPER_END, {
         SYNC;
-        v->next_rip = c->rip + block->insn[s->insn].length;
-        if (!(c->mode & MODE_CODE64))
-            v->next_rip = (uint32_t)v->next_rip;
+        v->next_rip = next_rip(c, &block->insn[s->insn]);
         helper_call(v, s);
         if (unlikely(v->fault.vector >= 0))
             goto fault;

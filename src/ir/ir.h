@@ -34,7 +34,9 @@ typedef uint16_t ir_operand;
 enum { IR_CONST = 0x4000, IR_NONE = 0xffff };
 
 struct ir_op {
-    uint8_t op, width, cc, fx;
+    uint8_t op, width;
+    uint8_t cc;     /* condition; LD, LDW, ST: enum access_form; LDX, STX: enum ldx_flags; SEGCHECK: intent; ATOMIC: kind */
+    uint8_t fx;
     bool proven;    /* cannot fault: see above */
     bool live;      /* its flags are wanted (ir_optimise) */
     bool stack;     /* through SS: a non-canonical address is #SS */

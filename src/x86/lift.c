@@ -124,6 +124,7 @@ static struct ir_op *lift_memory_op(struct lift *l, enum ir_opcode op, struct pl
 
     o->imm = p.imm;
     o->stack = p.stack;
+    o->cc = (uint8_t)p.form;
     return o;
 }
 
@@ -201,9 +202,12 @@ unsigned lift_stack_width(const struct lift *l)
 
 static struct place lift_stack_place(struct lift *l, int64_t displacement, unsigned width, unsigned intent)
 {
-    if (l->mode & MODE_CODE64)
-        return (struct place){ .a = RSP, .imm = displacement, .stack = true };
-    return lift_linear(l, SEG_SS, lift_address(l, lift_stack_width(l), RSP, IR_NONE, 0, displacement), width, intent);
+    struct place p = { .a = RSP, .imm = displacement, .stack = true };
+
+    if (!(l->mode & MODE_CODE64))
+        p = lift_linear(l, SEG_SS, lift_address(l, lift_stack_width(l), RSP, IR_NONE, 0, displacement), width, intent);
+    p.form = FORM_STACK;
+    return p;
 }
 
 void lift_drop(struct lift *l, int64_t bytes)

@@ -8,6 +8,7 @@
 #define X86_LIFT_H
 
 #include "ir/ir.h"
+#include "types.h"
 #include "x86/decode.h"
 #include "x86/flags.h"
 #include "x86/helpers.h"
@@ -25,7 +26,8 @@ struct lift {
 struct place {
     ir_operand a;
     int64_t imm;
-    bool stack;
+    bool stack;        /* through SS */
+    enum access_form form;
 };
 
 /* False: this form is not implemented, the guest gets #UD. */

@@ -322,6 +322,28 @@ static void lift_cmpxchg_rax(struct lift *l, unsigned width, ir_operand old)
     lift_opf(l, IR_SEL, 8, RAX, RAX, t, FX_USE)->cc = CC_Z;
 }
 
+/* On a mismatch a 32-bit destination is left alone whole: its upper half is not cleared. */
+static bool lift_cmpxchg_register(struct lift *l, const struct operand *o, ir_operand new)
+{
+    ir_operand old = lift_temp(l), t = lift_temp(l);
+
+    lift_op(l, IR_MOV, 8, old, lift_read(l, 0), IR_NONE);
+    if (o->width == 4) {
+        ir_operand cleared = lift_temp(l);
+
+        lift_op(l, IR_MOV, 4, cleared, new, IR_NONE);
+        new = cleared;
+    }
+    lift_opf(l, IR_CMP, o->width, IR_NONE, RAX, old, FX_SET);
+    lift_opf(l, IR_SEL, 8, t, new, old, FX_USE)->cc = CC_Z;
+    lift_cmpxchg_rax(l, o->width, old);
+    if (o->width == 4)
+        lift_op(l, IR_MOV, 8, o->reg, t, IR_NONE);
+    else
+        lift_write_register(l, o, t);
+    return true;
+}
+
 bool lift_cmpxchg(struct lift *l, int arg)
 {
     const struct operand *o = lift_operand(l, 0);
@@ -330,16 +352,8 @@ bool lift_cmpxchg(struct lift *l, int arg)
     struct place p;
 
     (void)arg;
-    if (o->kind != OPERAND_MEMORY) {
-        old = lift_temp(l);
-        t = lift_temp(l);
-        lift_op(l, IR_MOV, 8, old, lift_read(l, 0), IR_NONE);
-        lift_opf(l, IR_CMP, width, IR_NONE, RAX, old, FX_SET);
-        lift_opf(l, IR_SEL, 8, t, new, old, FX_USE)->cc = CC_Z;
-        lift_cmpxchg_rax(l, width, old);
-        lift_write_register(l, o, t);
-        return true;
-    }
+    if (o->kind != OPERAND_MEMORY)
+        return lift_cmpxchg_register(l, o, new);
     p = lift_place(l, o, width, ACCESS_READ | ACCESS_WRITE);
     if (lift_locked(l)) {
         old = lift_atomic(l, p, width, ATOMIC_CMPXCHG, new, RAX);

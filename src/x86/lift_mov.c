@@ -168,11 +168,13 @@ bool lift_leave(struct lift *l, int arg)
 {
     unsigned width = lift_stack_operand(l), stack = lift_stack_width(l);
     ir_operand frame = lift_temp(l), t, after = lift_temp(l);
+    struct place top;
 
     (void)arg;
     lift_op(l, IR_ZEXT, stack, frame, RBP, IR_NONE);
-    t = lift_load(l, l->mode & MODE_CODE64 ? (struct place){ .a = frame, .stack = true }
-                                           : lift_linear(l, SEG_SS, frame, width, ACCESS_READ), width);
+    top = l->mode & MODE_CODE64 ? (struct place){ .a = frame, .stack = true } : lift_linear(l, SEG_SS, frame, width, ACCESS_READ);
+    top.form = FORM_STACK;
+    t = lift_load(l, top, width);
     lift_op(l, IR_LEA, stack, after, frame, IR_NONE)->imm = width;
     lift_op(l, IR_MOV, stack, RSP, after, IR_NONE);
     lift_op(l, IR_MOV, width, RBP, t, IR_NONE);

@@ -19,15 +19,34 @@ bool lift_plain_helper(struct lift *l, int helper)
     return true;
 }
 
-/* A helper on the linear address of its memory operand: LGDT, INVLPG, FXSAVE, CLFLUSH ... */
+/* Bytes and intent of the operands that helpers take by address; INVLPG's is never accessed. */
+static struct place lift_helper_place(struct lift *l, enum helper_id helper, const struct operand *o)
+{
+    unsigned table = l->mode & MODE_CODE64 ? 10 : 6;
+    struct place p = { .stack = o->segment == SEG_SS };
+
+    switch (helper) {
+    case HELP_lgdt: case HELP_lidt: return lift_place(l, o, table, ACCESS_READ);
+    case HELP_sgdt: case HELP_sidt: return lift_place(l, o, table, ACCESS_WRITE);
+    case HELP_invlpg:
+        p.a = lift_temp(l);
+        lift_op(l, IR_SEGBASE, l->mode & MODE_CODE64 ? 8 : 4, p.a, lift_effective(l, o), IR_NONE)->aux = o->segment;
+        return p;
+    default: return lift_place(l, o, 1, ACCESS_READ);
+    }
+}
+
+/* A helper on the linear address of its memory operand: LGDT, INVLPG, CLFLUSH ... */
 bool lift_address_helper(struct lift *l, int helper)
 {
     const struct operand *o = lift_operand(l, l->i->op[0].kind == OPERAND_MEMORY ? 0 : 1);
-    struct place p = lift_place(l, o, 1, 0);
-    ir_operand t = lift_temp(l);
+    struct place p;
+    ir_operand t;
 
     if (o->kind != OPERAND_MEMORY)
         return false;
+    p = lift_helper_place(l, (enum helper_id)helper, o);
+    t = lift_temp(l);
     lift_op(l, IR_LEA, 8, t, p.a, IR_NONE)->imm = p.imm;
     lift_help(l, (enum helper_id)helper, IR_NONE, t, IR_NONE, IR_NONE,
               l->i->operand_size | (p.stack ? 0x100 : 0) | (l->i->prefixes & PREFIX_REX_W ? 0x200 : 0) |
@@ -66,7 +85,7 @@ bool lift_lar(struct lift *l, int helper)
 
     value = s->kind == OPERAND_MEMORY ? lift_load(l, lift_place(l, s, 2, ACCESS_READ), 2) : s->reg;
     lift_help(l, (enum helper_id)helper, t, value, d->reg, IR_NONE, d->width);
-    lift_op(l, IR_MOV, d->width, d->reg, t, IR_NONE);
+    lift_op(l, IR_MOV, d->width == 2 ? 2 : 8, d->reg, t, IR_NONE); /* t is the old register, whole, if ZF is clear */
     return true;
 }
 
