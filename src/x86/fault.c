@@ -344,6 +344,7 @@ static void fault_deliver_after(struct vcpu *v, int first)
 void fault_deliver(struct vcpu *v)
 {
     v->first_fault = v->fault.vector;
+    v->cpu.activity = CPU_RUNNING; /* a trap after HLT wakes it */
     fault_deliver_after(v, -1);
 }
 

@@ -508,6 +508,8 @@ uint64_t help_invpcid(struct vcpu *v, uint64_t linear, uint64_t type, uint64_t s
         return gp(v);
     if (!access_load(&v->mmu, linear, &data, 16, FORM_PLAIN, stack ? ACCESS_STACK : 0))
         return vcpu_raise_mmu(v);
+    if (type == 0 && !segment_base_is_canonical(data.q[1]))
+        return gp(v);
     if (type < 2 && (data.q[0] >> 12 || (data.q[0] && !(v->cpu.cr4 & CR4_PCIDE))))
         return gp(v);
     tlb_flush(&v->mmu);

@@ -130,6 +130,8 @@ static void set_segments(struct cpu *c, enum guest_ring ring)
     for (unsigned i = 0; i < SEG_LDTR; i++)
         c->seg[i] = data;
     c->seg[SEG_CS] = ring == GUEST_CPL0 ? flat(0x08, 0xa09b) : ring == GUEST_CPL3 ? flat(0x33, 0xa0fb) : flat(0x23, 0xc0fb);
+    if (ring != GUEST_CPL0)
+        c->seg[SEG_FS] = c->seg[SEG_GS] = (struct segment){ .ar = AR_UNUSABLE };
     c->seg[SEG_LDTR] = (struct segment){ .ar = AR_UNUSABLE };
     c->seg[SEG_TR] = (struct segment){ .selector = SELECTOR_TR, .ar = 0x8b, .limit = 0x67, .base = GUEST_TSS };
     c->gdtr = (struct descriptor_table){ .base = GUEST_GDT, .limit = 0x4f };
