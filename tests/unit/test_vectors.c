@@ -388,6 +388,13 @@ static void judge_fault(const struct vector_row *row, char *why, size_t size)
         snprintf(why, size, "faults, but %u transactions and RAM %.200s", scene.recorder.transactions, changed);
 }
 
+/* Where no measurement says what to expect: one operand is at most one transaction. */
+static void judge_alone(const struct vector_row *row, char *why, size_t size)
+{
+    if (is_one_operand(row) && scene.recorder.transactions > 1 && row->placement[0] != 'p')
+        snprintf(why, size, "%u transactions", scene.recorder.transactions);
+}
+
 static void judge_completion(const struct vector_row *row, enum guest_ring ring, const char *exits, bool kvm, char *ours,
                              char *theirs, char *why, size_t size)
 {
@@ -409,8 +416,7 @@ static void judge_completion(const struct vector_row *row, enum guest_ring ring,
     scene_ram_changed(&scene, changed, sizeof(changed));
     if (kvm && is(row->outcome[0], "ok") && !same_changes(changed, row->ram_changed) && row->ram_changed[0] != '(')
         snprintf(why, size, "RAM changed %.200s, measured %.200s", changed, row->ram_changed);
-    if (is_one_operand(row) && scene.recorder.transactions > 1 && row->placement[0] != 'p')
-        snprintf(why, size, "%u transactions", scene.recorder.transactions);
+    judge_alone(row, why, size);
 }
 
 static void run_row(struct report *r, const struct vector_row *row, enum guest_ring ring)
@@ -437,6 +443,8 @@ static void run_row(struct report *r, const struct vector_row *row, enum guest_r
         judge_fault(row, why, sizeof(why));
     } else if (expected) {
         judge_completion(row, ring, exits, kvm, ours, theirs, why, sizeof(why));
+    } else {
+        judge_alone(row, why, sizeof(why));
     }
     if (!*why)
         r->counts.agreed++, r->counts.live++;
