@@ -85,6 +85,14 @@ static void print_row(void *opaque, const struct journey *a, const struct journe
 
 static void print_side(const struct diff_side *s)
 {
+    struct kvm_probe probe;
+    char text[256];
+
+    if (s->machine && s->machine->config.engine->id == ENGINE_KVM) {
+        kvm_probe(&probe);
+        kvm_describe(&probe, text, sizeof(text));
+        printf("%s\n", text);
+    }
     if (s->trace)
         printf("%s: recorded trace of %s, kernel %s, %s%s%s\n", s->name, s->header.engine, s->header.kernel, s->header.cpu,
                *s->header.kvm ? ", KVM " : "", s->header.kvm);
@@ -116,11 +124,12 @@ static void print_divergence(struct diff *d, const char *command)
     }
     print_state(&d->side[0]);
     print_state(&d->side[1]);
-    printf("reproduce: %s --journeys %" PRIu64 "\n", command, d->diverged_at + 1);
+    printf("reproduce: wideload %s --journeys %" PRIu64 "\n", command, d->diverged_at + 1);
 }
 
 static void print_text(struct diff *d, const char *command)
 {
+    const struct diff_side *machine = d->side[0].machine ? &d->side[0] : d->side[1].machine ? &d->side[1] : NULL;
     const struct compare_counts *c = &d->counts;
 
     for (unsigned i = 0; i < 2; i++)
@@ -130,6 +139,8 @@ static void print_text(struct diff *d, const char *command)
         printf("%s %" PRIu64 " %s", v ? "," : "", c->verdict[v], verdict_names[v]);
     printf("; phantom accesses in %" PRIu64 " journeys (%s %" PRIu64 " bytes, %s %" PRIu64 ")\n", c->phantom_journeys,
            d->side[0].name, c->phantoms[0], d->side[1].name, c->phantoms[1]);
+    if (machine && machine->end != MACHINE_JOURNEY && !d->diverged) /* both ended alike */
+        printf("the guest ended: %s\n", machine_end_name(machine->end));
     if (d->trace_ended)
         printf("the trace ends there; the run would go on\n");
     if (d->registers_compared)
@@ -148,13 +159,21 @@ static void print_json(const struct diff *d, const char *command)
         printf(",\"%s\":%" PRIu64, verdict_names[v], c->verdict[v]);
     printf(",\"phantom_journeys\":%" PRIu64 ",\"diverged\":%s", c->phantom_journeys, d->diverged ? "true" : "false");
     if (d->diverged)
-        printf(",\"at\":%" PRIu64 ",\"cause\":\"%s\",\"reproduce\":\"%s\"", d->diverged_at, cause, shown);
+        printf(",\"at\":%" PRIu64 ",\"cause\":\"%s\",\"reproduce\":\"wideload %s\"", d->diverged_at, cause, shown);
     printf("}\n");
     g_free(cause);
     g_free(shown);
 }
 
 /* -- the command ------------------------------------------------------------------------------------------------------------- */
+
+static bool interrupted(const struct diff *d)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (d->side[i].machine && d->side[i].machine->interrupted)
+            return true;
+    return false;
+}
 
 static int run_diff(struct diff_config *config, const char *command)
 {
@@ -165,21 +184,32 @@ static int run_diff(struct diff_config *config, const char *command)
 
     if (!d)
         return fail(&err);
+    guest_keep_outputs();
     progress_since = g_get_monotonic_time();
+    guest_catch_signals(d->side[0].machine, d->side[1].machine);
     ok = diff_run(d, &err);
+    guest_catch_signals(NULL, NULL);
     if (config->progress && g_get_monotonic_time() - progress_since > 2 * G_USEC_PER_SEC)
         fprintf(stderr, "\r\033[K");
-    if (ok && diff_format && !strcmp(diff_format, "json"))
+    status = ok ? d->diverged : 2;
+    if (interrupted(d)) {
+        fprintf(stderr, "wideload diff: interrupted\n");
+        status = 130;
+    } else if (!ok) {
+        fail(&err);
+    } else if (diff_format && !strcmp(diff_format, "json")) {
         print_json(d, command);
-    else if (ok)
+    } else {
         print_text(d, command);
-    status = ok ? d->diverged : fail(&err);
+    }
     diff_destroy(d);
     return status;
 }
 
 static bool configure(struct diff_config *c, struct err *err)
 {
+    if (diff_files && diff_files[1])
+        return err_set(err, "more than one image");
     if (!guest_configure(&c->guest, diff_files ? diff_files[0] : NULL, err))
         return false;
     if (!guest_options.serial)
@@ -198,34 +228,16 @@ static bool configure(struct diff_config *c, struct err *err)
     return guest_open_console(&c->guest, err);
 }
 
-static char *command_line(int argc, char **argv)
-{
-    GString *s = g_string_new("wideload");
-
-    for (int i = 0; i < argc; i++) {
-        bool skip = !strcmp(argv[i], "--journeys") || !strcmp(argv[i], "-n");
-        char *quoted;
-
-        if (skip || g_str_has_prefix(argv[i], "--journeys=")) {
-            i += skip;
-            continue;
-        }
-        quoted = strpbrk(argv[i], " \t\"'$\\*?") ? g_shell_quote(argv[i]) : g_strdup(argv[i]);
-        g_string_append_printf(s, " %s", quoted);
-        g_free(quoted);
-    }
-    return g_string_free(s, FALSE);
-}
-
 int cmd_diff(int argc, char **argv)
 {
     GOptionContext *context = g_option_context_new("- run a guest on two engines and compare every device access");
-    char *command = command_line(argc, argv);
+    char *command = guest_command_line(argc, argv, "--journeys", 'n');
     struct diff_config config = { .journeys = 0 };
     GError *error = NULL;
     struct err err;
     int status = 2;
 
+    g_set_prgname("wideload diff");
     g_option_context_add_main_entries(context, diff_entries, NULL);
     g_option_context_add_main_entries(context, guest_entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {

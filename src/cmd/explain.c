@@ -4,6 +4,7 @@
 #include "cmd/guest.h"
 #include "explain/assemble.h"
 #include "explain/explain.h"
+#include "x86/decode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,16 @@ static bool parse_region(const char *text, struct explain_request *r, struct err
     return ok;
 }
 
+/* explain() looks at the first instruction; whoever gives two would not notice. */
+static bool check_single(const struct explain_request *r, struct err *err)
+{
+    struct insn insn;
+
+    if (decode(MODE_CODE64 | MODE_LONG | MODE_PROTECTED, r->bytes, r->n, &insn) != DECODE_OK)
+        return err_set(err, "these bytes are no instruction");
+    return insn.length == r->n || err_set(err, "not one instruction: it has %u bytes, and %zu follow", insn.length, r->n - insn.length);
+}
+
 /* The recorded table: beside the sources, or where make install put it. */
 static const char *find_vectors(void)
 {
@@ -83,9 +94,9 @@ static bool configure(struct explain_request *r, struct err *err)
             return err_set(err, "--%s: not a number: '%s'", cpu_gpr_names[i], explain_registers[i]);
     if (explain_split && !(r->policy = split_find(explain_split, &r->policy_arg)))
         return err_set(err, "no such split policy '%s' (see wideload list policies)", explain_split);
-    if (explain_bytes)
-        return parse_hex(explain_bytes, r->bytes, sizeof(r->bytes), &r->n, err);
-    return assemble(explain_texts[0], r->mode, r->bytes, sizeof(r->bytes), &r->n, err);
+    return (explain_bytes ? parse_hex(explain_bytes, r->bytes, sizeof(r->bytes), &r->n, err)
+                          : assemble(explain_texts[0], r->mode, r->bytes, sizeof(r->bytes), &r->n, err)) &&
+           check_single(r, err);
 }
 
 static void add_registers(GOptionContext *context)
@@ -106,6 +117,7 @@ int cmd_explain(int argc, char **argv)
     struct err err;
     int status = 2;
 
+    g_set_prgname("wideload explain");
     g_option_context_add_main_entries(context, explain_entries, NULL);
     add_registers(context);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {

@@ -4,10 +4,12 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct guest_options guest_options;
 
@@ -74,21 +76,72 @@ const struct engine *guest_find_engine(const char *name, struct err *err)
     return NULL;
 }
 
+/* -- output files ------------------------------------------------------------------------------------------------------ */
+
+/* A file we made is removed, and one that was there is not cut, unless guest_keep_outputs() says that the guest runs. */
+struct output {
+    FILE *file;
+    const char *path;
+    bool created;
+};
+
+static struct output outputs[3]; /* serial, debugcon, log */
+static unsigned outputs_open;
+
+static FILE *output_open(const char *path, struct err *err)
+{
+    struct output *o = &outputs[outputs_open];
+    int fd;
+
+    for (unsigned i = 0; i < outputs_open; i++)
+        if (!strcmp(outputs[i].path, path))
+            return outputs[i].file;
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    *o = (struct output){ .path = path, .created = fd >= 0 };
+    if (fd < 0 && errno == EEXIST)
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    o->file = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (o->file)
+        outputs_open++;
+    else
+        err_set(err, "%s: %s", path, strerror(errno));
+    return o->file;
+}
+
+void guest_keep_outputs(void)
+{
+    for (unsigned i = 0; i < outputs_open; i++)
+        if (ftruncate(fileno(outputs[i].file), 0) == 0 || errno == EINVAL) /* EINVAL: a terminal, a pipe */
+            outputs[i].created = false;
+}
+
+static void outputs_close(void)
+{
+    for (unsigned i = 0; i < outputs_open; i++) {
+        fclose(outputs[i].file);
+        if (outputs[i].created)
+            unlink(outputs[i].path);
+    }
+    outputs_open = 0;
+}
+
 static bool configure_log(struct err *err)
 {
     char bad[64];
 
-    if (guest_options.log_file) {
-        FILE *f = fopen(guest_options.log_file, "w");
-
-        if (!f)
-            return err_set(err, "%s: %s", guest_options.log_file, strerror(errno));
-        log_to(f);
-    }
     if (guest_options.log && !log_enable(guest_options.log, bad, sizeof(bad)))
         return err_set(err, "no such log category '%s'", bad);
+    if (guest_options.log_file) {
+        FILE *f = output_open(guest_options.log_file, err);
+
+        if (!f)
+            return false;
+        log_to(f);
+    }
     return true;
 }
+
+/* -- the configuration -------------------------------------------------------------------------------------------------- */
 
 bool guest_configure(struct machine_config *c, const char *flat, struct err *err)
 {
@@ -115,12 +168,13 @@ bool guest_configure(struct machine_config *c, const char *flat, struct err *err
         return false;
     if (c->engine->id == ENGINE_KVM && c->clock == MACHINE_CLOCK_VIRTUAL)
         return err_set(err, "--clock virtual counts instructions, which KVM cannot: host or journey");
+    if (c->engine->id == ENGINE_KVM && o->limit)
+        return err_set(err, "--limit counts instructions, which KVM cannot");
     return configure_log(err);
 }
 
 /* -- consoles --------------------------------------------------------------------------------------------------------- */
 
-static FILE *console_files[2];
 static struct char_backend consoles[2];
 
 static void console_write(void *opaque, const uint8_t *data, size_t size)
@@ -131,12 +185,14 @@ static void console_write(void *opaque, const uint8_t *data, size_t size)
 
 static bool console_open(unsigned i, const char *to, struct char_backend **out, struct err *err)
 {
+    FILE *file;
+
     if (!strcmp(to, "none"))
         return true;
-    console_files[i] = !strcmp(to, "stdio") ? stdout : fopen(to, "wb");
-    if (!console_files[i])
-        return err_set(err, "%s: %s", to, strerror(errno));
-    consoles[i] = (struct char_backend){ .output = console_write, .opaque = console_files[i] };
+    file = !strcmp(to, "stdio") ? stdout : output_open(to, err);
+    if (!file)
+        return false;
+    consoles[i] = (struct char_backend){ .output = console_write, .opaque = file };
     *out = &consoles[i];
     return true;
 }
@@ -151,29 +207,54 @@ bool guest_open_console(struct machine_config *c, struct err *err)
 
 void guest_close_console(void)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(console_files); i++) {
-        if (console_files[i] && console_files[i] != stdout)
-            fclose(console_files[i]);
-        console_files[i] = NULL;
+    log_to(NULL);
+    outputs_close();
+}
+
+/* -- the command line ------------------------------------------------------------------------------------------------------ */
+
+static bool is_option(const char *arg, const char *name, char letter)
+{
+    return !strcmp(arg, name) || (letter && arg[0] == '-' && arg[1] == letter && !arg[2]);
+}
+
+char *guest_command_line(int argc, char **argv, const char *skip, char letter)
+{
+    GString *s = g_string_new(argv[0]);
+    size_t length = strlen(skip);
+
+    for (int i = 1; i < argc; i++) {
+        char *quoted;
+
+        if (is_option(argv[i], skip, letter) && ++i)
+            continue;
+        if (!strncmp(argv[i], skip, length) && argv[i][length] == '=')
+            continue;
+        quoted = strpbrk(argv[i], " \t\n\"'$\\*?;&|<>()`") || !*argv[i] ? g_shell_quote(argv[i]) : g_strdup(argv[i]);
+        g_string_append_printf(s, " %s", quoted);
+        g_free(quoted);
     }
+    return g_string_free(s, FALSE);
 }
 
 /* -- signals ------------------------------------------------------------------------------------------------------------ */
 
-static struct machine *signal_machine;
+static struct machine *signal_machine[2];
 
 static void on_signal(int number)
 {
     (void)number;
-    if (signal_machine)
-        machine_interrupt(signal_machine);
+    for (unsigned i = 0; i < ARRAY_LEN(signal_machine); i++)
+        if (signal_machine[i])
+            machine_interrupt(signal_machine[i]);
 }
 
-void guest_catch_signals(struct machine *m)
+void guest_catch_signals(struct machine *m, struct machine *other)
 {
-    struct sigaction action = { .sa_handler = m ? on_signal : SIG_DFL, .sa_flags = (int)SA_RESETHAND };
+    struct sigaction action = { .sa_handler = m || other ? on_signal : SIG_DFL, .sa_flags = (int)SA_RESETHAND };
 
-    signal_machine = m;
+    signal_machine[0] = m;
+    signal_machine[1] = other;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }

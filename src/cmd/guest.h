@@ -17,17 +17,22 @@ extern const GOptionEntry guest_entries[];
 
 /*
  * Checks and fills in a configuration; flat is the positional argument or NULL.  The backends are opened by
- * guest_open_console(), and closed by guest_close_console().
+ * guest_open_console(), and closed by guest_close_console().  Without guest_keep_outputs() in between, the files named
+ * by --serial, --debugcon and --log-file are as they were: bad input leaves nothing behind.
  */
 bool guest_configure(struct machine_config *config, const char *flat, struct err *err);
 bool guest_open_console(struct machine_config *config, struct err *err);
+void guest_keep_outputs(void);
 void guest_close_console(void);
+
+/* The command line without the program's name and without the option `skip` ("--trace"; `letter` is its short form). */
+char *guest_command_line(int argc, char **argv, const char *skip, char letter);
 
 /* "512M", "2G", "4096K", plain bytes. */
 bool guest_parse_size(const char *text, uint64_t *bytes);
 
-/* Ctrl-C stops this machine; NULL: nobody. */
-void guest_catch_signals(struct machine *m);
+/* Ctrl-C stops these machines; NULL: nobody. */
+void guest_catch_signals(struct machine *m, struct machine *other);
 
 const struct engine *guest_find_engine(const char *name, struct err *err);
 

@@ -86,18 +86,18 @@ static const struct {
 
 enum { LISTS = sizeof(lists) / sizeof(lists[0]) };
 
-static void usage(FILE *out)
+static void usage(void)
 {
-    fprintf(out, "Usage: wideload list WHAT\n\nWHAT:");
+    printf("Usage: wideload list WHAT\n\nWHAT:");
     for (unsigned i = 0; i < LISTS; i++)
-        fprintf(out, " %s", lists[i].name);
-    fputc('\n', out);
+        printf(" %s", lists[i].name);
+    putchar('\n');
 }
 
 int cmd_list(int argc, char **argv)
 {
     if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-        usage(stdout);
+        usage();
         return 0;
     }
     for (unsigned i = 0; argc == 2 && i < LISTS; i++)
@@ -106,6 +106,6 @@ int cmd_list(int argc, char **argv)
     if (argc == 2)
         fprintf(stderr, "wideload list: no such list '%s' (see wideload list --help)\n", argv[1]);
     else
-        usage(stderr);
+        fprintf(stderr, "wideload list: which list? One of them (see wideload list --help)\n");
     return 2;
 }

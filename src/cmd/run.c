@@ -46,13 +46,14 @@ static int run_status(const struct machine *m, enum machine_end end, const struc
     }
 }
 
-/* What KVM this is, before anything runs on it. */
-static void print_kvm(const struct machine_config *config)
+/* Nothing can be refused any more.  Says what KVM this is, before anything runs on it. */
+static void run_begins(const struct machine *m)
 {
     struct kvm_probe probe;
     char text[256];
 
-    if (config->engine->id != ENGINE_KVM)
+    guest_keep_outputs();
+    if (m->config.engine->id != ENGINE_KVM)
         return;
     kvm_probe(&probe);
     kvm_describe(&probe, text, sizeof(text));
@@ -86,6 +87,7 @@ static bool run_with_trace(struct machine *m, struct recorder *r, const char *co
     trace_header_free(&header);
     if (!writer)
         return false;
+    run_begins(m);
     *end = run_traced(m, r, writer, err);
     return trace_writer_close(writer, err);
 }
@@ -96,12 +98,14 @@ static int run_machine(struct machine *m, struct recorder *r, const char *comman
     gint64 start = g_get_monotonic_time();
     enum machine_end end;
 
-    guest_catch_signals(m);
-    if (!run_trace)
+    guest_catch_signals(m, NULL);
+    if (!run_trace) {
+        run_begins(m);
         end = machine_run(m, &err);
-    else if (!run_with_trace(m, r, command, &end, &err))
+    } else if (!run_with_trace(m, r, command, &end, &err)) {
         return fail(&err);
-    guest_catch_signals(NULL);
+    }
+    guest_catch_signals(NULL, NULL);
     if (run_stats)
         print_stats(m, (double)(g_get_monotonic_time() - start) / 1e6);
     return run_status(m, end, &err);
@@ -121,8 +125,6 @@ static int run_guest(struct machine_config *config, const char *command)
         config->substitute = config->clock == MACHINE_CLOCK_JOURNEY;
     }
     m = machine_create(config, &err);
-    if (m)
-        print_kvm(config);
     status = m ? run_machine(m, &recorder, command) : fail(&err);
     machine_destroy(m);
     recorder_free(&recorder);
@@ -133,11 +135,12 @@ int cmd_run(int argc, char **argv)
 {
     GOptionContext *context = g_option_context_new("- run a guest");
     struct machine_config config;
-    char *command = g_strjoinv(" ", argv);
+    char *command = guest_command_line(argc, argv, "--trace", 0);
     GError *error = NULL;
     struct err err;
     int status = 2;
 
+    g_set_prgname("wideload run");
     g_option_context_add_main_entries(context, run_entries, NULL);
     g_option_context_add_main_entries(context, guest_entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {

@@ -79,11 +79,20 @@ static bool read_object(const char *object, unsigned mode, uint8_t *bytes, size_
     return (text && *n && *n <= size) || err_set(err, "not one instruction");
 }
 
+/* One line that begins with a mnemonic: no directive, which may do anything and take for ever. */
+static bool is_one_line(const char *text)
+{
+    return !strpbrk(text, "\n;") && text[strspn(text, " \t")] != '.';
+}
+
 bool assemble(const char *text, unsigned mode, uint8_t *bytes, size_t size, size_t *n, struct err *err)
 {
-    char *dir = g_dir_make_tmp("wideload-XXXXXX", NULL), *source, *object, *program;
+    char *dir, *source, *object, *program;
     bool ok;
 
+    if (!is_one_line(text))
+        return err_set(err, "not one instruction");
+    dir = g_dir_make_tmp("wideload-XXXXXX", NULL);
     if (!dir)
         return err_set(err, "no temporary folder");
     source = g_build_filename(dir, "insn.s", NULL);

@@ -31,6 +31,7 @@ static void *interp_create(struct vcpu *v, struct err *err)
     it->v = v;
     it->listener.changed = interp_map_changed;
     phys_listen(v->bus.phys, &it->listener);
+    code_free(&v->code);
     code_init(&v->code, interp_code_written, it);
     v->bus.origin.engine = ENGINE_INTERP;
     return it;
@@ -43,6 +44,7 @@ static void interp_destroy(void *self)
     phys_unlisten(it->v->bus.phys, &it->listener);
     interp_drop_all(it);
     interp_free_dead(it);
+    code_free(&it->v->code);
     free(it);
 }
 
