@@ -1,6 +1,7 @@
 /* tlb.c - stop 2: a direct-mapped cache of translations, 4 KiB each whatever the guest's page size. */
 #include "tlb.h"
 
+#include "base/log.h"
 #include "code.h"
 #include "walk.h"
 
@@ -14,6 +15,7 @@ static void tlb_clear(struct tlb_entry *e)
 
 void tlb_flush(struct mmu *mmu)
 {
+    log_printf(LOG_MMU, "flush\n");
     mmu->flushes++;
     for (unsigned bank = 0; bank < BANKS; bank++)
         for (unsigned i = 0; i < TLB_ENTRIES; i++)
@@ -84,8 +86,14 @@ const struct tlb_entry *tlb_translate(struct mmu *mmu, uint64_t gva, unsigned in
 
     if (tlb_grants(e, page, intent))
         return e;
-    if (!walk_page(mmu, gva, intent, bank, &walk))
+    if (!walk_page(mmu, gva, intent, bank, &walk)) {
+        log_printf(LOG_MMU, "%016llx intent %u bank %u: fault %u error %x\n", (unsigned long long)gva, intent, bank,
+                   mmu->fault.vector, mmu->fault.error);
         return NULL;
+    }
+    if (log_on(LOG_MMU))
+        log_printf(LOG_MMU, "%016llx -> %010llx granted %u bank %u\n", (unsigned long long)gva, (unsigned long long)walk.gpa,
+                   walk.granted, bank);
     tlb_fill(mmu, e, page, &walk);
     return e;
 }

@@ -83,3 +83,25 @@ void vcpu_reset(struct vcpu *v)
 }
 
 void vcpu_free(struct vcpu *v) { code_free(&v->code); }
+
+/* -- asking for a fault ------------------------------------------------------------------------------------------ */
+
+bool vcpu_raise(struct vcpu *v, int vector)
+{
+    v->fault = (struct fault){ .vector = (int16_t)vector };
+    return false;
+}
+
+bool vcpu_raise_error(struct vcpu *v, int vector, uint32_t error)
+{
+    v->fault = (struct fault){ .vector = (int16_t)vector, .has_error = true, .error = error };
+    return false;
+}
+
+bool vcpu_raise_mmu(struct vcpu *v)
+{
+    const struct mmu_fault *f = &v->mmu.fault;
+
+    v->fault = (struct fault){ .vector = f->vector, .has_error = true, .error = f->error, .address = f->address };
+    return false;
+}

@@ -15,9 +15,11 @@ static const char *const log_names[] = {
 
 void log_to(FILE *file) { log_file = file; }
 
+FILE *log_stream(void) { return log_file ? log_file : stderr; }
+
 void log_printf(enum log_category category, const char *format, ...)
 {
-    FILE *out = log_file ? log_file : stderr;
+    FILE *out = log_stream();
     va_list args;
 
     if (!log_on(category))

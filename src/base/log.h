@@ -42,5 +42,6 @@ bool log_enable(const char *list, char *bad, size_t size);
 
 /* Where lines go; stderr until told. */
 void log_to(FILE *file);
+FILE *log_stream(void);
 
 #endif

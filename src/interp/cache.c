@@ -4,9 +4,11 @@
 #include "interp/interp.h"
 
 #include "base/log.h"
+#include "print/disasm.h"
 #include "x86/lift.h"
 #include "x86/segment.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +70,24 @@ static size_t fetch_bytes(void *opaque, uint64_t rip, uint8_t *bytes, size_t n)
     fetch_note_page(f, e->gpa);
     memcpy(bytes, host, n);
     return n;
+}
+
+/* The guest code of a block that was just fetched. */
+static void log_code(struct vcpu *v, const struct ir_block *ir, const struct fetch *f)
+{
+    unsigned mode = ir->mode & MODE_CODE64 ? 64 : ir->mode & MODE_CODE32 ? 32 : 16;
+
+    for (unsigned i = 0; i < ir->insns && f->pages; i++) {
+        const struct ir_insn *insn = &ir->insn[i];
+        uint64_t at = insn->rip - ir->rip + (f->gpa[0] | ((ir->mode & MODE_CODE64 ? 0 : v->cpu.seg[SEG_CS].base) + ir->rip) % PAGE_BYTES);
+        const uint8_t *host = phys_readable(v->bus.phys, at, insn->length);
+        char text[96] = "(on two pages)";
+
+        if (host && (at & PAGE_OFFSET) + insn->length <= PAGE_BYTES && at < f->gpa[0] + PAGE_BYTES)
+            disasm_one(mode, host, insn->length, insn->rip, text, sizeof(text));
+        log_printf(LOG_IN_ASM, "%016" PRIx64 "  %s\n", insn->rip, text);
+    }
+    log_printf(LOG_IN_ASM, "\n");
 }
 
 /* -- threading -------------------------------------------------------------------------------------------------------- */
@@ -170,8 +190,8 @@ static struct iblock *block_make(struct interp *it, unsigned limit)
     if (!lift_block(&ir, v->cpu.rip, v->cpu.mode, v->cpu.mode & MODE_STEP ? 1 : limit, &source))
         return NULL;
     v->fault.vector = -1;
-    if (log_on(LOG_OP))
-        ir_print(&ir, stderr);
+    if (log_on(LOG_IN_ASM))
+        log_code(v, &ir, &f);
     b = thread_block(v, &ir);
     it->blocks++;
     b->gpa[0] = f.gpa[0];

@@ -357,6 +357,10 @@ unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned li
     }
     if (b->insns && !(b->ops && ir_ends[b->op[b->ops - 1].op]))
         lift_op(&l, IR_JMP, 8, IR_NONE, IR_NONE, IR_NONE)->imm = (int64_t)l.next;
+    if (log_on(LOG_OP))
+        ir_print(b, log_stream());
     ir_optimise(b);
+    if (log_on(LOG_OP_OPT))
+        ir_print(b, log_stream());
     return b->insns;
 }
