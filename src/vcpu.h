@@ -41,6 +41,8 @@ struct vcpu {
     uint64_t retired;        /* instructions since reset, up to the block under way ... */
     uint64_t in_block;       /* ... and within it, when a device may ask for the time */
     bool rip_after;          /* KVM: bus.origin.rip of the last journey is after its instruction */
+    uint8_t insn_bytes;      /* KVM: ... and if it is not, the instruction; 0: unknown */
+    uint8_t insn[15];
     bool stop_on_touch;      /* diff: return after each instruction that touched a device */
     volatile bool attention; /* kicked: leave run() soon */
 };

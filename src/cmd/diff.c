@@ -53,7 +53,7 @@ static void print_shape(const struct journey *j)
         return;
     }
     if (j->gave_up)
-        printf("(gave up) ");
+        printf("(gave up; interp:) ");
     for (unsigned i = 0; i < journey_accesses(j); i++) {
         const struct journey_access *a = journey_access_at(j, i);
 

@@ -41,7 +41,7 @@ static int run_status(const struct machine *m, enum machine_end end, const struc
     case MACHINE_DEBUG_EXIT: return m->exit_code;
     case MACHINE_LIMIT: case MACHINE_JOURNEY: case MACHINE_UNTIL: case MACHINE_POWERED_OFF: return 0;
     case MACHINE_INTERRUPTED: fprintf(stderr, "wideload run: interrupted\n"); return 130;
-    case MACHINE_FAILED: fprintf(stderr, "wideload run: %s\n", err->text); return 1;
+    case MACHINE_FAILED: fprintf(stderr, "wideload run: %s: %s\n", m->config.engine->name, err->text); return 1;
     default: fprintf(stderr, "wideload run: %s\n", machine_end_name(end)); return 1;
     }
 }

@@ -202,12 +202,6 @@ ALU alu_shld(struct cpu *c, uint64_t a, uint64_t fill, uint64_t count, unsigned 
 
         r = wide >> (32 - n) & 0xffff;
         cf = wide >> (48 - n) & 1;
-        if (n <= 16)
-            r = (x << 16 | y) >> (16 - n) & 0xffff;
-        else
-            r = (y << 16 | x) >> (32 - n) & 0xffff, cf = (y << 16 | x) >> (32 - n + 16) & 1;
-        if (n <= 16)
-            cf = x >> (16 - n) & 1;
     } else {
         r = x << n | y >> (bits - n);
         cf = x >> (bits - n) & 1;

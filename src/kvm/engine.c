@@ -218,22 +218,33 @@ static void exit_io(struct kvm_engine *k)
         exit_access(k, REGION_PIO, r->io.direction == KVM_EXIT_IO_OUT, r->io.port, r->io.size, data + i * r->io.size);
 }
 
+/* Only the instruction's own bytes of the up to 15 that KVM hands over. */
+static void describe_emulation_failure(const struct kvm_engine *k, struct err *err)
+{
+    const struct kvm_run *r = k->run;
+    bool given = r->emulation_failure.ndata >= 1 &&
+                 r->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+    unsigned n = given ? (unsigned)bits_min(r->emulation_failure.insn_size, INSN_BYTES) : 0;
+    char bytes[3 * INSN_BYTES + 1] = "";
+    struct cpu cpu = { 0 };
+    struct insn insn;
+
+    kvm_peek_state(k, &cpu);
+    if (n && decode(cpu.mode, r->emulation_failure.insn_bytes, n, &insn) == DECODE_OK)
+        n = insn.length;
+    for (unsigned i = 0; i < n; i++)
+        snprintf(bytes + i * 3, 4, " %02x", r->emulation_failure.insn_bytes[i]);
+    err_set(err, "cannot emulate%s at %#" PRIx64, n ? bytes : " the instruction", cpu.rip);
+}
+
 static void describe_failure(const struct kvm_engine *k, struct err *err)
 {
     const struct kvm_run *r = k->run;
-    char bytes[3 * 15 + 1] = "";
 
-    if (r->exit_reason == KVM_EXIT_INTERNAL_ERROR && r->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
-        unsigned n = r->emulation_failure.ndata >= 1 &&
-                     r->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES
-                         ? r->emulation_failure.insn_size : 0;
-
-        for (unsigned i = 0; i < n && i < 15; i++)
-            snprintf(bytes + i * 3, 4, "%02x ", r->emulation_failure.insn_bytes[i]);
-        err_set(err, "KVM cannot emulate the instruction at RIP %#llx: %s", r->s.regs.regs.rip, bytes);
-    } else {
+    if (r->exit_reason == KVM_EXIT_INTERNAL_ERROR && r->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+        describe_emulation_failure(k, err);
+    else
         err_set(err, "KVM exit reason %u, RIP %#llx", r->exit_reason, r->s.regs.regs.rip);
-    }
 }
 
 /* -- running -------------------------------------------------------------------------------------------------------------- */
@@ -296,26 +307,45 @@ static bool halted_still(const struct kvm_engine *k)
     return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->run->if_flag);
 }
 
-/* Length of the repeated string instruction at this RIP; 0: there is none. */
-static unsigned rep_string_length(struct kvm_engine *k)
+/* The guest's code at a RIP, with the state of `cpu`; NULL: not in plain memory, or on two pages. */
+static const uint8_t *code_at(struct kvm_engine *k, const struct cpu *c, uint64_t rip, struct insn *insn)
 {
-    const struct cpu *c = &k->v->cpu;
-    struct kvm_translation t = { .linear_address = c->mode & MODE_CODE64 ? c->rip : (uint32_t)(c->seg[SEG_CS].base + c->rip) };
+    struct kvm_translation t = { .linear_address = c->mode & MODE_CODE64 ? rip : (uint32_t)(c->seg[SEG_CS].base + rip) };
     const uint8_t *code;
-    struct insn insn;
     size_t n;
 
     if (c->cr0 & CR0_PG) {
         if (ioctl(k->vcpu, KVM_TRANSLATE, &t) < 0 || !t.valid)
-            return 0;
+            return NULL;
     } else {
         t.physical_address = t.linear_address;
     }
     n = bits_min(INSN_BYTES, PAGE_BYTES - (t.physical_address & PAGE_OFFSET));
     code = phys_readable(k->v->bus.phys, t.physical_address, n);
-    if (!code || decode(c->mode, code, n, &insn) != DECODE_OK || !(insn.prefixes & (PREFIX_REP | PREFIX_REPNE)))
-        return 0;
-    return insn.length;
+    return code && decode(c->mode, code, n, insn) == DECODE_OK ? code : NULL;
+}
+
+/* Length of the repeated string instruction at this RIP; 0: there is none. */
+static unsigned rep_string_length(struct kvm_engine *k)
+{
+    const struct cpu *c = &k->v->cpu;
+    struct insn insn;
+
+    return code_at(k, c, c->rip, &insn) && insn.prefixes & (PREFIX_REP | PREFIX_REPNE) ? insn.length : 0;
+}
+
+/* For whoever looks at the journey: the instruction, where KVM has said where it begins. */
+static void note_code(struct kvm_engine *k)
+{
+    struct vcpu *v = k->v;
+    const uint8_t *code;
+    struct insn insn;
+
+    v->insn_bytes = 0;
+    if (v->rip_after || !v->bus.observe || !(code = code_at(k, &v->cpu, k->exit_rip, &insn)))
+        return;
+    v->insn_bytes = insn.length;
+    memcpy(v->insn, code, insn.length);
 }
 
 /*
@@ -350,6 +380,7 @@ static bool complete(struct kvm_engine *k, enum stop_reason *stop)
     kvm_peek_state(k, &v->cpu);
     k->repeating = is_repeating(k);
     v->rip_after = k->exit_wrote && k->exit_rip == v->cpu.rip;
+    note_code(k);
     if (!v->stop_on_touch || !v->bus.touched || k->repeating)
         return false;
     *stop = STOP_TOUCHED;

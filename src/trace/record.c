@@ -14,6 +14,8 @@ void recorder_init(struct recorder *r)
 
 void recorder_free(struct recorder *r) { journey_free(&r->journey); }
 
+static uint8_t recorder_mode(const struct cpu *c) { return c->mode & MODE_CODE64 ? 64 : c->mode & MODE_CODE32 ? 32 : 16; }
+
 /* The instruction's bytes, as far as its pages are in the TLB and plain memory: nothing is walked for a trace. */
 static void recorder_code(struct recorder *r, struct vcpu *v)
 {
@@ -23,7 +25,7 @@ static void recorder_code(struct recorder *r, struct vcpu *v)
     size_t n = bits_min(JOURNEY_CODE_BYTES, PAGE_BYTES - (linear & PAGE_OFFSET));
     struct insn insn;
 
-    j->mode = v->cpu.mode & MODE_CODE64 ? 64 : v->cpu.mode & MODE_CODE32 ? 32 : 16;
+    j->mode = recorder_mode(&v->cpu);
     if (!host || decode(v->cpu.mode, host, n, &insn) != DECODE_OK)
         return;
     j->code_bytes = insn.length;
@@ -57,6 +59,9 @@ void recorder_finish(struct recorder *r)
         j->engine = m->config.engine->id;
     } else if (j->engine == ENGINE_KVM) {
         j->rip_after = m->vcpu.rip_after;
+        j->code_bytes = m->vcpu.insn_bytes;
+        j->mode = m->vcpu.insn_bytes ? recorder_mode(&m->vcpu.cpu) : 0;
+        memcpy(j->code, m->vcpu.insn, m->vcpu.insn_bytes);
     }
 }
 

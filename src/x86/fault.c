@@ -193,7 +193,7 @@ static bool event_deliver_gate(struct vcpu *v, const struct event *e, const stru
 {
     struct cpu *c = &v->cpu;
     bool lma = cpu_long_mode(c), vm = c->rflags & FLAG_VM;
-    unsigned width = lma ? 8 : g->type & 8 ? 4 : 2, cpl;
+    unsigned width = lma ? 8 : g->type & 8 ? 4 : 2, cpl = 0;
     struct descriptor code;
     struct segment cs;
     struct stack s;
@@ -230,7 +230,7 @@ static bool event_deliver_gate(struct vcpu *v, const struct event *e, const stru
 
 static bool event_deliver_protected(struct vcpu *v, const struct event *e)
 {
-    struct gate g;
+    struct gate g = { 0 };
 
     if (!gate_fetch(v, e, &g) || !gate_check(v, e, &g))
         return false;

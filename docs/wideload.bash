@@ -1,0 +1,80 @@
+# wideload.bash - bash completion: commands, options, engines, policies, log categories, clocks, files.
+
+_wideload_guest='--memory= --bios= --kernel= --append= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
+    --until= --journeys= --help'
+_wideload_policies='whole natural kvm qemu bochs unicorn bus:4 bus:8 bus:16 bus:32 bus:64 pcie'
+
+_wideload_words() { # the words that fit, into COMPREPLY
+    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
+}
+
+_wideload_files() { # more words, and file names
+    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2"; compgen -f -- "$2")
+    compopt -o filenames
+}
+
+# The last of a comma-separated list; the ones before it stay.
+_wideload_list() {
+    local before=
+    [[ $2 == *,* ]] && before=${2%,*},
+    mapfile -t COMPREPLY < <(compgen -P "$before" -W "$1" -- "${2##*,}")
+}
+
+_wideload_value() { # option, what is typed of its value
+    case $1 in
+    --engine | -e) _wideload_words 'interp kvm' "$2" ;;
+    --left | --right | -l | -r) _wideload_files 'interp kvm' "$2" ;;
+    --split) _wideload_words "$_wideload_policies" "$2" ;;
+    --clock) _wideload_words 'virtual host journey' "$2" ;;
+    --format) _wideload_words 'text json' "$2" ;;
+    --log) _wideload_list 'in_asm op op_opt int mmu access guest unimp kvm map' "$2" ;;
+    --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
+    --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;
+    --bios | --kernel | --trace | --log-file) _wideload_files '' "$2" ;;
+    --region) _wideload_words '0x10000000+0x10000 0x10000000+0x10000,widths=1-8' "$2" ;;
+    --append | --limit | --until | --journeys | -n | --bytes | --r*) COMPREPLY=() ;;
+    *) return 1 ;;
+    esac
+}
+
+_wideload_options() { # command, what is typed
+    case $1 in
+    run) _wideload_words "--engine= --trace= --stats $_wideload_guest" "$2" ;;
+    diff) _wideload_words "--left= --right= --format= --table $_wideload_guest" "$2" ;;
+    explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
+        --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;
+    list) _wideload_words --help "$2" ;;
+    *) _wideload_words --help "$2" ;;
+    esac
+    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace
+}
+
+# bash cuts words at = and :, so "--split=bus:8" arrives in pieces; take the line's own last word instead.
+_wideload() {
+    local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[1]-} word previous cut=
+    word=${line##*[[:space:]]}
+    previous=${line%"$word"}
+    previous=${previous%"${previous##*[![:space:]]}"}
+    previous=${previous##*[[:space:]]}
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        _wideload_words 'run diff explain list --help' "$word"
+    elif [[ $word == --*=* ]]; then
+        _wideload_value "${word%%=*}" "${word#*=}"
+        cut=${word#*=}
+    elif [[ $word == -* ]]; then
+        _wideload_options "$command" "$word"
+    elif [[ $previous == -* && $previous != *=* ]] && _wideload_value "$previous" "$word"; then
+        cut=$word
+    elif [[ $command == list ]]; then
+        _wideload_words 'devices engines policies unimplemented cpuid' "$word"
+    elif [[ $command == run || $command == diff ]]; then
+        _wideload_files '' "$word"
+    fi
+    if [[ $cut == *:* && $COMP_WORDBREAKS == *:* ]]; then # what stands before the colon is not asked for again
+        COMPREPLY=("${COMPREPLY[@]#"${cut%"${cut##*:}"}"}")
+    fi
+    return 0
+}
+
+complete -F _wideload wideload
