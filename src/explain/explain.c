@@ -1,7 +1,8 @@
 /*
  * explain.c - one instruction's journey, from its operands to the device's callback, drawn byte by byte.
  *
- * The world: long mode, RAM at 0 to 16 MiB, every linear address mapped to itself up to 512 GiB, one region.  The
+ * The world: long mode, RAM at 0 to 16 MiB and for 64 KiB on both sides of the one region (so that an access can cross
+ * from memory into the device), every linear address mapped to itself up to 512 GiB.  The
  * instruction is run for real; what is drawn is what dispatch reported.
  */
 #include "explain/explain.h"
@@ -16,7 +17,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { RAM_BYTES = 16 << 20, CODE_AT = 0x1000, TABLES_AT = 0x2000, STACK_AT = 0x8000, ACCESSES = 64 };
+enum { RAM_BYTES = 16 << 20, NEIGHBOUR_BYTES = 64 << 10, CODE_AT = 0x1000, TABLES_AT = 0x2000, STACK_AT = 0x8000, ACCESSES = 64 };
 
 struct report {
     struct access access;
@@ -27,7 +28,7 @@ struct report {
 struct world {
     const struct explain_request *request;
     struct phys phys;
-    struct phys_memory ram;
+    struct phys_memory ram, neighbour[2]; /* below and above the region */
     struct region region;
     struct region_ops ops;
     struct vcpu vcpu;
@@ -86,6 +87,17 @@ static void world_cpu(struct world *w)
     vcpu_sync(&w->vcpu);
 }
 
+static void world_neighbour(struct world *w, unsigned i, uint64_t base)
+{
+    struct phys_memory *m = &w->neighbour[i];
+
+    if (base % PAGE_BYTES || base < RAM_BYTES || base + NEIGHBOUR_BYTES < base)
+        return;
+    *m = (struct phys_memory){ .name = "ram", .base = base, .size = NEIGHBOUR_BYTES, .read = g_malloc0(NEIGHBOUR_BYTES), .enabled = true };
+    m->write = m->read;
+    phys_add_memory(&w->phys, m);
+}
+
 static void world_init(struct world *w, const struct explain_request *r)
 {
     w->request = r;
@@ -97,6 +109,8 @@ static void world_init(struct world *w, const struct explain_request *r)
     w->region = (struct region){ .name = "device", .space = REGION_MMIO, .base = r->region_base, .size = r->region_bytes,
                                  .enabled = true, .priority = 1, .ops = &w->ops };
     w->phys.map.add(&w->phys.map, &w->region);
+    world_neighbour(w, 0, r->region_base - NEIGHBOUR_BYTES);
+    world_neighbour(w, 1, r->region_base + r->region_bytes);
     memcpy(w->ram.read + CODE_AT, r->bytes, r->n);
     world_map(w);
     vcpu_init(&w->vcpu, &w->phys);
@@ -112,6 +126,8 @@ static void world_free(struct world *w)
     vcpu_free(&w->vcpu);
     phys_free(&w->phys);
     g_free(w->ram.read);
+    g_free(w->neighbour[0].read);
+    g_free(w->neighbour[1].read);
 }
 
 /* -- drawing ---------------------------------------------------------------------------------------------------------- */
