@@ -17,9 +17,22 @@ void tlb_flush(struct mmu *mmu)
 {
     log_printf(LOG_MMU, "flush\n");
     mmu->flushes++;
+    mmu->large_pages = false;
     for (unsigned bank = 0; bank < BANKS; bank++)
         for (unsigned i = 0; i < TLB_ENTRIES; i++)
             tlb_clear(&mmu->tlb[bank][i]);
+}
+
+/* INVLPG drops all of a large page, however many entries it has here (SDM 3A 5.10.4.1). */
+static void tlb_flush_large(struct mmu *mmu, uint64_t gva)
+{
+    for (unsigned bank = 0; bank < BANKS; bank++)
+        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+            struct tlb_entry *e = &mmu->tlb[bank][i];
+
+            if (e->shift > 12 && !((e->page ^ gva) >> e->shift))
+                tlb_clear(e);
+        }
 }
 
 void tlb_flush_page(struct mmu *mmu, uint64_t gva)
@@ -27,6 +40,8 @@ void tlb_flush_page(struct mmu *mmu, uint64_t gva)
     mmu->flushes++;
     for (unsigned bank = 0; bank < BANKS; bank++)
         tlb_clear(&mmu->tlb[bank][gva >> 12 & (TLB_ENTRIES - 1)]);
+    if (mmu->large_pages)
+        tlb_flush_large(mmu, gva);
 }
 
 void tlb_protect(struct mmu *mmu, uint64_t gpa)
@@ -61,6 +76,9 @@ static void tlb_fill(struct mmu *mmu, struct tlb_entry *e, uint64_t page, const 
 
     tlb_clear(e);
     e->gpa = gpa;
+    e->page = page;
+    e->shift = walk->shift;
+    mmu->large_pages |= walk->shift > 12;
     e->addend = (intptr_t)((uint64_t)(uintptr_t)host - page);
     if (walk->granted & ACCESS_READ)
         e->tag[TLB_READ] = page | (read && !watched ? 0 : TLB_SLOW);

@@ -28,6 +28,8 @@ struct tlb_entry {
     uint64_t tag[TLB_INTENTS];
     intptr_t addend;      /* host address = gva + addend where a tag is not slow */
     uint64_t gpa;         /* of the page */
+    uint64_t page;        /* its linear address */
+    uint8_t shift;        /* log2 of the size of the guest's page, of which this is 4 KiB */
 };
 
 /* A fault of the memory path; the engine turns it into an exception. */
@@ -65,6 +67,7 @@ struct mmu {
     unsigned watch_hits; /* one bit each; the engine clears them */
 
     struct mmu_fault fault;
+    bool large_pages;     /* some entry belongs to a page of more than 4 KiB */
     uint64_t walks, flushes;
 };
 

@@ -207,6 +207,7 @@ static bool walk_tables(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu
     if (!(step[n - 1].entry & PE_D) && !(intent & ACCESS_WRITE))
         allowed &= ~(unsigned)ACCESS_WRITE;
     out->granted = allowed;
+    out->shift = (uint8_t)(12 + mode.index_bits * (level - 1));
     return true;
 }
 
@@ -221,6 +222,7 @@ bool walk_page(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank ban
         return walk_tables(mmu, gva, intent, bank, out);
     out->gpa = (uint32_t)gva;
     out->granted = ACCESS_READ | ACCESS_WRITE | ACCESS_EXECUTE;
+    out->shift = 12;
     return true;
 }
 

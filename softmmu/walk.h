@@ -7,6 +7,7 @@
 struct walk_result {
     uint64_t gpa;       /* of the byte asked for */
     unsigned granted;   /* every intent that this translation allows without another walk */
+    uint8_t shift;      /* log2 of the guest's page size */
 };
 
 /*

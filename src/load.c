@@ -167,10 +167,11 @@ static const uint32_t *multiboot_find(const struct image *im)
 static bool multiboot_place(const struct image *im, const uint32_t *h, uint64_t *entry)
 {
     size_t at = (size_t)((const uint8_t *)h - im->data);
-    uint64_t file = (uint64_t)at - ((uint64_t)h[3] - h[4]), end, load_end;
+    uint64_t file, end, load_end;
 
     if (at + 32 > im->size || h[4] > h[3] || (uint64_t)h[3] - h[4] > at)
         return image_bad(im, "multiboot header is cut or wrong");
+    file = (uint64_t)at - ((uint64_t)h[3] - h[4]);
     load_end = h[5] ? h[5] : h[4] + (im->size - file);
     end = h[6] > load_end ? h[6] : load_end;
     if (load_end < h[4])
