@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 1000000000 };
+enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
 

@@ -17,7 +17,7 @@ static const GOptionEntry run_entries[] = {
     { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default) or kvm", "ENGINE" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
-    { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, journeys and speed at the end", NULL },
+    { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks and speed at the end", NULL },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &run_files, NULL, "[FLAT]" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };

@@ -177,6 +177,8 @@ static bool ends_agree(struct diff *d)
 
     if (a == b || trace) /* a trace may be of a longer or shorter run */
         return true;
+    if (a == MACHINE_LIMIT || b == MACHINE_LIMIT) /* KVM cannot count instructions: it goes on */
+        return true;
     snprintf(cause, sizeof(cause), "%s: %s; %s: %s", d->side[0].name, machine_end_name(a), d->side[1].name, machine_end_name(b));
     return diverged(d, cause);
 }
@@ -223,6 +225,8 @@ static bool diff_pair(struct diff *d, bool *failed, struct err *err)
     for (unsigned guard = 0; guard < 16 && skipped; guard++) {
         if (!journey_accesses(side_journey(l)) && !journey_accesses(side_journey(r)))
             return ends_agree(d) && l->end == MACHINE_JOURNEY && r->end == MACHINE_JOURNEY;
+        if (l->end == MACHINE_LIMIT || r->end == MACHINE_LIMIT)
+            return false;
         if ((l->trace && l->end != MACHINE_JOURNEY) || (r->trace && r->end != MACHINE_JOURNEY)) {
             d->trace_ended = true;
             return false;

@@ -203,7 +203,7 @@ static void draw_access(const struct world *w, const struct report *r, unsigned 
             (a->gva ^ (a->gva + a->width - 1)) & ~(uint64_t)PAGE_OFFSET ? " and the next" : "");
     fprintf(out, "4 phys    ");
     for (unsigned p = 0; p < a->pieces; p++)
-        fprintf(out, " %u bytes in %s", a->piece[p].width,
+        fprintf(out, "%s %u bytes in %s", p ? "," : "", a->piece[p].width,
                 a->piece[p].range->kind == PIECE_REGION ? "the device" : a->piece[p].range->kind == PIECE_MEMORY ? "memory" : "a hole");
     fprintf(out, "\n5 dispatch   policy %s: %u transaction%s\n", w->request->policy->name, r->split.n, r->split.n == 1 ? "" : "s");
     for (unsigned f = 0; f < r->split.n; f++) {
@@ -294,11 +294,19 @@ static void print_recorded(const struct explain_request *r, const char *text, co
 
 /* -- running ------------------------------------------------------------------------------------------------------------- */
 
+static const char *vector_name(int vector)
+{
+    static const char *const names[] = { "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?", "#TS", "#NP", "#SS",
+                                         "#GP", "#PF", "?", "#MF", "#AC", "#MC", "#XM" };
+
+    return (size_t)vector < ARRAY_LEN(names) ? names[vector] : "?";
+}
+
 static void print_outcome(const struct world *w, int vector, FILE *out)
 {
     if (vector >= 0)
-        fprintf(out, "\nThe instruction faults: vector %d%s. No device and no memory byte was touched before.\n", vector,
-                w->reports ? ", after the accesses above" : "");
+        fprintf(out, "\nThe instruction faults: vector %d (%s). %s\n", vector, vector_name(vector),
+                w->reports ? "What is above was done before; each was whole." : "No device and no memory byte was touched before.");
     else if (!w->reports)
         fprintf(out, "\nIt touches no device.\n");
 }
@@ -312,6 +320,17 @@ static int world_run(struct world *w, struct err *err)
     engine_interp.run(interp, 1, err);
     engine_interp.destroy(interp);
     return w->vcpu.cpu.activity == CPU_SHUTDOWN ? w->vcpu.first_fault : -1;
+}
+
+/* The access worth comparing: the first of those that reach the device with most bytes. */
+static const struct report *widest(const struct world *w)
+{
+    const struct report *best = &w->report[0];
+
+    for (unsigned i = 1; i < w->reports; i++)
+        if (w->report[i].access.width > best->access.width)
+            best = &w->report[i];
+    return best;
 }
 
 bool explain(const struct explain_request *r, FILE *out, struct err *err)
@@ -335,8 +354,10 @@ bool explain(const struct explain_request *r, FILE *out, struct err *err)
         draw_access(w, &w->report[i], i, out);
     print_outcome(w, vector, out);
     if (w->reports) {
-        draw_policies(&w->report[0], out);
-        print_recorded(r, text, &w->report[0].access, out);
+        const struct report *wide = widest(w);
+
+        draw_policies(wide, out);
+        print_recorded(r, text, &wide->access, out);
     }
     world_free(w);
     g_free(w);

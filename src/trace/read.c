@@ -310,14 +310,39 @@ static void walk_header(struct walk *w, struct trace_header *h)
 
 /* -- the file ------------------------------------------------------------------------------------------------- */
 
+enum { LINE_MAX_BYTES = 4 << 20 }; /* a REP string over a page makes journeys of some hundred kilobytes */
+
+/* getline(3) with a limit: LINE_MAX_BYTES for a longer line, -1 at the end of the file or for an error. */
+static ssize_t reader_getline(struct trace_reader *r)
+{
+    ssize_t n = 0;
+    int c;
+
+    if (!r->line)
+        r->line = g_malloc(r->size = 4096);
+    while ((c = getc_unlocked(r->file)) != EOF) {
+        if ((size_t)n + 2 > r->size)
+            r->line = g_realloc(r->line, r->size *= 2);
+        r->line[n++] = (char)c;
+        if (c == '\n' || n == LINE_MAX_BYTES)
+            break;
+    }
+    r->line[n] = 0;
+    return n && !ferror(r->file) ? n : -1;
+}
+
 /* The next line without its newline; NULL and err at the end of the file or when the line is cut. */
 static const char *reader_line(struct trace_reader *r, struct err *err)
 {
     ssize_t n;
 
     errno = 0;
-    n = getline(&r->line, &r->size, r->file);
+    n = reader_getline(r);
     r->lines++;
+    if (n == LINE_MAX_BYTES) {
+        err_set(err, "%s:%" PRIu64 ": a line of more than %d bytes", r->path, r->lines, LINE_MAX_BYTES - 1);
+        return NULL;
+    }
     if (n < 0 && errno)
         err_set(err, "%s:%" PRIu64 ": cannot read: %s", r->path, r->lines, strerror(errno));
     else if (n < 0)
