@@ -261,7 +261,8 @@ bool diff_run(struct diff *d, struct err *err)
             d->config.progress(d->config.opaque, d->pairs);
     if (failed)
         return false;
-    if (!d->diverged && compare_registers(d, true))
+    /* A side that stopped by its instruction limit stands between two journeys, where the other does not. */
+    if (!d->diverged && d->side[0].end == d->side[1].end && compare_registers(d, true))
         compare_memory(d);
     return true;
 }

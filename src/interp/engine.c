@@ -113,7 +113,7 @@ static void run_some(struct interp *it, unsigned limit)
     enum interrupt_shadow shadow = c->shadow;
     struct iblock *block;
 
-    if (stepping && code_breakpoint(v))
+    if (stepping && !v->again && code_breakpoint(v))
         return;
     v->fault.vector = -1;
     v->again = v->delivered = false;

@@ -189,6 +189,14 @@ static bool frame_push(struct stack *s, const struct event *e, unsigned width, b
            (!e->has_error || stack_push(s, width, e->error));
 }
 
+/* A fault of the inner stack itself has its selector (SDM 2 INT n, INTER-PRIVILEGE-LEVEL-INTERRUPT). */
+static bool frame_fault(struct vcpu *v, const struct event *e, const struct stack *s, bool inner)
+{
+    if (inner && v->fault.vector == EXCEPTION_SS)
+        v->fault.error = s->ss.selector & 0xfffc;
+    return event_external(v, e);
+}
+
 static bool event_deliver_gate(struct vcpu *v, const struct event *e, const struct gate *g)
 {
     struct cpu *c = &v->cpu;
@@ -205,7 +213,7 @@ static bool event_deliver_gate(struct vcpu *v, const struct event *e, const stru
     if (!event_stack(v, e, g, cpl, &s))
         return false;
     if (!frame_push(&s, e, width, outer))
-        return event_external(v, e);
+        return frame_fault(v, e, &s, cpl < c->cpl);
     cs = segment_from((uint16_t)((g->selector & ~3) | cpl), &code);
     if (!segment_check_rip(v, &cs, width == 2 ? g->offset & 0xffff : lma ? g->offset : (uint32_t)g->offset) ||
         !descriptor_set_type(v, &code, AR_ACCESSED))
@@ -310,7 +318,7 @@ static void fault_deliver_after(struct vcpu *v, int first)
         fault_note(v, &f);
         e = (struct event){
             .vector = (uint8_t)f.vector, .source = EVENT_EXCEPTION, .error = f.error, .rip = v->cpu.rip,
-            .has_error = f.has_error && v->cpu.cr0 & CR0_PE, .resume = !fault_is_trap(&f),
+            .has_error = f.has_error && v->cpu.cr0 & CR0_PE, .resume = !fault_is_trap(&f) || v->again,
         };
         first = f.vector;
         if (event_deliver(v, &e))
@@ -324,6 +332,7 @@ void fault_deliver(struct vcpu *v)
     v->first_fault = v->fault.vector;
     v->cpu.activity = CPU_RUNNING; /* a trap after HLT wakes it */
     fault_deliver_after(v, -1);
+    v->again = false;
 }
 
 void interrupt_deliver(struct vcpu *v, uint8_t vector)
@@ -335,4 +344,5 @@ void interrupt_deliver(struct vcpu *v, uint8_t vector)
     v->cpu.activity = CPU_RUNNING;
     if (!event_deliver(v, &e))
         fault_deliver_after(v, 256); /* benign: an external interrupt never makes a double fault by itself */
+    v->again = false;
 }

@@ -319,7 +319,7 @@ enum { CONDITION_NONE, CONDITION_ZF };
 /* Between two elements: does something else want the CPU? */
 static bool string_must_leave(const struct vcpu *v)
 {
-    return v->attention || v->cpu.rflags & FLAG_TF || (v->pins.nmi && !v->cpu.nmi_blocked) ||
+    return v->attention || v->cpu.rflags & FLAG_TF || v->mmu.watch_hits || (v->pins.nmi && !v->cpu.nmi_blocked) ||
            (v->pins.intr && v->cpu.rflags & FLAG_IF);
 }
 

@@ -54,7 +54,7 @@ static bool write_cr0(struct vcpu *v, uint64_t value)
     if ((value & CR0_PG && !(value & CR0_PE)) || (value & CR0_NW && !(value & CR0_CD)))
         return gp(v);
     if (changed & CR0_PG && value & CR0_PG && efer & EFER_LME) {
-        if (!(c->cr4 & CR4_PAE) || c->seg[SEG_CS].ar & AR_L)
+        if (!(c->cr4 & CR4_PAE) || c->seg[SEG_CS].ar & AR_L || !(c->seg[SEG_TR].ar & 8)) /* a 16-bit TSS */
             return gp(v);
         efer |= EFER_LMA;
     } else if (changed & CR0_PG && !(value & CR0_PG)) {
