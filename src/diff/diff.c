@@ -119,6 +119,7 @@ static bool compare_registers(struct diff *d, bool whole)
             memset(cpu[i].k, 0, sizeof(cpu[i].k));
         }
     }
+    /* Which arithmetic flags are defined here depends on the instructions before; a wrong one shows in what follows. */
     if (cpu_compare(&cpu[0], &cpu[1], FLAGS_ARITHMETIC, text, sizeof(text)))
         return true;
     snprintf(cause, sizeof(cause), "registers differ after the instruction: %s", text);

@@ -117,7 +117,7 @@ ALU alu_shr(struct cpu *c, uint64_t a, uint64_t count, unsigned w, bool f)
     uint64_t x = bits_trunc(a, w), r = x >> n;
 
     if (n && f)
-        alu_shift_flags(c, r, x >> (n - 1) & 1, x >> (bits - 1) & 1, w);
+        alu_shift_flags(c, r, x >> (n - 1) & 1, (r >> (bits - 1) ^ r >> (bits - 2)) & 1, w);
     return r;
 }
 
