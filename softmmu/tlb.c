@@ -30,7 +30,7 @@ static void tlb_flush_large(struct mmu *mmu, uint64_t gva)
         for (unsigned i = 0; i < TLB_ENTRIES; i++) {
             struct tlb_entry *e = &mmu->tlb[bank][i];
 
-            if (e->shift > 12 && !((e->page ^ gva) >> e->shift))
+            if (tlb_shift(e) > 12 && !((e->page ^ gva) >> tlb_shift(e)))
                 tlb_clear(e);
         }
 }
@@ -76,8 +76,7 @@ static void tlb_fill(struct mmu *mmu, struct tlb_entry *e, uint64_t page, const 
 
     tlb_clear(e);
     e->gpa = gpa;
-    e->page = page;
-    e->shift = walk->shift;
+    e->page = page | walk->shift;
     mmu->large_pages |= walk->shift > 12;
     e->addend = (intptr_t)((uint64_t)(uintptr_t)host - page);
     if (walk->granted & ACCESS_READ)

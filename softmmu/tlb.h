@@ -28,9 +28,10 @@ struct tlb_entry {
     uint64_t tag[TLB_INTENTS];
     intptr_t addend;      /* host address = gva + addend where a tag is not slow */
     uint64_t gpa;         /* of the page */
-    uint64_t page;        /* its linear address */
-    uint8_t shift;        /* log2 of the size of the guest's page, of which this is 4 KiB */
+    uint64_t page;        /* its linear address; in the low bits, log2 of the size of the guest's page it is part of */
 };
+
+static inline unsigned tlb_shift(const struct tlb_entry *e) { return e->page & PAGE_OFFSET; }
 
 /* A fault of the memory path; the engine turns it into an exception. */
 struct mmu_fault {
