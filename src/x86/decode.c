@@ -141,6 +141,19 @@ static void decode_fill(const ZydisDecodedInstruction *z, const ZydisDecodedOper
     }
 }
 
+/*
+ * SYSENTER and SYSEXIT, which Zydis has not got without protected mode: they are #GP in real mode, not #UD, and
+ * SYSENTER works in virtual-8086 mode (SDM 2 SYSENTER).
+ */
+static bool decode_fast_call(uint32_t mode, const uint8_t *bytes, size_t n, ZydisDecodedInstruction *z,
+                             ZydisDecodedOperand *ops)
+{
+    ZydisDecoder decoder = decode_decoder(mode | MODE_PROTECTED);
+
+    return !(mode & MODE_PROTECTED) && ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, n, z, ops)) &&
+           (z->mnemonic == ZYDIS_MNEMONIC_SYSENTER || z->mnemonic == ZYDIS_MNEMONIC_SYSEXIT);
+}
+
 enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct insn *out)
 {
     ZydisDecoder decoder = decode_decoder(mode);
@@ -153,7 +166,7 @@ enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct 
         return n >= INSN_BYTES ? DECODE_TOO_LONG : DECODE_MORE;
     if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
         return DECODE_TOO_LONG;
-    if (ZYAN_FAILED(status))
+    if (ZYAN_FAILED(status) && !decode_fast_call(mode, bytes, n, &z, ops))
         return DECODE_INVALID;
     decode_fill(&z, ops, out);
     return DECODE_OK;

@@ -70,10 +70,8 @@ static bool far_gate_fetch(struct vcpu *v, uint16_t selector, struct descriptor 
     if (cpu_long_mode(&v->cpu)) {
         uint64_t upper;
 
-        if (!system_load(v, d->address + 8, &upper, 8))
+        if (!descriptor_upper(v, selector, EXCEPTION_GP, d, &upper))
             return false;
-        if (upper >> 40 & 0x1f)
-            return vcpu_raise_error(v, EXCEPTION_GP, error);
         g->offset |= upper << 32;
         g->width = 8;
         g->count = 0;
@@ -221,8 +219,14 @@ static bool far_call_inner(struct vcpu *v, const struct far_gate *g, struct desc
     struct segment cs = segment_from((uint16_t)((g->selector & ~3) | cpl), code);
     struct stack s;
 
-    if (!far_gate_stack(v, cpl, &s) || !segment_check_rip(v, &cs, g->offset) || !stack_probe(&s, (4 + g->count) * g->width) ||
-        !descriptor_set_type(v, code, AR_ACCESSED) || !stack_push(&s, g->width, v->cpu.seg[SEG_SS].selector) ||
+    if (!far_gate_stack(v, cpl, &s) || !segment_check_rip(v, &cs, g->offset))
+        return false;
+    if (!stack_probe(&s, (4 + g->count) * g->width)) {
+        if (v->fault.vector == EXCEPTION_SS) /* of the new stack: with its selector */
+            v->fault.error = s.ss.selector & 0xfffc;
+        return false;
+    }
+    if (!descriptor_set_type(v, code, AR_ACCESSED) || !stack_push(&s, g->width, v->cpu.seg[SEG_SS].selector) ||
         !stack_push(&s, g->width, v->cpu.slot[RSP]) || !far_copy_parameters(v, &s, g) ||
         !stack_push(&s, g->width, v->cpu.seg[SEG_CS].selector) || !stack_push(&s, g->width, v->next_rip))
         return false;
@@ -412,6 +416,8 @@ static bool iret_to_vm86(struct vcpu *v, struct stack *s, uint64_t rip, uint16_t
     static const uint8_t order[] = { SEG_ES, SEG_DS, SEG_FS, SEG_GS };
     uint64_t sp, ss, word[4];
 
+    if (rip > 0xffff)
+        return vcpu_raise_error(v, EXCEPTION_GP, 0);
     if (!stack_pop(s, 4, &sp) || !stack_pop(s, 4, &ss))
         return false;
     for (unsigned i = 0; i < 4; i++)
@@ -423,7 +429,7 @@ static bool iret_to_vm86(struct vcpu *v, struct stack *s, uint64_t rip, uint16_t
     segment_set_real(v, SEG_SS, (uint16_t)ss);
     for (unsigned i = 0; i < 4; i++)
         segment_set_real(v, order[i], (uint16_t)word[i]);
-    v->cpu.rip = rip & 0xffff;
+    v->cpu.rip = rip;
     v->cpu.slot[RSP] = sp;
     vcpu_update(v);
     return true;
@@ -552,7 +558,7 @@ static struct segment flat_segment(uint16_t selector, bool code, unsigned dpl, b
 uint64_t help_syscall(struct vcpu *v, uint64_t a, uint64_t b, uint64_t imm)
 {
     struct cpu *c = &v->cpu;
-    uint16_t selector = (uint16_t)(c->msr.star >> 32) & 0xfffc;
+    uint16_t selector = (uint16_t)(c->msr.star >> 32);
 
     (void)a, (void)b, (void)imm;
     if (!(c->efer & EFER_SCE) || !(c->mode & MODE_CODE64))
@@ -560,7 +566,7 @@ uint64_t help_syscall(struct vcpu *v, uint64_t a, uint64_t b, uint64_t imm)
     c->slot[RCX] = v->next_rip;
     c->slot[R11] = cpu_rflags(c) & ~(uint64_t)FLAG_RF;
     cpu_set_rflags(c, c->slot[R11] & ~c->msr.sfmask);
-    c->seg[SEG_CS] = flat_segment(selector, true, 0, true);
+    c->seg[SEG_CS] = flat_segment(selector & 0xfffc, true, 0, true);
     c->seg[SEG_SS] = flat_segment((uint16_t)(selector + 8), false, 0, false);
     c->rip = c->msr.lstar;
     vcpu_update(v);

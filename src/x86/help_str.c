@@ -89,10 +89,25 @@ static struct access port_access(enum transaction_type type, uint64_t port, unsi
                             .enables = bits_mask(width) };
 }
 
+/* I/O breakpoints: R/W 2 with CR4.DE (SDM 3B 19.2.4); a trap after the instruction. */
+static void port_note_watches(struct vcpu *v, uint64_t port, unsigned width)
+{
+    const struct cpu *c = &v->cpu;
+
+    for (unsigned i = 0; c->cr4 & CR4_DE && i < WATCHES; i++) {
+        unsigned size = (c->dr[7] >> (18 + i * 4) & 3) + 1u;
+        uint64_t first = c->dr[i] & ~(uint64_t)(size - 1);
+
+        if (c->dr[7] >> (i * 2) & 3 && (c->dr[7] >> (16 + i * 4) & 3) == 2 && port < first + size && first < port + width)
+            v->mmu.watch_hits |= 1u << i;
+    }
+}
+
 static uint64_t port_read(struct vcpu *v, uint64_t port, unsigned width, enum access_form form)
 {
     struct access a = port_access(TRANSACTION_LOAD, port, width, form);
 
+    port_note_watches(v, port, width);
     dispatch_physical(&v->bus, &a, port);
     return a.data.q[0];
 }
@@ -101,6 +116,7 @@ static void port_write(struct vcpu *v, uint64_t port, unsigned width, uint64_t v
 {
     struct access a = port_access(TRANSACTION_STORE, port, width, form);
 
+    port_note_watches(v, port, width);
     a.data.q[0] = bits_trunc(value, width);
     dispatch_physical(&v->bus, &a, port);
 }

@@ -127,14 +127,19 @@ bool descriptor_fetch(struct vcpu *v, uint16_t selector, int vector, struct desc
     return true;
 }
 
+bool descriptor_upper(struct vcpu *v, uint16_t selector, int vector, struct descriptor *d, uint64_t *upper)
+{
+    if (!descriptor_locate(v, selector, 16, vector, &d->address) || !system_load(v, d->address + 8, upper, 8))
+        return false;
+    return !(*upper & 0x1f0000000000) || vcpu_raise_error(v, vector, selector & 0xfffc);
+}
+
 bool descriptor_fetch_upper(struct vcpu *v, uint16_t selector, int vector, struct descriptor *d)
 {
     uint64_t upper;
 
-    if (!descriptor_locate(v, selector, 16, vector, &d->address) || !system_load(v, d->address + 8, &upper, 8))
+    if (!descriptor_upper(v, selector, vector, d, &upper))
         return false;
-    if (upper & 0x1f0000000000)
-        return vcpu_raise_error(v, vector, selector & 0xfffc);
     d->base |= upper << 32;
     return segment_base_is_canonical(d->base) || vcpu_raise_error(v, vector, selector & 0xfffc);
 }

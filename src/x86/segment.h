@@ -45,7 +45,8 @@ bool system_store(struct vcpu *v, uint64_t linear, const void *data, unsigned wi
  * vector   raised with the selector as its error code where the table is too short or missing: #GP, #TS
  */
 bool descriptor_fetch(struct vcpu *v, uint16_t selector, int vector, struct descriptor *out);
-/* The upper half of a 16-byte system descriptor: completes base. */
+/* The upper half of a 16-byte system descriptor, raw; and the same to complete the base. */
+bool descriptor_upper(struct vcpu *v, uint16_t selector, int vector, struct descriptor *d, uint64_t *upper);
 bool descriptor_fetch_upper(struct vcpu *v, uint16_t selector, int vector, struct descriptor *d);
 void descriptor_decode(uint64_t raw, struct descriptor *out);
 /* Sets a type bit (accessed, busy) in memory and in d. */
