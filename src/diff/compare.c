@@ -104,6 +104,22 @@ static bool streams_agree(const struct stream *a, const struct stream *b)
     return true;
 }
 
+/* The same bytes asked for in the same order; what a load gave does not count. */
+static bool streams_ask_alike(const struct stream *a, const struct stream *b)
+{
+    if (a->event->len != b->event->len)
+        return false;
+    for (unsigned i = 0; i < a->event->len; i++) {
+        struct event x = *event_at(a, i), y = *event_at(b, i);
+
+        if (!x.store && !y.store)
+            x.value = y.value;
+        if (!event_same(&x, &y))
+            return false;
+    }
+    return true;
+}
+
 /* The next event of a space from i on, or the length. */
 static unsigned stream_next(const struct stream *s, unsigned i, enum region_space space)
 {
@@ -290,13 +306,15 @@ static const struct journey_access *refused(const struct journey *j)
     return NULL;
 }
 
-/* What KVM can only say in pieces, to a region that takes no such piece. */
-static bool compare_refusal(struct comparison *c, const struct journey *a, const struct journey *b)
+/* What KVM can only say in pieces, to a region that takes no such piece: the same bytes, or it is a divergence. */
+static bool compare_refusal(struct comparison *c, const struct journey *a, const struct journey *b, const struct stream *x,
+                            const struct stream *y)
 {
     const struct journey *kvm = a && a->engine == ENGINE_KVM ? a : b, *other = kvm == a ? b : a;
     const struct journey_access *piece = refused(kvm);
 
-    if (!kvm || !other || kvm->engine != ENGINE_KVM || other->engine == ENGINE_KVM || !piece || refused(other))
+    if (!kvm || !other || kvm->engine != ENGINE_KVM || other->engine == ENGINE_KVM || !piece || refused(other) ||
+        !streams_ask_alike(x, y))
         return false;
     comparison_set(c, VERDICT_INEXPRESSIBLE, "the region refuses kvm's %u-byte %s at %" PRIx64 "; %s made it %u bytes wide",
                    piece->width, journey_type_names[piece->type], piece->address, journey_engine_names[other->engine],
@@ -317,7 +335,7 @@ struct comparison compare_journeys(const struct journey *a, const struct journey
     else if (begins_elsewhere(a, b))
         comparison_set(&c, VERDICT_DIVERGENT, "%s is at rip %" PRIx64 ", %s at %" PRIx64, x.name, a->rip, y.name,
                        b->rip);
-    else if (!compare_refusal(&c, a, b))
+    else if (!compare_refusal(&c, a, b, &x, &y))
         compare_streams(&c, a, b, &x, &y);
     g_array_free(x.event, TRUE);
     g_array_free(y.event, TRUE);

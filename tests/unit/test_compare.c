@@ -198,6 +198,41 @@ START_TEST(compare_giving_up_is_inexpressible)
 }
 END_TEST
 
+/* KVM's halves of a 16-byte access, refused by a region that takes 16 bytes alone. */
+static void add_refused_halves(enum transaction_type type, uint64_t address, unsigned first)
+{
+    for (unsigned half = 0; half < 2; half++) {
+        struct journey_access a = make(type, address + half * 8, 8, first + half * 8);
+
+        a.result = TRANSACTION_ERROR;
+        journey_add_whole(&kvm, &a);
+    }
+}
+
+START_TEST(compare_refused_halves_of_the_same_bytes_are_inexpressible)
+{
+    add(&soft, TRANSACTION_LOAD, 0x8000, 16, 1);
+    add_refused_halves(TRANSACTION_LOAD, 0x8000, 0x80); /* all ones in earnest: loaded values do not count */
+    ck_assert_int_eq(compare_journeys(&soft, &kvm).verdict, VERDICT_INEXPRESSIBLE);
+}
+END_TEST
+
+START_TEST(compare_refused_elsewhere_diverges)
+{
+    add(&soft, TRANSACTION_STORE, 0x8000, 16, 1);
+    add_refused_halves(TRANSACTION_STORE, 0x9000, 1);
+    ck_assert_int_eq(compare_journeys(&soft, &kvm).verdict, VERDICT_DIVERGENT);
+}
+END_TEST
+
+START_TEST(compare_refused_with_other_data_diverges)
+{
+    add(&soft, TRANSACTION_STORE, 0x8000, 16, 1);
+    add_refused_halves(TRANSACTION_STORE, 0x8000, 2);
+    ck_assert_int_eq(compare_journeys(&soft, &kvm).verdict, VERDICT_DIVERGENT);
+}
+END_TEST
+
 START_TEST(compare_rip_counts_unless_it_is_after)
 {
     add(&soft, TRANSACTION_STORE, 0x8000, 1, 1);
@@ -265,6 +300,9 @@ int main(void)
         compare_kvm_store_too_many_diverges,
         compare_marked_phantoms_are_counted_not_compared,
         compare_giving_up_is_inexpressible,
+        compare_refused_halves_of_the_same_bytes_are_inexpressible,
+        compare_refused_elsewhere_diverges,
+        compare_refused_with_other_data_diverges,
         compare_rip_counts_unless_it_is_after,
         compare_flags_count_between_soft_engines_only,
         compare_masked_bytes_do_not_count,
