@@ -101,7 +101,7 @@ enum { IR_TEMPS = 64, SLOTS = GPRS + IR_TEMPS };
 struct cpu {
     uint64_t slot[SLOTS]; /* RAX..R15, then temporaries, dead between instructions */
     uint64_t rip;
-    uint64_t rflags;      /* arithmetic flags are stale while `flags_lazy`; read with cpu_rflags() */
+    uint64_t rflags;      /* without the arithmetic flags, which are below: read with cpu_rflags() */
 
     /*
      * The arithmetic flags as the interpreter leaves them (src/x86/flags.h):

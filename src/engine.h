@@ -42,4 +42,7 @@ struct engine {
 extern const struct engine engine_interp, engine_kvm;
 extern const struct engine *const engines[]; /* NULL-terminated */
 
+/* By name; NULL if there is none such. */
+const struct engine *engine_find(const char *name);
+
 #endif

@@ -69,11 +69,11 @@ static bool parse_clock(const char *text, enum machine_clock *clock, struct err 
 
 const struct engine *guest_find_engine(const char *name, struct err *err)
 {
-    for (unsigned i = 0; engines[i]; i++)
-        if (!strcmp(engines[i]->name, name))
-            return engines[i];
-    err_set(err, "no such engine '%s' (see wideload list engines)", name);
-    return NULL;
+    const struct engine *engine = engine_find(name);
+
+    if (!engine)
+        err_set(err, "no such engine '%s' (see wideload list engines)", name);
+    return engine;
 }
 
 /* -- output files ------------------------------------------------------------------------------------------------------ */

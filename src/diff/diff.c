@@ -14,21 +14,11 @@
 
 /* -- sides ----------------------------------------------------------------------------------------------------------- */
 
-static bool side_is_engine(const char *name)
-{
-    for (unsigned i = 0; engines[i]; i++)
-        if (!strcmp(engines[i]->name, name))
-            return true;
-    return false;
-}
-
 static bool side_open_machine(struct diff_side *s, const struct machine_config *guest, bool console, struct err *err)
 {
     struct machine_config c = *guest;
 
-    for (unsigned i = 0; engines[i]; i++)
-        if (!strcmp(engines[i]->name, s->name))
-            c.engine = engines[i];
+    c.engine = engine_find(s->name);
     c.clock = MACHINE_CLOCK_JOURNEY;
     c.substitute = c.engine->id == ENGINE_KVM;
     c.observe = recorder_observe;
@@ -45,7 +35,7 @@ static bool side_open(struct diff_side *s, const char *name, const struct machin
     s->name = name;
     recorder_init(&s->recorder);
     journey_init(&s->read);
-    if (side_is_engine(name))
+    if (engine_find(name))
         return side_open_machine(s, guest, console, err);
     s->trace = trace_reader_open(name, &s->header, err);
     return s->trace;
@@ -78,10 +68,8 @@ static bool side_step(struct diff_side *s, struct err *err)
         return got >= 0;
     }
     s->end = machine_step(s->machine, err);
-    if (s->end == MACHINE_JOURNEY)
-        recorder_finish(&s->recorder);
-    /* The last journey before an end, such as the store that printed the text waited for. */
-    else if (journey_accesses(&s->recorder.journey))
+    /* Also a journey right before an end, such as the store that printed the text waited for. */
+    if (s->end == MACHINE_JOURNEY || journey_accesses(&s->recorder.journey))
         recorder_finish(&s->recorder);
     return s->end != MACHINE_FAILED;
 }
@@ -112,9 +100,9 @@ static bool compare_registers(struct diff *d, bool whole)
         if (whole)
             m->config.engine->get_state(m->engine, &err);
         cpu[i] = m->vcpu.cpu;
-        cpu[i].mxcsr = cpu[i].pkru = 0;
-        cpu[i].xcr0 = 0;
-        if (!whole) {
+        if (!whole) { /* not in the page KVM shares */
+            cpu[i].mxcsr = cpu[i].pkru = 0;
+            cpu[i].xcr0 = 0;
             memset(cpu[i].zmm, 0, sizeof(cpu[i].zmm));
             memset(cpu[i].k, 0, sizeof(cpu[i].k));
         }

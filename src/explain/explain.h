@@ -22,7 +22,6 @@ struct explain_request {
     const struct split_policy *policy;
     unsigned policy_arg;
     const char *vectors;           /* the recorded KVM table; NULL: none found */
-    bool json;
 };
 
 /* False and err: bytes that are no instruction.  A fault of the instruction is an answer, not an error. */

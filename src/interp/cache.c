@@ -193,7 +193,6 @@ static struct iblock *block_make(struct interp *it, unsigned limit)
     if (log_on(LOG_IN_ASM))
         log_code(v, &ir, &f);
     b = thread_block(v, &ir);
-    it->blocks++;
     b->gpa[0] = f.gpa[0];
     b->gpa[1] = f.pages > 1 ? f.gpa[1] : f.gpa[0];
     if (f.uncached || limit < IR_INSNS) { /* used once */

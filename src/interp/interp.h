@@ -51,7 +51,6 @@ struct interp {
     const void *armed_go;
     bool single;               /* one instruction, then out */
     uint64_t end;              /* leave when vcpu->retired reaches this */
-    uint64_t blocks, steps;
 };
 
 /* Labels of the steps, for building blocks. */

@@ -203,7 +203,6 @@ static void exit_access(struct kvm_engine *k, enum region_space space, bool writ
         k->exit_wrote = write;
     }
     k->in_instruction = true;
-    k->fragments++;
     dispatch_physical(&k->v->bus, &a, address);
     if (!write)
         memcpy(data, &a.data, width);
@@ -278,7 +277,6 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
 {
     struct kvm_run *r = k->run;
 
-    k->exits++;
     k->idle_ticks = 0;
     switch (r->exit_reason) {
     case KVM_EXIT_IO: exit_io(k); return true;

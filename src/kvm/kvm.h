@@ -30,7 +30,6 @@ struct kvm_engine {
     bool repeating;         /* ... it is a REP string that went back to the guest between two elements */
     bool exit_wrote;        /* the instruction's first exit was a store */
     uint64_t exit_rip;      /* as that exit reported it */
-    uint64_t exits, fragments;
     unsigned idle_ticks;    /* timer ticks since the last exit of the guest's own making */
 };
 

@@ -72,7 +72,6 @@ static bool write_cr0(struct vcpu *v, uint64_t value)
 static bool write_cr3(struct vcpu *v, uint64_t value)
 {
     struct cpu *c = &v->cpu;
-    bool keep = c->cr4 & CR4_PCIDE && value >> 63;
 
     if (cpu_long_mode(c)) {
         if (c->cr4 & CR4_PCIDE)
@@ -82,11 +81,10 @@ static bool write_cr3(struct vcpu *v, uint64_t value)
     } else {
         value = (uint32_t)value;
     }
-    (void)keep; /* flushing more than asked is allowed (SDM 3A 5.10.4) */
     if (!load_pdptes(v, c->cr0, value, c->cr4, c->efer))
         return false;
     c->cr3 = value;
-    tlb_flush(&v->mmu);
+    tlb_flush(&v->mmu); /* bit 63 asks for less: flushing more is allowed (SDM 3A 5.10.4) */
     return true;
 }
 

@@ -36,6 +36,11 @@ static ir_operand lift_plus_carry(struct lift *l, ir_operand value)
     return sum;
 }
 
+static enum ir_fx lift_alu_fx(enum ir_opcode op)
+{
+    return op == IR_NOT ? FX_NONE : op == IR_ADC || op == IR_SBB || op == IR_INC || op == IR_DEC ? FX_PART : FX_SET;
+}
+
 static void lift_locked_alu(struct lift *l, struct place p, unsigned width, enum ir_opcode op, ir_operand value)
 {
     static const uint8_t kinds[IR_OPCODES] = {
@@ -53,13 +58,7 @@ static void lift_locked_alu(struct lift *l, struct place p, unsigned width, enum
         operand = lift_const(l, 0);
     old = lift_atomic(l, p, width, kinds[op], operand, IR_NONE);
     if (op != IR_NOT)
-        lift_opf(l, op, width, lift_temp(l), old, value, op == IR_ADC || op == IR_SBB || op == IR_INC || op == IR_DEC
-                                                             ? FX_PART : FX_SET);
-}
-
-static enum ir_fx lift_alu_fx(enum ir_opcode op)
-{
-    return op == IR_NOT ? FX_NONE : op == IR_ADC || op == IR_SBB || op == IR_INC || op == IR_DEC ? FX_PART : FX_SET;
+        lift_opf(l, op, width, lift_temp(l), old, value, lift_alu_fx(op));
 }
 
 /* d = op(d, value): on a register, in memory, or in memory locked. */
@@ -237,7 +236,7 @@ bool lift_scan(struct lift *l, int op)
     return true;
 }
 
-/* d = op(a, b): BMI forms; `arg` is the operation, with LIFT_SWAP where the memory operand comes first. */
+/* d = op(a, b): BMI forms. */
 bool lift_bmi(struct lift *l, int op)
 {
     unsigned width = lift_operand(l, 0)->width;
@@ -394,12 +393,10 @@ bool lift_bswap(struct lift *l, int arg)
 
 bool lift_setcc(struct lift *l, int cc)
 {
-    const struct operand *o = lift_operand(l, 0);
     ir_operand t = lift_temp(l);
 
     lift_opf(l, IR_SETCC, 1, t, IR_NONE, IR_NONE, FX_USE)->cc = (uint8_t)cc;
     lift_write(l, 0, t);
-    (void)o;
     return true;
 }
 
