@@ -22,12 +22,12 @@ _wideload_list() {
 
 _wideload_value() { # option, what is typed of its value
     case $1 in
-    --engine | -e) _wideload_words 'interp kvm' "$2" ;;
-    --left | --right | -l | -r) _wideload_files 'interp kvm' "$2" ;;
+    --engine | -e) _wideload_words 'interp jit kvm' "$2" ;;
+    --left | --right | -l | -r) _wideload_files 'interp jit kvm' "$2" ;;
     --split) _wideload_words "$_wideload_policies" "$2" ;;
     --clock) _wideload_words 'virtual host journey' "$2" ;;
     --format) _wideload_words 'text json' "$2" ;;
-    --log) _wideload_list 'in_asm op op_opt int mmu access guest unimp kvm map' "$2" ;;
+    --log) _wideload_list 'in_asm op op_opt out_asm int mmu access guest unimp kvm map' "$2" ;;
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
     --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;
     --bios | --kernel | --trace | --log-file) _wideload_files '' "$2" ;;

@@ -102,18 +102,12 @@ enum transaction_result access_perform(struct mmu *mmu, struct access *a)
     return dispatch_access(mmu->bus, a);
 }
 
-static struct access access_describe(enum transaction_type type, uint64_t gva, unsigned width, enum access_form form)
-{
-    return (struct access){
-        .space = REGION_MMIO, .type = type, .form = form, .width = (uint8_t)width, .gva = gva,
-        .enables = bits_mask(width),
-    };
-}
-
 bool access_load(struct mmu *mmu, uint64_t gva, void *data, unsigned width, enum access_form form, unsigned options)
 {
-    struct access a = access_describe(TRANSACTION_LOAD, gva, width, form);
+    struct access a;
 
+    access_begin(&a, TRANSACTION_LOAD, gva, width);
+    a.form = form;
     if (!access_prepare(mmu, &a, ACCESS_READ | options))
         return false;
     access_perform(mmu, &a);
@@ -124,8 +118,10 @@ bool access_load(struct mmu *mmu, uint64_t gva, void *data, unsigned width, enum
 bool access_store(struct mmu *mmu, uint64_t gva, const void *data, unsigned width, enum access_form form,
                   unsigned options)
 {
-    struct access a = access_describe(TRANSACTION_STORE, gva, width, form);
+    struct access a;
 
+    access_begin(&a, TRANSACTION_STORE, gva, width);
+    a.form = form;
     if (!access_prepare(mmu, &a, ACCESS_WRITE | options))
         return false;
     memcpy(&a.data, data, width);

@@ -106,7 +106,7 @@ static void dispatch_store_memory(struct bus *bus, const struct access *access, 
 /* -- regions -------------------------------------------------------------------------------------------------- */
 
 /* The callback itself.  A region without one for this direction reads all ones and drops writes. */
-static enum transaction_result dispatch_call(struct region *region, struct transaction *t)
+static inline enum transaction_result dispatch_call(struct region *region, struct transaction *t)
 {
     const struct region_ops *ops = region->ops;
 
@@ -121,6 +121,56 @@ static enum transaction_result dispatch_call(struct region *region, struct trans
         return TRANSACTION_OK;
     }
     return TRANSACTION_ERROR;
+}
+
+static void dispatch_note_single(struct bus *bus)
+{
+    bus->touched = true;
+    bus->origin.fragment = 0;
+    bus->origin.fragments = 1;
+}
+
+enum transaction_result dispatch_direct(struct bus *bus, struct region *region, struct transaction *t)
+{
+    bool loads = t->type == TRANSACTION_LOAD || dispatch_is_atomic(t->type);
+    enum transaction_result result;
+
+    dispatch_note_single(bus);
+    t->origin = &bus->origin;
+    result = dispatch_call(region, t);
+    if (unlikely(result == TRANSACTION_ERROR) && loads)
+        memset(&t->data, 0xff, t->width);
+    return result;
+}
+
+uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width)
+{
+    const struct region_ops *ops = region->ops;
+    struct transaction t;
+
+    if (!ops->transact) {
+        dispatch_note_single(bus);
+        return bits_trunc(ops->read ? ops->read(region->state, offset, width) : UINT64_MAX, width);
+    }
+    transaction_begin(&t, TRANSACTION_LOAD, offset, width);
+    dispatch_direct(bus, region, &t);
+    return wide_word(&t.data, width);
+}
+
+void dispatch_store_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width, uint64_t value)
+{
+    const struct region_ops *ops = region->ops;
+    struct transaction t;
+
+    if (!ops->transact) {
+        dispatch_note_single(bus);
+        if (ops->write)
+            ops->write(region->state, offset, width, bits_trunc(value, width));
+        return;
+    }
+    transaction_begin(&t, TRANSACTION_STORE, offset, width);
+    t.data.q[0] = bits_trunc(value, width);
+    dispatch_direct(bus, region, &t);
 }
 
 /* One shape the region takes: `width` bytes at `at` of the operand. */
@@ -303,47 +353,59 @@ static enum transaction_result dispatch_general(struct bus *bus, struct access *
     return p.result;
 }
 
-/* The common cases without a list: all of it in one memory, or in one region that takes it as it is. */
-static bool dispatch_simple(struct bus *bus, struct access *access, enum transaction_result *result)
+/* All of it in one memory, as a load or a store. */
+static void dispatch_simple_memory(struct bus *bus, struct access *access)
 {
     const struct piece *piece = &access->piece[0];
-    const struct phys_range *range = piece->range;
+
+    if (access->type == TRANSACTION_STORE) {
+        dispatch_store_memory(bus, access, piece, piece->range, &access->data);
+        return;
+    }
+    access->data = (union wide){ 0 };
+    if (piece->range->read)
+        memcpy(&access->data, piece->range->read + piece->offset, piece->width);
+    else
+        memset(&access->data, 0xff, piece->width);
+}
+
+/* All of it in one region: false if it does not take the access as it is. */
+static bool dispatch_simple_region(struct bus *bus, struct access *access, enum transaction_result *result)
+{
+    struct region *region = access->piece[0].range->region;
     struct transaction t;
 
-    if (access->pieces != 1 || access->type > TRANSACTION_STORE || access->flags & TRANSACTION_MASKED ||
-        access->form == FORM_HINT)
+    transaction_begin(&t, access->type, access->piece[0].offset, access->width);
+    if (access->type <= TRANSACTION_STORE ? !dispatch_is_direct(bus, region, t.offset, t.width)
+                                          : !dispatch_is_direct_typed(bus, region, &t))
         return false;
-    *result = TRANSACTION_OK;
-    if (range->kind == PIECE_MEMORY && access->type == TRANSACTION_STORE) {
-        dispatch_store_memory(bus, access, piece, range, &access->data);
-        return true;
-    }
-    if (range->kind == PIECE_MEMORY && range->read) {
+    t.flags = access->flags;
+    if (dispatch_stores(access->type))
+        memcpy(&t.data, &access->data, access->width);
+    if (access->type == TRANSACTION_COMPARE_SWAP)
+        memcpy(&t.compare, &access->compare, access->width);
+    *result = dispatch_direct(bus, region, &t);
+    if (access->type == TRANSACTION_LOAD || dispatch_is_atomic(access->type)) {
         access->data = (union wide){ 0 };
-        memcpy(&access->data, range->read + piece->offset, piece->width);
+        memcpy(&access->data, &t.data, access->width);
+    }
+    return true;
+}
+
+/* The common cases without a list. */
+static bool dispatch_simple(struct bus *bus, struct access *access, enum transaction_result *result)
+{
+    enum piece_kind kind;
+
+    if (access->pieces != 1 || access->flags & TRANSACTION_MASKED || access->form == FORM_HINT)
+        return false;
+    kind = access->piece[0].range->kind;
+    *result = TRANSACTION_OK;
+    if (kind == PIECE_MEMORY && access->type <= TRANSACTION_STORE) {
+        dispatch_simple_memory(bus, access);
         return true;
     }
-    if (range->kind != PIECE_REGION || bus->observe || bus->policy != &split_whole || log_on(LOG_ACCESS) ||
-        !region_takes(&range->region->ops->limits, piece->offset, piece->width))
-        return false;
-    bus->touched = true;
-    bus->origin.fragment = 0;
-    bus->origin.fragments = 1;
-    t = (struct transaction){
-        .type = access->type, .width = access->width, .flags = access->flags, .offset = piece->offset,
-        .enables = bits_mask(access->width), .origin = &bus->origin,
-    };
-    if (t.type == TRANSACTION_STORE)
-        memcpy(&t.data, &access->data, t.width);
-    *result = dispatch_call(range->region, &t);
-    if (t.type == TRANSACTION_STORE)
-        return true;
-    access->data = (union wide){ 0 };
-    if (*result == TRANSACTION_ERROR)
-        memset(&access->data, 0xff, t.width);
-    else
-        memcpy(&access->data, &t.data, t.width);
-    return true;
+    return kind == PIECE_REGION && access->type != TRANSACTION_ENQUEUE && dispatch_simple_region(bus, access, result);
 }
 
 /* The map has changed since the pieces were resolved: look them up again where they are. */

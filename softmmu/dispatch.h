@@ -4,6 +4,7 @@
 #ifndef SOFTMMU_DISPATCH_H
 #define SOFTMMU_DISPATCH_H
 
+#include "base/log.h"
 #include "phys.h"
 #include "split.h"
 #include "types.h"
@@ -46,7 +47,52 @@ struct bus {
  */
 enum transaction_result dispatch_access(struct bus *bus, struct access *access);
 
-/* The same for a physical address or port, from outside the page tables: KVM exits, DMA, IN and OUT. */
+/* -- one transaction ------------------------------------------------------------------------------------------ */
+
+/*
+ * An access that lies in one region and that the region takes as it is needs no pieces and no split: where one of
+ * these two says so and no byte is masked off, dispatch_direct() does all that dispatch_access() would.
+ */
+static inline bool dispatch_is_direct(const struct bus *bus, const struct region *region, uint64_t offset, unsigned width)
+{
+    return bus->policy == &split_whole && !bus->observe && !log_on(LOG_ACCESS) &&
+           region_takes(&region->ops->limits, offset, width);
+}
+
+/* For the atomics and DIRECT_STORE, of which a region says itself what it takes. */
+static inline bool dispatch_is_direct_typed(const struct bus *bus, const struct region *region,
+                                            const struct transaction *t)
+{
+    const struct region_limits *limits = &region->ops->limits;
+
+    if (bus->policy != &split_whole || bus->observe || log_on(LOG_ACCESS) || !(limits->types >> t->type & 1))
+        return false;
+    if (t->type == TRANSACTION_DIRECT_STORE)
+        return region_takes(limits, t->offset, t->width);
+    return bits_is_pow2(t->width) && limits->atomic_widths & t->width && !(t->offset & (t->width - 1u));
+}
+
+/* With nothing in its data. */
+static inline void transaction_begin(struct transaction *t, enum transaction_type type, uint64_t offset, unsigned width)
+{
+    t->type = type;
+    t->width = (uint8_t)width;
+    t->flags = 0;
+    t->offset = offset;
+    t->enables = bits_mask(width);
+    t->data = t->compare = (union wide){ 0 };
+}
+
+/* The callback, and all ones where it refuses.  The map may be another one afterwards. */
+enum transaction_result dispatch_direct(struct bus *bus, struct region *region, struct transaction *t);
+
+/* The same for LOAD and STORE of up to 8 bytes: a device of plain registers gets no transaction at all. */
+uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width);
+void dispatch_store_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width, uint64_t value);
+
+/* -- from outside the page tables ----------------------------------------------------------------------------- */
+
+/* dispatch_access() for a physical address or port, resolved here: KVM exits, DMA, IN and OUT. */
 enum transaction_result dispatch_physical(struct bus *bus, struct access *access, uint64_t gpa);
 
 #endif

@@ -147,7 +147,8 @@ static void phys_rebuild_space(struct phys *phys, enum region_space space)
     free(phys->range[space]);
     phys->range[space] = range;
     phys->ranges[space] = ranges;
-    phys->last[space] = 0;
+    for (unsigned i = 0; i < PHYS_RECENT; i++)
+        phys->recent[space][i] = range;
 }
 
 static void phys_log_space(const struct phys *phys, enum region_space space)
@@ -265,24 +266,14 @@ const struct phys_range *phys_ranges(struct phys *phys, enum region_space space,
     return phys->range[space];
 }
 
-/* The address as the map knows it. */
-static uint64_t phys_wrap(const struct phys *phys, enum region_space space, uint64_t gpa)
+/* The last range whose base is not above the address, which A20 has been applied to. */
+const struct phys_range *phys_search(struct phys *phys, enum region_space space, uint64_t gpa)
 {
-    return space == REGION_PIO ? gpa & (PORTS - 1) : gpa & phys->a20_mask;
-}
-
-const struct phys_range *phys_find(struct phys *phys, enum region_space space, uint64_t gpa)
-{
-    const struct phys_range *range;
     size_t low = 0, high;
 
     phys_refresh(phys);
-    gpa = phys_wrap(phys, space, gpa);
-    range = &phys->range[space][phys->last[space]];
-    if (gpa - range->base < range->size)
-        return range;
     high = phys->ranges[space] - 1;
-    while (low < high) { /* the last range whose base is not above gpa */
+    while (low < high) {
         size_t middle = (low + high + 1) / 2;
 
         if (phys->range[space][middle].base <= gpa)
@@ -290,8 +281,7 @@ const struct phys_range *phys_find(struct phys *phys, enum region_space space, u
         else
             high = middle - 1;
     }
-    phys->last[space] = low;
-    return &phys->range[space][low];
+    return phys->recent[space][phys_hash(space, gpa)] = &phys->range[space][low];
 }
 
 void phys_resolve(struct phys *phys, struct access *access, uint64_t gpa, unsigned at, unsigned width, unsigned page)

@@ -35,11 +35,13 @@ struct phys_listener {
     struct phys_listener *next;
 };
 
+enum { PHYS_RECENT = 64 };
+
 struct phys {
     struct region_map map;    /* what devices get; first, so that it can be cast back */
     struct phys_range *range[REGION_SPACES]; /* use phys_ranges(): these may be stale */
     size_t ranges[REGION_SPACES];
-    size_t last[REGION_SPACES];  /* the range found last: most accesses repeat */
+    const struct phys_range *recent[REGION_SPACES][PHYS_RECENT]; /* found last for an address of this hash */
     struct region **region;
     size_t regions;
     struct phys_memory **memory;
@@ -63,11 +65,32 @@ void phys_unlisten(struct phys *phys, struct phys_listener *listener);
 /* The flat list of a space, brought up to date: `*n` ranges, ascending, without gaps. */
 const struct phys_range *phys_ranges(struct phys *phys, enum region_space space, size_t *n);
 
+/* The address as the map knows it. */
+static inline uint64_t phys_wrap(const struct phys *phys, enum region_space space, uint64_t gpa)
+{
+    return space == REGION_PIO ? (uint16_t)gpa : gpa & phys->a20_mask;
+}
+
+/* Where an address is remembered: devices are told apart by page, ports by their low bits. */
+static inline unsigned phys_hash(enum region_space space, uint64_t gpa)
+{
+    return (space == REGION_PIO ? gpa ^ gpa >> 6 : gpa >> 12 ^ gpa >> 24) % PHYS_RECENT;
+}
+
+/* phys_find() for an address that is not remembered. */
+const struct phys_range *phys_search(struct phys *phys, enum region_space space, uint64_t gpa);
+
 /*
  * The range that holds gpa (after A20); never NULL: what nobody claims is a PIECE_HOLE range.  The pointer lives
  * until the next look-up after a change, and any device callback may be such a change.
  */
-const struct phys_range *phys_find(struct phys *phys, enum region_space space, uint64_t gpa);
+static inline const struct phys_range *phys_find(struct phys *phys, enum region_space space, uint64_t gpa)
+{
+    uint64_t at = phys_wrap(phys, space, gpa);
+    const struct phys_range *range = phys->recent[space][phys_hash(space, at)];
+
+    return likely(!phys->stale && at - range->base < range->size) ? range : phys_search(phys, space, at);
+}
 
 /*
  * phys_resolve - cut `width` bytes at gpa at range ends, and append them to the access's pieces.

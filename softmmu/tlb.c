@@ -13,22 +13,46 @@ static void tlb_clear(struct tlb_entry *e)
         e->tag[i] = TLB_NONE;
 }
 
+/* Zero is the tag of page 0, so memory fresh from the host is no empty TLB. */
+static void tlb_clear_all(struct mmu *mmu)
+{
+    for (unsigned bank = 0; bank < BANKS; bank++)
+        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+            tlb_clear(&mmu->tlb[bank][i]);
+            mmu->tlb[bank][i].page = 0;
+        }
+    mmu->ready = true;
+}
+
+static void tlb_flush_bank(struct tlb_entry *tlb, struct tlb_log *log)
+{
+    for (unsigned i = 0; i < log->n; i++) {
+        struct tlb_entry *e = &tlb[log->entry[i]];
+
+        tlb_clear(e);
+        e->page = 0;
+    }
+    log->n = 0;
+}
+
 void tlb_flush(struct mmu *mmu)
 {
-    log_printf(LOG_MMU, "flush\n");
+    if (log_on(LOG_MMU))
+        log_printf(LOG_MMU, "flush\n");
     mmu->flushes++;
     mmu->large_pages = false;
+    if (!mmu->ready)
+        tlb_clear_all(mmu);
     for (unsigned bank = 0; bank < BANKS; bank++)
-        for (unsigned i = 0; i < TLB_ENTRIES; i++)
-            tlb_clear(&mmu->tlb[bank][i]);
+        tlb_flush_bank(mmu->tlb[bank], &mmu->log[bank]);
 }
 
 /* INVLPG drops all of a large page, however many entries it has here (SDM 3A 5.10.4.1). */
 static void tlb_flush_large(struct mmu *mmu, uint64_t gva)
 {
     for (unsigned bank = 0; bank < BANKS; bank++)
-        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
-            struct tlb_entry *e = &mmu->tlb[bank][i];
+        for (unsigned i = 0; i < mmu->log[bank].n; i++) {
+            struct tlb_entry *e = &mmu->tlb[bank][mmu->log[bank].entry[i]];
 
             if (tlb_shift(e) > 12 && !((e->page ^ gva) >> tlb_shift(e)))
                 tlb_clear(e);
@@ -39,7 +63,7 @@ void tlb_flush_page(struct mmu *mmu, uint64_t gva)
 {
     mmu->flushes++;
     for (unsigned bank = 0; bank < BANKS; bank++)
-        tlb_clear(&mmu->tlb[bank][gva >> 12 & (TLB_ENTRIES - 1)]);
+        tlb_clear(&mmu->tlb[bank][tlb_index(gva)]);
     if (mmu->large_pages)
         tlb_flush_large(mmu, gva);
 }
@@ -47,11 +71,23 @@ void tlb_flush_page(struct mmu *mmu, uint64_t gva)
 void tlb_protect(struct mmu *mmu, uint64_t gpa)
 {
     for (unsigned bank = 0; bank < BANKS; bank++)
-        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
-            struct tlb_entry *e = &mmu->tlb[bank][i];
+        for (unsigned i = 0; i < mmu->log[bank].n; i++) {
+            struct tlb_entry *e = &mmu->tlb[bank][mmu->log[bank].entry[i]];
 
             if (e->gpa == (gpa & ~(uint64_t)PAGE_OFFSET) && e->tag[TLB_WRITE] != TLB_NONE)
                 e->tag[TLB_WRITE] |= TLB_SLOW;
+        }
+}
+
+void tlb_release(struct mmu *mmu, uint64_t gpa)
+{
+    code_unmark(mmu->code, gpa);
+    for (unsigned bank = 0; bank < BANKS; bank++)
+        for (unsigned i = 0; i < mmu->log[bank].n; i++) {
+            struct tlb_entry *e = &mmu->tlb[bank][mmu->log[bank].entry[i]];
+
+            if (e->gpa == (gpa & ~(uint64_t)PAGE_OFFSET))
+                tlb_clear(e); /* the next access looks anew */
         }
 }
 
@@ -63,28 +99,37 @@ static bool tlb_is_watched(const struct mmu *mmu, uint64_t page)
     return false;
 }
 
-/* Enters what the walk found; only the intents it has granted so far get a tag. */
-static void tlb_fill(struct mmu *mmu, struct tlb_entry *e, uint64_t page, const struct walk_result *walk)
+/* What the page is, and the intents for which it is plain memory. */
+static unsigned tlb_place(const struct mmu *mmu, struct tlb_entry *e, uint64_t page)
 {
-    uint64_t gpa = walk->gpa & ~(uint64_t)PAGE_OFFSET;
-    const struct phys_range *range = phys_find(mmu->bus->phys, REGION_MMIO, gpa);
-    bool whole = range->kind == PIECE_MEMORY && gpa >= range->base && gpa + PAGE_BYTES <= range->base + range->size;
-    uint8_t *read = whole && range->read ? range->read + (gpa - range->base) : NULL;
-    uint8_t *write = whole && range->write ? range->write + (gpa - range->base) : NULL;
-    uint8_t *host = read ? read : write;
-    bool watched = tlb_is_watched(mmu, page);
+    const struct phys_range *range = phys_find(mmu->bus->phys, REGION_MMIO, e->gpa);
+    uint64_t into = e->gpa - range->base;
+    bool whole = into < range->size && range->size - into >= PAGE_BYTES, watched = tlb_is_watched(mmu, page);
+    uint8_t *host = whole && range->kind == PIECE_MEMORY ? range->read : NULL;
 
-    tlb_clear(e);
-    e->gpa = gpa;
+    e->region = whole && range->kind == PIECE_REGION && !watched ? range->region : NULL;
+    e->region_offset = range->region_offset + into;
+    e->addend = (intptr_t)((uint64_t)(uintptr_t)host + into - page);
+    if (!host || watched)
+        return host ? ACCESS_EXECUTE : 0;
+    return ACCESS_EXECUTE | ACCESS_READ |
+           (range->write == host && !code_present(mmu->code, e->gpa) ? ACCESS_WRITE : 0u);
+}
+
+/* Enters what the walk found; only the intents it has granted so far get a tag. */
+static void tlb_fill(struct mmu *mmu, enum mmu_bank bank, uint64_t page, const struct walk_result *walk)
+{
+    struct tlb_entry *e = &mmu->tlb[bank][tlb_index(page)];
+    unsigned plain;
+
+    if (!e->page)
+        mmu->log[bank].entry[mmu->log[bank].n++] = (uint16_t)tlb_index(page);
     e->page = page | walk->shift;
+    e->gpa = walk->gpa & mmu->bus->phys->a20_mask & ~(uint64_t)PAGE_OFFSET;
     mmu->large_pages |= walk->shift > 12;
-    e->addend = (intptr_t)((uint64_t)(uintptr_t)host - page);
-    if (walk->granted & ACCESS_READ)
-        e->tag[TLB_READ] = page | (read && !watched ? 0 : TLB_SLOW);
-    if (walk->granted & ACCESS_WRITE)
-        e->tag[TLB_WRITE] = page | (write && write == host && !watched && !code_present(mmu->code, gpa) ? 0 : TLB_SLOW);
-    if (walk->granted & ACCESS_EXECUTE)
-        e->tag[TLB_EXECUTE] = page | (read ? 0 : TLB_SLOW);
+    plain = tlb_place(mmu, e, page);
+    for (unsigned i = 0; i < TLB_INTENTS; i++)
+        e->tag[i] = !(walk->granted >> i & 1) ? TLB_NONE : plain >> i & 1 ? page : page | TLB_SLOW;
 }
 
 static bool tlb_grants(const struct tlb_entry *e, uint64_t page, unsigned intent)
@@ -98,7 +143,7 @@ static bool tlb_grants(const struct tlb_entry *e, uint64_t page, unsigned intent
 const struct tlb_entry *tlb_translate(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank)
 {
     uint64_t page = gva & ~(uint64_t)PAGE_OFFSET;
-    struct tlb_entry *e = &mmu->tlb[bank][gva >> 12 & (TLB_ENTRIES - 1)];
+    struct tlb_entry *e = &mmu->tlb[bank][tlb_index(gva)];
     struct walk_result walk;
 
     if (tlb_grants(e, page, intent))
@@ -111,6 +156,6 @@ const struct tlb_entry *tlb_translate(struct mmu *mmu, uint64_t gva, unsigned in
     if (log_on(LOG_MMU))
         log_printf(LOG_MMU, "%016llx -> %010llx granted %u bank %u\n", (unsigned long long)gva, (unsigned long long)walk.gpa,
                    walk.granted, bank);
-    tlb_fill(mmu, e, page, &walk);
+    tlb_fill(mmu, bank, page, &walk);
     return e;
 }

@@ -9,7 +9,11 @@
  *
  * An entry has a tag for each intent.  A tag equal to the page's linear address says that the page is plain memory
  * at gva + addend; with TLB_SLOW set, that the translation is good but something must be done first: a device, a
- * hole, ROM, a page with translated code or a data breakpoint.
+ * hole, ROM, a page with translated code or a data breakpoint.  A plain WRITE tag implies a plain READ tag, so that
+ * a read-modify-write looks at one of them.
+ *
+ * Each bank keeps a log of the entries in use, each once, so that what concerns all entries walks only those.  An
+ * entry whose `page` is 0 is not in the log; one that was dropped by itself (INVLPG) has no tags but stays there.
  */
 #ifndef SOFTMMU_TLB_H
 #define SOFTMMU_TLB_H
@@ -17,18 +21,34 @@
 #include "dispatch.h"
 #include "types.h"
 
-enum { TLB_BITS = 9, TLB_ENTRIES = 1 << TLB_BITS };
+enum { TLB_BITS = 12, TLB_ENTRIES = 1 << TLB_BITS };
 enum mmu_bank { BANK_SUPERVISOR, BANK_SUPERVISOR_AC, BANK_USER, BANKS };
 enum tlb_intent { TLB_READ, TLB_WRITE, TLB_EXECUTE, TLB_INTENTS };
 
 #define TLB_SLOW UINT64_C(1)
 #define TLB_NONE UINT64_C(2) /* never matches */
 
+/*
+ * Generated code knows this layout.  `region` is set where one region covers all of the page and no data breakpoint
+ * is on it: its tags are slow, and an access the region takes as it is may go there without a search.
+ */
 struct tlb_entry {
     uint64_t tag[TLB_INTENTS];
-    intptr_t addend;      /* host address = gva + addend where a tag is not slow */
-    uint64_t gpa;         /* of the page */
-    uint64_t page;        /* its linear address; in the low bits, log2 of the size of the guest's page it is part of */
+    intptr_t addend;        /* host address = gva + addend where a tag is not slow */
+    uint64_t gpa;           /* of the page */
+    uint64_t page;          /* its linear address; in the low bits, log2 of the size of the guest's page it is part of */
+    struct region *region;  /* see above, or NULL */
+    uint64_t region_offset; /* of the page within it */
+};
+
+_Static_assert(sizeof(struct tlb_entry) == 64, "generated code multiplies by a shift");
+_Static_assert(offsetof(struct tlb_entry, addend) == 24 && offsetof(struct tlb_entry, gpa) == 32, "and adds these");
+_Static_assert(offsetof(struct tlb_entry, region) == 48 && offsetof(struct tlb_entry, region_offset) == 56, "and these");
+
+/* The entries of a bank that are in use. */
+struct tlb_log {
+    unsigned n;
+    uint16_t entry[TLB_ENTRIES];
 };
 
 static inline unsigned tlb_shift(const struct tlb_entry *e) { return e->page & PAGE_OFFSET; }
@@ -52,7 +72,6 @@ struct watch {
 enum { WATCHES = 4 };
 
 struct mmu {
-    struct tlb_entry tlb[BANKS][TLB_ENTRIES];
     enum mmu_bank bank; /* of explicit accesses now */
     struct bus *bus;
     struct code *code;
@@ -69,15 +88,23 @@ struct mmu {
 
     struct mmu_fault fault;
     bool large_pages;     /* some entry belongs to a page of more than 4 KiB */
+    bool ready;           /* all tags have been TLB_NONE once; tlb_flush() sees to it */
     uint64_t walks, flushes;
+
+    struct tlb_log log[BANKS];
+    struct tlb_entry tlb[BANKS][TLB_ENTRIES] __attribute__((aligned(64)));
 };
 
-/* Everything, or all that is not global, or one page in all banks. */
+static inline unsigned tlb_index(uint64_t gva) { return gva >> 12 & (TLB_ENTRIES - 1); }
+
+/* Everything, or all that is not global, or one page in all banks.  A new mmu is flushed before its first use. */
 void tlb_flush(struct mmu *mmu);
 void tlb_flush_page(struct mmu *mmu, uint64_t gva);
 
 /* Makes writes to a guest-physical page slow, in every entry that maps it. */
 void tlb_protect(struct mmu *mmu, uint64_t gpa);
+/* A page has no translated code any more: takes its mark away, and its writes may be fast again. */
+void tlb_release(struct mmu *mmu, uint64_t gpa);
 
 /*
  * tlb_translate - stop 2, then 3 on a miss: where is this page, and may we?
@@ -90,7 +117,7 @@ const struct tlb_entry *tlb_translate(struct mmu *mmu, uint64_t gva, unsigned in
 /* Host address of `width` bytes if they hit plain memory within one page, else NULL: the fast path. */
 static inline uint8_t *tlb_hit(struct mmu *mmu, uint64_t gva, unsigned width, enum tlb_intent intent)
 {
-    const struct tlb_entry *e = &mmu->tlb[mmu->bank][gva >> 12 & (TLB_ENTRIES - 1)];
+    const struct tlb_entry *e = &mmu->tlb[mmu->bank][tlb_index(gva)];
 
     if (likely((gva & ~(uint64_t)PAGE_OFFSET) == e->tag[intent] && (gva & PAGE_OFFSET) <= PAGE_BYTES - width))
         return (uint8_t *)(gva + (uint64_t)e->addend);

@@ -46,12 +46,11 @@ static bool walk_fault(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_
     return false;
 }
 
-static struct access walk_access(enum transaction_type type, unsigned width)
+static void walk_describe(struct access *a, enum transaction_type type, unsigned width)
 {
-    return (struct access){
-        .space = REGION_MMIO, .type = type, .form = FORM_WALK, .width = (uint8_t)width,
-        .flags = TRANSACTION_PAGE_WALK, .enables = bits_mask(width),
-    };
+    access_begin(a, type, 0, width);
+    a->form = FORM_WALK;
+    a->flags = TRANSACTION_PAGE_WALK;
 }
 
 static uint64_t walk_read_entry(struct mmu *mmu, uint64_t gpa, unsigned width)
@@ -64,7 +63,7 @@ static uint64_t walk_read_entry(struct mmu *mmu, uint64_t gpa, unsigned width)
         memcpy(&entry, host, width);
         return entry;
     }
-    a = walk_access(TRANSACTION_LOAD, width);
+    walk_describe(&a, TRANSACTION_LOAD, width);
     dispatch_physical(mmu->bus, &a, gpa);
     return a.data.q[0];
 }
@@ -84,7 +83,7 @@ static bool walk_update_entry(struct mmu *mmu, uint64_t gpa, unsigned width, uin
         return __atomic_compare_exchange_n((uint32_t *)(void *)host, &old32, (uint32_t)new, false, __ATOMIC_SEQ_CST,
                                            __ATOMIC_SEQ_CST);
     }
-    a = walk_access(TRANSACTION_STORE, width);
+    walk_describe(&a, TRANSACTION_STORE, width);
     a.flags |= TRANSACTION_LOCKED;
     a.data.q[0] = new;
     dispatch_physical(mmu->bus, &a, gpa);

@@ -118,6 +118,8 @@ void cpu_update(struct cpu *c)
     mode |= c->cpl == 3 ? MODE_USER : c->cpl == 0 ? MODE_CPL0 : 0u;
     if (c->cr0 & CR0_AM && c->rflags & FLAG_AC && c->cpl == 3)
         mode |= MODE_ALIGN;
+    if (c->rflags & FLAG_AC && c->cpl != 3)
+        mode |= MODE_AC;
     if (c->rflags & FLAG_TF || c->dr[7] & 0xff)
         mode |= MODE_STEP;
     c->mode = mode;

@@ -153,6 +153,7 @@ enum cpu_mode_bits {
     MODE_ALIGN = 1 << 16,     /* CR0.AM, RFLAGS.AC, CPL 3: #AC is checked */
     MODE_STEP = 1 << 17,      /* RFLAGS.TF or an enabled DR7 breakpoint: one instruction a block */
     MODE_CPL0 = 1 << 18,
+    MODE_AC = 1 << 19,        /* RFLAGS.AC at CPL 0..2: SMAP lets explicit accesses through */
 };
 
 /* The state after RESET# (SDM 3A table 10-1); `cpu` keeps nothing. */

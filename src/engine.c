@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-const struct engine *const engines[] = { &engine_interp, &engine_kvm, NULL };
+const struct engine *const engines[] = { &engine_interp, &engine_jit, &engine_kvm, NULL };
 
 const struct engine *engine_find(const char *name)
 {

@@ -39,7 +39,7 @@ struct engine {
     bool (*set_state)(void *self, struct err *err);
 };
 
-extern const struct engine engine_interp, engine_kvm;
+extern const struct engine engine_interp, engine_jit, engine_kvm;
 extern const struct engine *const engines[]; /* NULL-terminated */
 
 /* By name; NULL if there is none such. */

@@ -8,6 +8,7 @@
 
 #include "apic.h"
 #include "base/log.h"
+#include "base/low.h"
 
 #include <glib.h>
 #include <string.h>
@@ -72,9 +73,10 @@ static bool dma_transfer(struct dma *dma, uint64_t gpa, void *data, size_t size,
 
     while (size) {
         unsigned n = (unsigned)bits_min(bits_min(size, 64), PAGE_BYTES - (gpa & PAGE_OFFSET));
-        struct access a = { .type = write ? TRANSACTION_STORE : TRANSACTION_LOAD, .width = (uint8_t)n, .gva = gpa,
-                            .enables = bits_mask(n), .flags = TRANSACTION_DMA };
+        struct access a;
 
+        access_begin(&a, write ? TRANSACTION_STORE : TRANSACTION_LOAD, gpa, n);
+        a.flags = TRANSACTION_DMA;
         if (write)
             memcpy(&a.data, bytes, n);
         ok &= dispatch_physical(&m->dma_bus, &a, gpa) == TRANSACTION_OK;
@@ -208,7 +210,7 @@ static bool machine_assemble(struct machine *m, struct err *err)
 
 struct machine *machine_create(const struct machine_config *config, struct err *err)
 {
-    struct machine *m = g_new0(struct machine, 1);
+    struct machine *m = low_alloc(sizeof(*m)); /* the JIT wants its vcpu there */
 
     m->config = *config;
     m->host_start_ns = host_ns();
@@ -236,7 +238,7 @@ void machine_destroy(struct machine *m)
     vcpu_free(&m->vcpu);
     phys_free(&m->phys);
     board_destroy(m->board);
-    g_free(m);
+    low_free(m, sizeof(*m));
 }
 
 /* -- the loop ----------------------------------------------------------------------------------------------------------- */

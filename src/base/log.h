@@ -15,6 +15,7 @@
     X(IN_ASM, "in_asm", "guest code as it is translated")                                                              \
     X(OP, "op", "IR as it is lifted")                                                                                  \
     X(OP_OPT, "op_opt", "IR after optimisation")                                                                       \
+    X(OUT_ASM, "out_asm", "host code that the JIT made")                                                                \
     X(INT, "int", "exceptions and interrupts as they are delivered")                                                   \
     X(MMU, "mmu", "page walks and TLB flushes")                                                                        \
     X(ACCESS, "access", "device accesses, whole and in fragments")                                                     \

@@ -13,4 +13,15 @@ union wide {
     uint64_t q[8];
 };
 
+/* The low 1, 2, 4 or 8 bytes, loaded as wide as they were stored: the processor waits where that differs. */
+static inline uint64_t wide_word(const union wide *wide, unsigned width)
+{
+    switch (width) {
+    case 1: return wide->b[0];
+    case 2: return wide->h[0];
+    case 4: return wide->w[0];
+    default: return wide->q[0];
+    }
+}
+
 #endif

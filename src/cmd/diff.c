@@ -18,8 +18,8 @@ static gboolean diff_table;
 static char **diff_files;
 
 static const GOptionEntry diff_entries[] = {
-    { "left", 'l', 0, G_OPTION_ARG_STRING, &diff_left, "interp (default), kvm, or a trace file", "SIDE" },
-    { "right", 'r', 0, G_OPTION_ARG_STRING, &diff_right, "kvm (default), interp, or a trace file", "SIDE" },
+    { "left", 'l', 0, G_OPTION_ARG_STRING, &diff_left, "interp (default), jit, kvm, or a trace file", "SIDE" },
+    { "right", 'r', 0, G_OPTION_ARG_STRING, &diff_right, "kvm (default), interp, jit, or a trace file", "SIDE" },
     { "format", 0, 0, G_OPTION_ARG_STRING, &diff_format, "text (default) or json", "FORMAT" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &diff_journeys, "Stop after so many journeys (30000 unless --until or --limit says when)", "N" },
     { "table", 0, 0, G_OPTION_ARG_NONE, &diff_table, "A line for every journey that is not the same on both", NULL },

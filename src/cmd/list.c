@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include "devices.h"
+#include "jit/options.h"
 #include "kvm/kvm.h"
 #include "split.h"
 #include "unimp.h"
@@ -22,11 +23,14 @@ static int list_devices(void)
 static int list_engines(void)
 {
     struct kvm_probe probe;
+    struct err err;
+    bool jit = jit_usable(&err);
     char text[256];
 
     kvm_probe(&probe);
     kvm_describe(&probe, text, sizeof(text));
     printf("%-8s usable; threaded code over the IR, portable C\n", engine_interp.name);
+    printf("%-8s %s%s\n", engine_jit.name, jit ? "usable; x86-64 host code from the same IR" : "not here: ", jit ? "" : err.text);
     printf("%-8s %s%s\n", engine_kvm.name, probe.kind == KVM_KIND_NONE ? "not here: " : "usable; ", text);
     return 0;
 }

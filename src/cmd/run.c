@@ -14,7 +14,7 @@ static uint64_t run_journeys_max = UINT64_MAX;
 static char **run_files;
 
 static const GOptionEntry run_entries[] = {
-    { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default) or kvm", "ENGINE" },
+    { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default), jit or kvm", "ENGINE" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks and speed at the end", NULL },

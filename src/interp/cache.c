@@ -4,91 +4,10 @@
 #include "interp/interp.h"
 
 #include "base/log.h"
-#include "print/disasm.h"
-#include "x86/lift.h"
-#include "x86/segment.h"
+#include "x86/fetch.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* -- fetch --------------------------------------------------------------------------------------------------------- */
-
-struct fetch {
-    struct vcpu *v;
-    uint64_t gpa[2];  /* pages touched, in order */
-    unsigned pages;
-    bool uncached;    /* some byte did not come from plain memory */
-};
-
-static void fetch_note_page(struct fetch *f, uint64_t gpa)
-{
-    if (f->pages && f->gpa[f->pages - 1] == gpa)
-        return;
-    if (f->pages < 2)
-        f->gpa[f->pages] = gpa;
-    f->pages++;
-}
-
-/* From a device: one byte at a time, so that nothing is read which the instruction does not have. */
-static size_t fetch_uncached(struct fetch *f, uint64_t linear, uint8_t *bytes)
-{
-    struct access a = { .type = TRANSACTION_LOAD, .form = FORM_FETCH, .width = 1, .gva = linear, .enables = 1,
-                        .flags = TRANSACTION_FETCH };
-
-    f->uncached = true;
-    if (!access_prepare(&f->v->mmu, &a, ACCESS_EXECUTE))
-        return (size_t)vcpu_raise_mmu(f->v);
-    access_perform(&f->v->mmu, &a);
-    bytes[0] = a.data.b[0];
-    return 1;
-}
-
-/* Up to n bytes, not beyond the page or the segment. */
-static size_t fetch_bytes(void *opaque, uint64_t rip, uint8_t *bytes, size_t n)
-{
-    struct fetch *f = opaque;
-    struct vcpu *v = f->v;
-    const struct segment *cs = &v->cpu.seg[SEG_CS];
-    uint64_t linear = rip;
-    const struct tlb_entry *e;
-    const uint8_t *host;
-
-    if (!(v->cpu.mode & MODE_CODE64)) {
-        if (rip > cs->limit)
-            return (size_t)vcpu_raise_error(v, EXCEPTION_GP, 0);
-        n = (size_t)bits_min(n, (uint64_t)cs->limit - rip + 1);
-        linear = (uint32_t)(cs->base + rip);
-    }
-    e = tlb_translate(&v->mmu, linear, ACCESS_EXECUTE, v->mmu.bank);
-    if (!e)
-        return (size_t)vcpu_raise_mmu(v);
-    n = (size_t)bits_min(n, PAGE_BYTES - (linear & PAGE_OFFSET));
-    host = phys_readable(v->bus.phys, e->gpa + (linear & PAGE_OFFSET), n);
-    if (!host)
-        return fetch_uncached(f, linear, bytes);
-    fetch_note_page(f, e->gpa);
-    memcpy(bytes, host, n);
-    return n;
-}
-
-/* The guest code of a block that was just fetched. */
-static void log_code(struct vcpu *v, const struct ir_block *ir, const struct fetch *f)
-{
-    unsigned mode = ir->mode & MODE_CODE64 ? 64 : ir->mode & MODE_CODE32 ? 32 : 16;
-
-    for (unsigned i = 0; i < ir->insns && f->pages; i++) {
-        const struct ir_insn *insn = &ir->insn[i];
-        uint64_t at = insn->rip - ir->rip + (f->gpa[0] | ((ir->mode & MODE_CODE64 ? 0 : v->cpu.seg[SEG_CS].base) + ir->rip) % PAGE_BYTES);
-        const uint8_t *host = phys_readable(v->bus.phys, at, insn->length);
-        char text[96] = "(on two pages)";
-
-        if (host && (at & PAGE_OFFSET) + insn->length <= PAGE_BYTES && at < f->gpa[0] + PAGE_BYTES)
-            disasm_one(mode, host, insn->length, insn->rip, text, sizeof(text));
-        log_printf(LOG_IN_ASM, "%016" PRIx64 "  %s\n", insn->rip, text);
-    }
-    log_printf(LOG_IN_ASM, "\n");
-}
 
 /* -- threading -------------------------------------------------------------------------------------------------------- */
 
@@ -132,6 +51,31 @@ static struct iblock *thread_block(struct vcpu *v, const struct ir_block *ir)
     return b;
 }
 
+/* -- chains by page ------------------------------------------------------------------------------------------------------ */
+
+static struct iblock **page_bucket(struct interp *it, uint64_t gpa) { return &it->page[gpa / PAGE_BYTES % PAGE_HASH]; }
+
+/* Which of a block's links belongs to this chain. */
+static unsigned page_link(struct interp *it, const struct iblock *b, struct iblock **bucket)
+{
+    return page_bucket(it, b->gpa[0]) == bucket ? 0 : 1;
+}
+
+static unsigned block_pages(struct interp *it, const struct iblock *b)
+{
+    return page_bucket(it, b->gpa[0]) == page_bucket(it, b->gpa[1]) ? 1 : 2;
+}
+
+static void pages_insert(struct interp *it, struct iblock *b)
+{
+    for (unsigned i = 0; i < block_pages(it, b); i++) {
+        struct iblock **bucket = page_bucket(it, b->gpa[i]);
+
+        b->page_next[i] = *bucket;
+        *bucket = b;
+    }
+}
+
 /* -- finding ------------------------------------------------------------------------------------------------------------ */
 
 static struct iblock **hash_bucket(struct interp *it, uint64_t gpa, uint64_t rip)
@@ -139,6 +83,11 @@ static struct iblock **hash_bucket(struct interp *it, uint64_t gpa, uint64_t rip
     uint64_t h = (gpa ^ rip << 7) * UINT64_C(0x9e3779b97f4a7c15);
 
     return &it->hash[h >> (64 - HASH_BITS)];
+}
+
+static struct iblock **jump_slot(struct interp *it, uint64_t rip)
+{
+    return &it->jump[(rip ^ rip >> JUMP_BITS) & ((1 << JUMP_BITS) - 1)];
 }
 
 static bool block_matches(const struct iblock *b, const struct vcpu *v)
@@ -182,19 +131,14 @@ static struct iblock *block_make(struct interp *it, unsigned limit)
 {
     static struct ir_block ir; /* large, and rebuilt every time */
     struct vcpu *v = it->v;
-    struct fetch f = { .v = v };
-    struct lift_source source = { fetch_bytes, &f };
+    struct fetched f;
     struct iblock *b;
 
-    v->fault.vector = -1;
-    if (!lift_block(&ir, v->cpu.rip, v->cpu.mode, v->cpu.mode & MODE_STEP ? 1 : limit, &source))
+    if (!fetch_block(v, &ir, v->cpu.mode & MODE_STEP ? 1 : limit, false, &f))
         return NULL;
-    v->fault.vector = -1;
-    if (log_on(LOG_IN_ASM))
-        log_code(v, &ir, &f);
     b = thread_block(v, &ir);
     b->gpa[0] = f.gpa[0];
-    b->gpa[1] = f.pages > 1 ? f.gpa[1] : f.gpa[0];
+    b->gpa[1] = f.gpa[1];
     if (f.uncached || limit < IR_INSNS) { /* used once */
         b->dead = true;
         b->next = it->dead;
@@ -224,6 +168,7 @@ static struct iblock *block_lookup(struct interp *it)
     if (b && !b->dead) {
         b->next = *bucket;
         *bucket = b;
+        pages_insert(it, b);
     }
     return b;
 }
@@ -231,7 +176,7 @@ static struct iblock *block_lookup(struct interp *it)
 struct iblock *interp_find(struct interp *it, unsigned limit)
 {
     struct vcpu *v = it->v;
-    struct iblock **slot = &it->jump[(v->cpu.rip ^ v->cpu.rip >> JUMP_BITS) & ((1 << JUMP_BITS) - 1)];
+    struct iblock **slot = jump_slot(it, v->cpu.rip);
     struct iblock *b;
 
     if (it->seen_flushes != v->mmu.flushes) {
@@ -261,45 +206,69 @@ void interp_free_dead(struct interp *it)
     }
 }
 
-static bool block_in_pages(const struct iblock *b, uint64_t first, uint64_t last)
+static void pages_remove(struct interp *it, struct iblock *b)
 {
-    return b->gpa[0] == first || b->gpa[1] == first || b->gpa[0] == last || b->gpa[1] == last;
+    for (unsigned i = 0; i < block_pages(it, b); i++) {
+        struct iblock **bucket = page_bucket(it, b->gpa[i]), **at = bucket;
+
+        while (*at != b)
+            at = &(*at)->page_next[page_link(it, *at, bucket)];
+        *at = b->page_next[i];
+    }
 }
 
-static void blocks_drop(struct interp *it, bool (*wanted)(const struct iblock *, uint64_t, uint64_t), uint64_t first,
-                        uint64_t last)
+static void block_drop(struct interp *it, struct iblock *b)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(it->hash); i++)
-        for (struct iblock **at = &it->hash[i]; *at;) {
-            struct iblock *b = *at;
+    struct iblock **at = hash_bucket(it, b->gpa[0], b->rip), **jump = jump_slot(it, b->rip);
 
-            if (wanted && !wanted(b, first, last)) {
-                at = &b->next;
-                continue;
-            }
-            *at = b->next;
-            b->dead = true;
-            b->next = it->dead;
-            it->dead = b;
-        }
-    memset(it->jump, 0, sizeof(it->jump));
+    while (*at != b)
+        at = &(*at)->next;
+    *at = b->next;
+    if (*jump == b)
+        *jump = NULL;
+    pages_remove(it, b);
+    b->dead = true;
+    b->next = it->dead;
+    it->dead = b;
     it->generation++;
 }
 
-void interp_drop_all(struct interp *it) { blocks_drop(it, NULL, 0, 0); }
+void interp_drop_all(struct interp *it)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(it->hash); i++)
+        while (it->hash[i])
+            block_drop(it, it->hash[i]);
+}
 
-/* code.h's callback. */
+static void drop_page(struct interp *it, uint64_t page)
+{
+    struct iblock **bucket = page_bucket(it, page), *next;
+
+    for (struct iblock *b = *bucket; b; b = next) {
+        next = b->page_next[page_link(it, b, bucket)];
+        if (b->gpa[0] == page || b->gpa[1] == page)
+            block_drop(it, b);
+    }
+}
+
+void interp_drop_written(struct interp *it, uint64_t gpa, unsigned width)
+{
+    uint64_t first = gpa & ~(uint64_t)PAGE_OFFSET, last = (gpa + width - 1) & ~(uint64_t)PAGE_OFFSET;
+
+    drop_page(it, first);
+    if (last != first)
+        drop_page(it, last);
+    if (it->current && it->current->dead)
+        interp_arm(it);
+}
+
+/* code.h's callback.  Blocks that also lie in another page keep that page's mark: harmless. */
 void interp_code_written(void *opaque, uint64_t gpa, unsigned width);
 void interp_code_written(void *opaque, uint64_t gpa, unsigned width)
 {
     struct interp *it = opaque;
-    uint64_t first = gpa & ~(uint64_t)PAGE_OFFSET, last = (gpa + width - 1) & ~(uint64_t)PAGE_OFFSET;
 
-    blocks_drop(it, block_in_pages, first, last);
-    code_unmark(&it->v->code, first);
-    code_unmark(&it->v->code, last);
-    /* Blocks that also lie in another page keep that page's mark: harmless, its next write finds nothing. */
-    tlb_flush(&it->v->mmu);
-    if (it->current && it->current->dead)
-        interp_arm(it);
+    interp_drop_written(it, gpa, width);
+    tlb_release(&it->v->mmu, gpa & ~(uint64_t)PAGE_OFFSET);
+    tlb_release(&it->v->mmu, (gpa + width - 1) & ~(uint64_t)PAGE_OFFSET);
 }

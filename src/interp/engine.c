@@ -120,9 +120,11 @@ static void run_some(struct interp *it, unsigned limit)
     c->shadow = SHADOW_NONE;
     c->rflags &= ~(uint64_t)FLAG_RF; /* for this instruction it has been looked at; IRET may set it for the next */
     it->single = stepping || shadow != SHADOW_NONE;
-    block = interp_find(it, it->single ? 1 : limit);
-    if (block)
-        interp_execute(it, block);
+    if (it->single || !it->translated || !it->translated(it->opaque)) {
+        block = interp_find(it, it->single ? 1 : limit);
+        if (block)
+            interp_execute(it, block);
+    }
     if (v->fault.vector >= 0)
         fault_deliver(v);
     else if (stepping && c->shadow != SHADOW_MOV_SS)

@@ -8,6 +8,7 @@
 
 #include "interp/alu.h"
 #include "x86/helpers.h"
+#include "x86/memory.h"
 #include "x86/segment.h"
 
 #include <ffi.h>
@@ -44,163 +45,25 @@ static uint64_t helper_call(struct vcpu *v, const struct step *s)
 
 /* -- memory, off the fast path ------------------------------------------------------------------------------------------ */
 
-static bool slow_load(struct vcpu *v, uint64_t gva, uint64_t *value, const struct step *s, bool to_write)
+static struct memory_shape step_shape(const struct step *s)
 {
-    struct access a;
-
-    a.space = REGION_MMIO;
-    a.type = TRANSACTION_LOAD;
-    a.form = to_write ? FORM_RMW : (enum access_form)s->cc;
-    a.width = s->width;
-    a.element = 0;
-    a.flags = 0;
-    a.gva = gva;
-    a.enables = bits_mask(s->width);
-    if (!access_prepare(&v->mmu, &a, ACCESS_READ | (to_write ? ACCESS_WRITE : 0) | (s->stack ? ACCESS_STACK : 0)))
-        return vcpu_raise_mmu(v);
-    memset(&a.data, 0, sizeof(a.data));
-    access_perform(&v->mmu, &a);
-    *value = a.data.q[0];
-    return true;
+    return (struct memory_shape){ .width = s->width, .form = s->cc, .flags = s->stack ? LDX_STACK : 0 };
 }
 
-static bool slow_store(struct vcpu *v, uint64_t gva, uint64_t value, const struct step *s)
+/* The load of a read-modify-write. */
+static struct memory_shape step_shape_to_write(const struct step *s)
 {
-    struct access a;
-
-    a.space = REGION_MMIO;
-    a.type = TRANSACTION_STORE;
-    a.form = (enum access_form)s->cc;
-    a.width = s->width;
-    a.element = 0;
-    a.flags = 0;
-    a.gva = gva;
-    a.enables = bits_mask(s->width);
-    if (!access_prepare(&v->mmu, &a, ACCESS_WRITE | (s->stack ? ACCESS_STACK : 0)))
-        return vcpu_raise_mmu(v);
-    memset(&a.data, 0, sizeof(a.data));
-    a.data.q[0] = bits_trunc(value, s->width);
-    access_perform(&v->mmu, &a);
-    return true;
+    return (struct memory_shape){ .width = s->width, .form = FORM_RMW, .flags = s->stack ? LDX_STACK : 0, .to_write = true };
 }
 
-static uint64_t atomic_compute(enum atomic_kind kind, uint64_t old, uint64_t b, uint64_t compare, unsigned width)
+static struct memory_shape step_shape_atomic(const struct step *s)
 {
-    switch (kind) {
-    case ATOMIC_ADD: return old + b;
-    case ATOMIC_SUB: return old - b;
-    case ATOMIC_AND: return old & b;
-    case ATOMIC_OR: return old | b;
-    case ATOMIC_XOR: return old ^ b;
-    case ATOMIC_XCHG: return b;
-    case ATOMIC_NEG: return -old;
-    default: return bits_trunc(old ^ compare, width) ? old : b;
-    }
+    return (struct memory_shape){ .width = s->width, .form = FORM_RMW, .flags = s->stack ? LDX_STACK : 0, .kind = s->cc };
 }
 
-/* As one typed transaction where there is such a type, else as two locked halves. */
-static bool slow_atomic(struct vcpu *v, uint64_t gva, uint64_t b, uint64_t compare, const struct step *s, uint64_t *old)
+static struct memory_shape step_shape_wide(const struct step *s)
 {
-    static const uint8_t types[] = {
-        [ATOMIC_ADD] = TRANSACTION_FETCH_ADD, [ATOMIC_SUB] = TRANSACTION_FETCH_ADD, [ATOMIC_XCHG] = TRANSACTION_SWAP,
-        [ATOMIC_CMPXCHG] = TRANSACTION_COMPARE_SWAP, [ATOMIC_NEG] = TRANSACTION_LOAD,
-    };
-    struct access a = { .type = types[s->cc], .form = FORM_RMW, .width = s->width, .gva = gva, .flags = TRANSACTION_LOCKED,
-                        .enables = bits_mask(s->width) };
-
-    if (!access_prepare(&v->mmu, &a, ACCESS_READ | ACCESS_WRITE | (s->stack ? ACCESS_STACK : 0)))
-        return vcpu_raise_mmu(v);
-    a.data.q[0] = bits_trunc(s->cc == ATOMIC_SUB ? -b : b, s->width);
-    a.compare.q[0] = bits_trunc(compare, s->width);
-    access_perform(&v->mmu, &a);
-    *old = a.data.q[0];
-    if (a.type == TRANSACTION_LOAD) {
-        a.type = TRANSACTION_STORE;
-        a.data.q[0] = bits_trunc(atomic_compute(s->cc, *old, b, compare, s->width), s->width);
-        access_perform(&v->mmu, &a);
-    }
-    return true;
-}
-
-static bool wide_access(struct vcpu *v, const struct step *s, bool store, uint64_t flags)
-{
-    struct access a = { .type = store ? TRANSACTION_STORE : TRANSACTION_LOAD, .form = FORM_VECTOR, .width = s->width,
-                        .gva = *s->a + (uint64_t)s->imm, .enables = bits_mask(s->width),
-                        .flags = flags & LDX_NON_TEMPORAL ? TRANSACTION_NON_TEMPORAL : 0 };
-    uint8_t *state = (uint8_t *)&v->cpu + s->aux;
-
-    if (!access_prepare(&v->mmu, &a, (store ? ACCESS_WRITE : ACCESS_READ) | (flags & LDX_ALIGNED ? ACCESS_ALIGNED : 0) |
-                                         (flags & LDX_STACK ? ACCESS_STACK : 0)))
-        return vcpu_raise_mmu(v);
-    if (store)
-        memcpy(&a.data, state, s->width);
-    access_perform(&v->mmu, &a);
-    if (!store)
-        memcpy(state, &a.data, s->width);
-    return true;
-}
-
-static bool wide_move(struct vcpu *v, const struct step *s, bool store)
-{
-    uint64_t gva = *s->a + (uint64_t)s->imm, flags = s->cc;
-    uint8_t *state = (uint8_t *)&v->cpu + s->aux;
-    uint8_t *host = tlb_hit(&v->mmu, gva, s->width, store ? TLB_WRITE : TLB_READ);
-
-    if (!host || v->mmu.align_check || (flags & LDX_ALIGNED && gva & (s->width - 1u)))
-        return wide_access(v, s, store, flags);
-    memcpy(store ? host : state, store ? state : host, s->width);
-    return true;
-}
-
-/* -- division ------------------------------------------------------------------------------------------------------------- */
-
-static void divide_commit(struct vcpu *v, unsigned w, uint64_t quotient, uint64_t remainder)
-{
-    uint64_t *rax = &v->cpu.slot[RAX], *rdx = &v->cpu.slot[RDX];
-
-    switch (w) {
-    case 1: *rax = (*rax & ~UINT64_C(0xffff)) | (quotient & 0xff) | (remainder & 0xff) << 8; break;
-    case 2:
-        *rax = (*rax & ~UINT64_C(0xffff)) | (quotient & 0xffff);
-        *rdx = (*rdx & ~UINT64_C(0xffff)) | (remainder & 0xffff);
-        break;
-    case 4: *rax = (uint32_t)quotient, *rdx = (uint32_t)remainder; break;
-    default: *rax = quotient, *rdx = remainder; break;
-    }
-}
-
-static unsigned __int128 dividend(const struct vcpu *v, unsigned w)
-{
-    uint64_t rax = v->cpu.slot[RAX], rdx = v->cpu.slot[RDX];
-
-    if (w == 1)
-        return rax & 0xffff;
-    return (unsigned __int128)bits_trunc(rdx, w) << (w * 8) | bits_trunc(rax, w);
-}
-
-static bool divide(struct vcpu *v, uint64_t by, unsigned w)
-{
-    unsigned __int128 n = dividend(v, w), q;
-
-    by = bits_trunc(by, w);
-    if (!by || (q = n / by) > bits_mask(w * 8))
-        return vcpu_raise(v, EXCEPTION_DE);
-    divide_commit(v, w, (uint64_t)q, (uint64_t)(n % by));
-    return true;
-}
-
-static bool divide_signed(struct vcpu *v, uint64_t divisor, unsigned w)
-{
-    unsigned shift = 128 - w * 16;
-    __int128 n = (__int128)(dividend(v, w) << shift) >> shift, by = bits_sext(divisor, w), q;
-
-    if (!by || (by == -1 && n == (__int128)((unsigned __int128)1 << 127)))
-        return vcpu_raise(v, EXCEPTION_DE);
-    q = n / by;
-    if (q != bits_sext((uint64_t)q, w))
-        return vcpu_raise(v, EXCEPTION_DE);
-    divide_commit(v, w, (uint64_t)q, (uint64_t)(n % by));
-    return true;
+    return (struct memory_shape){ .width = s->width, .form = FORM_VECTOR, .flags = s->cc };
 }
 
 /* -- segments --------------------------------------------------------------------------------------------------------------- */
@@ -232,7 +95,8 @@ static const void *exit_label;
 
 static bool wants_out(const struct vcpu *v)
 {
-    return v->attention | v->bus.touched | v->pins.intr | v->pins.nmi | v->pins.init | (v->cpu.shadow != SHADOW_NONE);
+    return v->attention | v->bus.touched | v->pins.intr | v->pins.nmi | v->pins.init | (v->cpu.shadow != SHADOW_NONE) |
+           (v->cpu.rflags >> 16 & 1); /* RF is for one instruction */
 }
 
 /* Block successor through a step's link, or the jump cache. */
@@ -243,7 +107,7 @@ static struct iblock *successor(struct interp *it, struct step *s, uint64_t rip)
 
     v->cpu.rip = rip;
     v->in_block = 0;
-    if (unlikely(wants_out(v) || it->single || v->cpu.mode & MODE_STEP))
+    if (unlikely(wants_out(v) || it->single || it->one_block || v->cpu.mode & MODE_STEP))
         return NULL;
     if (likely(s->link && s->link_generation == it->generation && it->seen_flushes == v->mmu.flushes &&
                s->link->rip == rip && s->link->mode == v->cpu.mode)) {
@@ -367,7 +231,7 @@ static void touched(struct interp *it, const struct step *s)
         *s->d = value;                                                                                                 \
     } else {                                                                                                           \
         SYNC;                                                                                                          \
-        if (!slow_load(v, gva, s->d, s, to_write))                                                                     \
+        if (!guest_load(v, gva, to_write ? step_shape_to_write(s) : step_shape(s), s->d))                                                                     \
             goto fault;                                                                                                \
         AFTER_ACCESS;                                                                                                  \
     }
@@ -471,8 +335,8 @@ enter:
         if (F)
             alu_mul_flags(c, (uint64_t)r, r != bits_sext((uint64_t)r, W), W);
     })
-    EACH(DIV, SYNC; if (unlikely(!divide(v, A, W))) goto fault;)
-    EACH(IDIV, SYNC; if (unlikely(!divide_signed(v, A, W))) goto fault;)
+    EACH(DIV, SYNC; if (unlikely(!guest_divide(v, A, W))) goto fault;)
+    EACH(IDIV, SYNC; if (unlikely(!guest_divide_signed(v, A, W))) goto fault;)
     EACH(BT, if (F) flags_put_cf(c, A >> (B & (W * 8 - 1)) & 1);)
     EACH(BTS, {
         uint64_t x = A;
@@ -610,38 +474,29 @@ enter:
             memcpy(host, s->b, W);
         } else {
             SYNC;
-            if (!slow_store(v, gva, B, s))
+            if (!guest_store(v, gva, step_shape(s), B))
                 goto fault;
             AFTER_ACCESS;
         }
     })
     EACH(ATOMIC, {
-        uint64_t gva = A + (uint64_t)s->imm; uint64_t old = 0; uint8_t *host = tlb_hit(&v->mmu, gva, W, TLB_WRITE);
+        uint64_t old;
 
-        if (likely(host && !v->mmu.align_check && c && v->mmu.tlb[v->mmu.bank][gva >> 12 & (TLB_ENTRIES - 1)].tag[TLB_READ] ==
-                                                         v->mmu.tlb[v->mmu.bank][gva >> 12 & (TLB_ENTRIES - 1)].tag[TLB_WRITE])) {
-            uint64_t new;
-
-            memcpy(&old, host, W);
-            new = atomic_compute(s->cc, old, B, *s->c, W);
-            memcpy(host, &new, W);
-        } else {
-            SYNC;
-            if (!slow_atomic(v, gva, B, *s->c, s, &old))
-                goto fault;
-            AFTER_ACCESS;
-        }
+        SYNC;
+        if (!guest_atomic(v, A + (uint64_t)s->imm, step_shape_atomic(s), B, *s->c, &old))
+            goto fault;
+        AFTER_ACCESS;
         *s->d = old;
     })
     EACH(LDX, {
         SYNC;
-        if (!wide_move(v, s, false))
+        if (!guest_load_wide(v, A + (uint64_t)s->imm, step_shape_wide(s), (uint8_t *)c + s->aux))
             goto fault;
         AFTER_ACCESS;
     })
     EACH(STX, {
         SYNC;
-        if (!wide_move(v, s, true))
+        if (!guest_store_wide(v, A + (uint64_t)s->imm, step_shape_wide(s), (uint8_t *)c + s->aux))
             goto fault;
         AFTER_ACCESS;
     })

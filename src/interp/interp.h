@@ -30,18 +30,20 @@ struct iblock {
     unsigned insns, steps;
     bool dead;                 /* its code has been written to */
     struct iblock *next;       /* in its hash bucket, or on the dead list */
+    struct iblock *page_next[2]; /* in the chains of its pages */
     struct ir_insn *insn;
     uint64_t *konst;
     struct step step[];
 };
 
-enum { HASH_BITS = 14, JUMP_BITS = 12 };
+enum { HASH_BITS = 14, JUMP_BITS = 12, PAGE_HASH = 4096 };
 
 struct interp {
     struct phys_listener listener; /* first, so that it can be cast back */
     struct vcpu *v;
     struct iblock *hash[1 << HASH_BITS];
     struct iblock *jump[1 << JUMP_BITS]; /* by RIP: the block run there last */
+    struct iblock *page[PAGE_HASH];      /* by guest-physical page: its blocks, and those of pages with the same hash */
     struct iblock *dead;
     struct iblock *current;
     const struct step *at;     /* the step under way, when something outside may ask */
@@ -50,7 +52,11 @@ struct interp {
     struct step *armed;        /* the step that was replaced by a way out, and what it was */
     const void *armed_go;
     bool single;               /* one instruction, then out */
+    bool one_block;            /* leave after each block */
     uint64_t end;              /* leave when vcpu->retired reaches this */
+    /* The JIT's, for what it has translated: true when it ran something. */
+    bool (*translated)(void *opaque);
+    void *opaque;
 };
 
 /* Labels of the steps, for building blocks. */
@@ -60,6 +66,8 @@ const void *interp_label(const struct ir_op *op);
 struct iblock *interp_find(struct interp *it, unsigned limit);
 void interp_free_dead(struct interp *it);
 void interp_drop_all(struct interp *it);
+/* Blocks in the pages of [gpa, gpa + width) go; the block under way stops before its next instruction. */
+void interp_drop_written(struct interp *it, uint64_t gpa, unsigned width);
 
 /* Makes the block under way stop before its next instruction. */
 void interp_arm(struct interp *it);

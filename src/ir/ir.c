@@ -45,34 +45,174 @@ ir_operand ir_const(struct ir_block *b, uint64_t value)
     return (ir_operand)(IR_CONST + b->consts++);
 }
 
-static bool ir_can_fault(const struct ir_op *o) { return ir_faults[o->op] && !o->proven; }
+bool ir_can_fault(const struct ir_op *o) { return ir_faults[o->op] && !o->proven; }
 
-static bool ir_leaves(const struct ir_op *o)
+bool ir_leaves(const struct ir_op *o)
 {
     return ir_ends[o->op] || o->op == IR_JCC || o->op == IR_JZ || o->op == IR_JNZ;
 }
 
-/* An exception or a block's end shows the flags to the guest, so they must be there. */
-void ir_optimise(struct ir_block *b)
+/* -- dead flags ------------------------------------------------------------------------------------------------------- */
+
+bool ir_uses_carry(const struct ir_op *o)
+{
+    switch (o->op) {
+    case IR_ADC: case IR_SBB: case IR_RCL: case IR_RCR: case IR_ADCX: case IR_ADOX: return true;
+    case IR_SETCF: return o->imm == 2;
+    default: return false;
+    }
+}
+
+/* Is `at` an instruction's last operation, and did the instruction do what an interrupt may follow? */
+static bool ir_boundary_shows(const struct ir_block *b, unsigned at)
+{
+    if (at + 1 < b->ops && b->op[at + 1].insn == b->op[at].insn)
+        return false;
+    for (unsigned i = b->insn[b->op[at].insn].first; i <= at; i++)
+        switch (b->op[i].op) {
+        case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: case IR_HELPER: return true;
+        default: break;
+        }
+    return false;
+}
+
+/*
+ * An exception, an interrupt after a device was touched, or a block's end shows the flags to the guest, so they must
+ * be there.  What writes only some of them
+ * (FX_PART) is not needed either where nobody wants any.
+ */
+static void ir_mark_live_flags(struct ir_block *b)
 {
     bool wanted = true;
 
     for (unsigned i = b->ops; i-- > 0;) {
         struct ir_op *o = &b->op[i];
 
-        if (ir_can_fault(o) || ir_leaves(o))
+        if (ir_can_fault(o) || ir_leaves(o) || ir_boundary_shows(b, i))
             wanted = true;
         if (o->fx == FX_SET) {
             o->live = wanted;
             wanted = false;
         } else if (o->fx == FX_PART) {
-            o->live = true;
-            wanted = true;
+            o->live = wanted;
+            wanted |= ir_uses_carry(o);
         } else if (o->fx == FX_USE) {
             wanted = true;
         }
     }
 }
+
+/* -- copies ----------------------------------------------------------------------------------------------------------- */
+
+/* Also what is not among the operands: a partial write keeps the rest of d, so it reads it. */
+bool ir_reads(const struct ir_op *o, ir_operand x)
+{
+    if (o->a == x || o->b == x || o->c == x)
+        return true;
+    if (o->op == IR_HELPER || o->op == IR_HELPER_END)
+        return x < GPRS;
+    if (o->op == IR_DIV || o->op == IR_IDIV)
+        return x == RAX || x == RDX;
+    return o->d == x && o->op != IR_LD && o->op != IR_LDW && o->op != IR_LEA && o->op != IR_ZEXT && o->op != IR_GETHI;
+}
+
+bool ir_writes(const struct ir_op *o, ir_operand x)
+{
+    if (o->d == x)
+        return true;
+    if (o->op == IR_HELPER || o->op == IR_HELPER_END)
+        return x < GPRS;
+    if (o->op == IR_DIV || o->op == IR_IDIV)
+        return x == RAX || x == RDX;
+    return (o->op == IR_MUL || o->op == IR_IMUL) && o->width > 1 && o->aux == x;
+}
+
+/* Does `o` hand on unchanged what `from` produced?  Loads, LEA, ZEXT and GETHI fill all 64 bits, zero beyond their width. */
+static bool ir_is_copy(const struct ir_op *o, const struct ir_op *from)
+{
+    if (from->op != IR_LD && from->op != IR_LEA && from->op != IR_ZEXT && from->op != IR_GETHI)
+        return false;
+    if (o->op == IR_MOV)
+        return o->width == 8 || (o->width == 4 && from->width <= 4);
+    return o->op == IR_ZEXT && from->width <= o->width;
+}
+
+/* The operation of the same instruction that made `o`'s source, if its result may go to o->d directly. */
+static struct ir_op *ir_copy_source(struct ir_block *b, unsigned at, unsigned end)
+{
+    struct ir_op *o = &b->op[at];
+    unsigned i;
+
+    for (i = at + 1; i < end; i++)
+        if (ir_reads(&b->op[i], o->a) || ir_writes(&b->op[i], o->a))
+            return NULL;
+    for (i = at; i-- > b->insn[o->insn].first;) {
+        struct ir_op *from = &b->op[i];
+
+        if (from->d == o->a)
+            return ir_is_copy(o, from) ? from : NULL;
+        if (ir_can_fault(from) || ir_leaves(from) || ir_reads(from, o->a) || ir_reads(from, o->d) || ir_writes(from, o->d))
+            return NULL;
+    }
+    return NULL;
+}
+
+static unsigned ir_insn_end(const struct ir_block *b, unsigned insn)
+{
+    return insn + 1 < b->insns ? b->insn[insn + 1].first : b->ops;
+}
+
+/* Removes the operations marked with opcode IR_OPCODES. */
+static void ir_compact(struct ir_block *b)
+{
+    unsigned to = 0, insn = 0;
+
+    for (unsigned i = 0; i < b->ops; i++) {
+        while (insn < b->insns && b->insn[insn].first == i)
+            b->insn[insn++].first = (uint16_t)to;
+        if (b->op[i].op != IR_OPCODES)
+            b->op[to++] = b->op[i];
+    }
+    while (insn < b->insns)
+        b->insn[insn++].first = (uint16_t)to;
+    b->ops = to;
+}
+
+/* Results go where a copy would have taken them; nothing else reads the temporary. */
+static void ir_forward_copies(struct ir_block *b)
+{
+    for (unsigned i = 0; i < b->ops; i++) {
+        struct ir_op *o = &b->op[i], *from;
+
+        if ((o->op != IR_MOV && o->op != IR_ZEXT) || o->a < GPRS || o->a >= SLOTS || o->d == IR_NONE)
+            continue;
+        from = ir_copy_source(b, i, ir_insn_end(b, o->insn));
+        if (!from)
+            continue;
+        from->d = o->d;
+        o->op = IR_OPCODES;
+        o->d = o->a = IR_NONE;
+    }
+    ir_compact(b);
+}
+
+void ir_truncate(struct ir_block *b, unsigned insns)
+{
+    uint64_t rip = b->insn[insns].rip;
+
+    b->ops = b->insn[insns].first;
+    b->insns = insns;
+    ir_emit(b, IR_JMP, 8, IR_NONE, IR_NONE, IR_NONE)->imm = (int64_t)rip;
+    ir_mark_live_flags(b);
+}
+
+void ir_optimise(struct ir_block *b)
+{
+    ir_forward_copies(b);
+    ir_mark_live_flags(b);
+}
+
+/* -- checking and printing ---------------------------------------------------------------------------------------------- */
 
 const char *ir_verify(const struct ir_block *b)
 {

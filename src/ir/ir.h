@@ -46,7 +46,7 @@ struct ir_op {
     int64_t imm;
 };
 
-enum { IR_INSNS = 32, IR_OPS = 640, IR_CONSTS = 256 };
+enum { IR_INSNS = 64, IR_OPS = 960, IR_CONSTS = 256 };
 
 struct ir_insn {
     uint64_t rip;
@@ -70,8 +70,20 @@ extern const bool ir_faults[IR_OPCODES], ir_ends[IR_OPCODES];
 struct ir_op *ir_emit(struct ir_block *b, enum ir_opcode op, unsigned width, ir_operand d, ir_operand a, ir_operand rhs);
 ir_operand ir_const(struct ir_block *b, uint64_t value);
 
+/* May raise a guest exception; may leave the block. */
+bool ir_can_fault(const struct ir_op *o);
+bool ir_leaves(const struct ir_op *o);
+/* Does it read, or write, this slot?  Helpers count as reading and writing every general register. */
+bool ir_reads(const struct ir_op *o, ir_operand x);
+bool ir_writes(const struct ir_op *o, ir_operand x);
+/* Is CF (ADOX: OF) an input? */
+bool ir_uses_carry(const struct ir_op *o);
+
 /* Drops flags nobody reads and moves nobody needs.  Flags count as read wherever an exception could show them. */
 void ir_optimise(struct ir_block *b);
+
+/* Keeps the first `insns` instructions, not all of them; the block goes on at the next one's RIP. */
+void ir_truncate(struct ir_block *b, unsigned insns);
 
 /* NULL, or what breaks the rule above. */
 const char *ir_verify(const struct ir_block *b);

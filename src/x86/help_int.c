@@ -81,12 +81,11 @@ uint64_t help_cmpxchg_wide(struct vcpu *v, uint64_t linear, uint64_t shape)
     unsigned width = shape & 0xff, half = width / 2;
     bool locked = shape >> 8 & 1, match;
     union wide expected = { .q = { 0 } }, old;
-    struct access a = {
-        .type = locked ? TRANSACTION_COMPARE_SWAP : TRANSACTION_LOAD, .form = width == 16 ? FORM_CMPXCHG16B : FORM_RMW,
-        .width = (uint8_t)width, .gva = linear, .enables = bits_mask(width),
-        .flags = locked ? TRANSACTION_LOCKED : 0,
-    };
+    struct access a;
 
+    access_begin(&a, locked ? TRANSACTION_COMPARE_SWAP : TRANSACTION_LOAD, linear, width);
+    a.form = width == 16 ? FORM_CMPXCHG16B : FORM_RMW;
+    a.flags = locked ? TRANSACTION_LOCKED : 0;
     if (!access_prepare(&v->mmu, &a, ACCESS_READ | ACCESS_WRITE | (shape >> 9 & 1 ? ACCESS_STACK : 0) |
                                          (width == 16 ? ACCESS_ALIGNED : 0)))
         return vcpu_raise_mmu(v);
@@ -327,12 +326,11 @@ uint64_t help_store_direct(struct vcpu *v, uint64_t linear, uint64_t value, uint
 {
     unsigned width = shape & 0xff;
     bool direct = shape >> 10 & 1;
-    struct access a = {
-        .type = direct ? TRANSACTION_DIRECT_STORE : TRANSACTION_STORE, .form = direct ? FORM_DIRECT : FORM_PLAIN,
-        .width = (uint8_t)width, .gva = linear, .enables = bits_mask(width),
-        .flags = direct ? 0 : TRANSACTION_NON_TEMPORAL,
-    };
+    struct access a;
 
+    access_begin(&a, direct ? TRANSACTION_DIRECT_STORE : TRANSACTION_STORE, linear, width);
+    a.form = direct ? FORM_DIRECT : FORM_PLAIN;
+    a.flags = direct ? 0 : TRANSACTION_NON_TEMPORAL;
     if (!access_prepare(&v->mmu, &a, ACCESS_WRITE | (shape >> 8 & 1 ? ACCESS_STACK : 0)))
         return vcpu_raise_mmu(v);
     memcpy(&a.data, &value, width);
@@ -340,17 +338,15 @@ uint64_t help_store_direct(struct vcpu *v, uint64_t linear, uint64_t value, uint
     return 1;
 }
 
-/* 64 bytes from `from` (loaded first) to `to`; the destination is translated before the source is read. */
-static bool store_64(struct vcpu *v, uint64_t to, uint64_t from, bool from_stack, struct access *out, uint32_t head,
+/* 64 bytes from `from` (loaded first) for `out`; the destination is translated before the source is read. */
+static bool store_64(struct vcpu *v, uint64_t from, bool from_stack, struct access *out, uint32_t head,
                      uint32_t head_mask)
 {
-    struct access load = { .type = TRANSACTION_LOAD, .form = FORM_DIRECT, .width = 64, .gva = from, .enables = UINT64_MAX };
+    struct access load;
 
-    out->form = FORM_DIRECT;
-    out->width = 64;
-    out->gva = to;
-    out->enables = UINT64_MAX;
-    if (to & 63)
+    access_begin(&load, TRANSACTION_LOAD, from, 64);
+    load.form = out->form = FORM_DIRECT;
+    if (out->gva & 63)
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
     if (!access_prepare(&v->mmu, &load, ACCESS_READ | (from_stack ? ACCESS_STACK : 0)) ||
         !access_prepare(&v->mmu, out, ACCESS_WRITE))
@@ -363,9 +359,10 @@ static bool store_64(struct vcpu *v, uint64_t to, uint64_t from, bool from_stack
 
 uint64_t help_movdir64b(struct vcpu *v, uint64_t to, uint64_t from, uint64_t imm)
 {
-    struct access a = { .type = TRANSACTION_DIRECT_STORE };
+    struct access a;
 
-    if (!store_64(v, to, from, imm, &a, 0, 0))
+    access_begin(&a, TRANSACTION_DIRECT_STORE, to, 64);
+    if (!store_64(v, from, imm, &a, 0, 0))
         return 0;
     access_perform(&v->mmu, &a);
     return 1;
@@ -382,18 +379,20 @@ static uint64_t enqueue(struct vcpu *v, struct access *a)
 /* ENQCMD puts IA32_PASID in bits 19:0 and clears 30:20 and 31 (user); without a valid PASID it is #GP. */
 uint64_t help_enqcmd(struct vcpu *v, uint64_t to, uint64_t from, uint64_t imm)
 {
-    struct access a = { .type = TRANSACTION_ENQUEUE };
+    struct access a;
 
-    return store_64(v, to, from, imm, &a, 0, UINT32_MAX) && enqueue(v, &a);
+    access_begin(&a, TRANSACTION_ENQUEUE, to, 64);
+    return store_64(v, from, imm, &a, 0, UINT32_MAX) && enqueue(v, &a);
 }
 
 uint64_t help_enqcmds(struct vcpu *v, uint64_t to, uint64_t from, uint64_t imm)
 {
-    struct access a = { .type = TRANSACTION_ENQUEUE };
+    struct access a;
 
     if (v->cpu.cpl)
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
-    return store_64(v, to, from, imm, &a, 0, 0x7ff00000) && enqueue(v, &a);
+    access_begin(&a, TRANSACTION_ENQUEUE, to, 64);
+    return store_64(v, from, imm, &a, 0, 0x7ff00000) && enqueue(v, &a);
 }
 
 uint64_t help_clzero(struct vcpu *v, uint64_t linear, uint64_t imm)

@@ -2,18 +2,19 @@
  * help_str.c - string instructions and ports (SDM 2; SDM 1 7.3.9).
  *
  * One element at a time, each with all of its operands resolved before any byte moves; registers are updated after
- * each element, so a fault or interrupt leaves a restartable instruction.  Where both sides of REP MOVS and STOS are
- * plain memory and go upward, a page goes at once.
+ * each element, so a fault or interrupt leaves a restartable instruction.  Where a REP goes upward through plain memory,
+ * a page goes at once; what is watched, holds translated code or is no memory has slow tags and goes by elements.
  */
 #include "x86/flags.h"
 #include "x86/helpers.h"
+#include "x86/memory.h"
 #include "x86/segment.h"
 
 #include <string.h>
 
 struct string {
     struct vcpu *v;
-    unsigned width, address_size, segment;
+    unsigned width, shift, address_size, segment; /* width = 1 << shift */
     bool rep, repne;
     uint64_t step; /* +width or -width */
 };
@@ -25,6 +26,7 @@ static struct string string_begin(struct vcpu *v, uint64_t shape)
         .rep = shape >> 24 & 1, .repne = shape >> 25 & 1,
     };
 
+    s.shift = (unsigned)__builtin_ctz(s.width);
     s.step = v->cpu.rflags & FLAG_DF ? -(uint64_t)s.width : s.width;
     return s;
 }
@@ -55,46 +57,38 @@ static bool string_prepare(const struct string *s, struct access *a, enum transa
 
     if (!segment_linear(s->v, segment, string_register(s, reg), s->width, intent, &linear))
         return false;
-    *a = (struct access){ .type = type, .form = form, .width = (uint8_t)s->width, .gva = linear,
-                          .enables = bits_mask(s->width) };
+    access_begin(a, type, linear, s->width);
+    a->form = form;
     return access_prepare(&s->v->mmu, a, intent | (segment == SEG_SS ? ACCESS_STACK : 0)) || vcpu_raise_mmu(s->v);
+}
+
+static struct memory_shape string_shape(const struct string *s, unsigned segment)
+{
+    return (struct memory_shape){ .width = (uint8_t)s->width, .form = FORM_STRING, .flags = segment == SEG_SS ? LDX_STACK : 0 };
 }
 
 static bool string_load(const struct string *s, unsigned segment, unsigned reg, uint64_t *value)
 {
     uint64_t linear;
-    const uint8_t *host;
-    struct access a;
 
-    *value = 0;
-    if (!segment_linear(s->v, segment, string_register(s, reg), s->width, ACCESS_READ, &linear))
-        return false;
-    host = s->v->mmu.align_check ? NULL : tlb_hit(&s->v->mmu, linear, s->width, TLB_READ);
-    if (host) {
-        memcpy(value, host, s->width);
-        return true;
-    }
-    if (!string_prepare(s, &a, TRANSACTION_LOAD, segment, reg, FORM_STRING))
-        return false;
-    access_perform(&s->v->mmu, &a);
-    *value = a.data.q[0];
-    return true;
+    return segment_linear(s->v, segment, string_register(s, reg), s->width, ACCESS_READ, &linear) &&
+           guest_load(s->v, linear, string_shape(s, segment), value);
 }
 
 /* -- ports ---------------------------------------------------------------------------------------------------------- */
 
-static struct access port_access(enum transaction_type type, uint64_t port, unsigned width, enum access_form form)
+static void port_describe(struct access *a, enum transaction_type type, uint64_t port, unsigned width)
 {
-    return (struct access){ .space = REGION_PIO, .type = type, .form = form, .width = (uint8_t)width, .gva = port,
-                            .enables = bits_mask(width) };
+    access_begin(a, type, port, width);
+    a->space = REGION_PIO;
 }
 
 /* I/O breakpoints: R/W 2 with CR4.DE (SDM 3B 19.2.4); a trap after the instruction. */
-static void port_note_watches(struct vcpu *v, uint64_t port, unsigned width)
+static void port_note_breakpoints(struct vcpu *v, uint64_t port, unsigned width)
 {
     const struct cpu *c = &v->cpu;
 
-    for (unsigned i = 0; c->cr4 & CR4_DE && i < WATCHES; i++) {
+    for (unsigned i = 0; i < WATCHES; i++) {
         unsigned size = (c->dr[7] >> (18 + i * 4) & 3) + 1u;
         uint64_t first = c->dr[i] & ~(uint64_t)(size - 1);
 
@@ -103,33 +97,71 @@ static void port_note_watches(struct vcpu *v, uint64_t port, unsigned width)
     }
 }
 
-static uint64_t port_read(struct vcpu *v, uint64_t port, unsigned width, enum access_form form)
+static inline void port_note_watches(struct vcpu *v, uint64_t port, unsigned width)
 {
-    struct access a = port_access(TRANSACTION_LOAD, port, width, form);
+    if (unlikely(v->cpu.dr[7] & 0xff && v->cpu.cr4 & CR4_DE))
+        port_note_breakpoints(v, port, width);
+}
 
-    port_note_watches(v, port, width);
+/* The region that takes this access to ports as it is, or NULL: then the general way. */
+static inline struct region *port_region(struct vcpu *v, uint64_t port, unsigned width, uint64_t *offset)
+{
+    const struct phys_range *range = phys_find(v->bus.phys, REGION_PIO, port);
+    uint64_t into = (uint16_t)port - range->base;
+
+    if (range->kind != PIECE_REGION || range->size - into < width)
+        return NULL;
+    *offset = range->region_offset + into;
+    return dispatch_is_direct(&v->bus, range->region, *offset, width) ? range->region : NULL;
+}
+
+static uint64_t port_read_any(struct vcpu *v, uint64_t port, unsigned width, enum access_form form)
+{
+    struct access a;
+
+    port_describe(&a, TRANSACTION_LOAD, port, width);
+    a.form = form;
     dispatch_physical(&v->bus, &a, port);
     return a.data.q[0];
 }
 
-static void port_write(struct vcpu *v, uint64_t port, unsigned width, uint64_t value, enum access_form form)
+static inline uint64_t port_read(struct vcpu *v, uint64_t port, unsigned width, enum access_form form)
 {
-    struct access a = port_access(TRANSACTION_STORE, port, width, form);
+    uint64_t offset;
+    struct region *region = port_region(v, port, width, &offset);
 
     port_note_watches(v, port, width);
+    return likely(region) ? dispatch_load_word(&v->bus, region, offset, width) : port_read_any(v, port, width, form);
+}
+
+static void port_write_any(struct vcpu *v, uint64_t port, unsigned width, uint64_t value, enum access_form form)
+{
+    struct access a;
+
+    port_describe(&a, TRANSACTION_STORE, port, width);
+    a.form = form;
     a.data.q[0] = bits_trunc(value, width);
     dispatch_physical(&v->bus, &a, port);
 }
 
-/* IOPL, then the I/O permission bitmap: every bit of the access clear (SDM 1 19.5). */
-static bool port_allowed(struct vcpu *v, uint16_t port, unsigned width)
+static inline void port_write(struct vcpu *v, uint64_t port, unsigned width, uint64_t value, enum access_form form)
+{
+    uint64_t offset;
+    struct region *region = port_region(v, port, width, &offset);
+
+    port_note_watches(v, port, width);
+    if (likely(region))
+        dispatch_store_word(&v->bus, region, offset, width, value);
+    else
+        port_write_any(v, port, width, value, form);
+}
+
+/* The I/O permission bitmap: every bit of the access clear (SDM 1 19.5). */
+static bool port_in_bitmap(struct vcpu *v, uint16_t port, unsigned width)
 {
     const struct segment *tr = &v->cpu.seg[SEG_TR];
-    unsigned iopl = (v->cpu.rflags & FLAG_IOPL) >> 12;
     uint16_t base, bits;
 
-    if (cpu_real_mode(&v->cpu) || (v->cpu.cpl <= iopl && !(v->cpu.rflags & FLAG_VM)))
-        return true;
     if (!(tr->ar & 8) || tr->limit < 103)
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
     if (!system_load(v, tr->base + 102, &base, 2))
@@ -139,6 +171,14 @@ static bool port_allowed(struct vcpu *v, uint16_t port, unsigned width)
     if (!system_load(v, tr->base + base + port / 8u, &bits, 2))
         return false;
     return !(bits >> (port % 8) & bits_mask(width)) || vcpu_raise_error(v, EXCEPTION_GP, 0);
+}
+
+/* IOPL, then the bitmap. */
+static inline bool port_allowed(struct vcpu *v, uint16_t port, unsigned width)
+{
+    unsigned iopl = (v->cpu.rflags & FLAG_IOPL) >> 12;
+
+    return cpu_real_mode(&v->cpu) || (v->cpu.cpl <= iopl && !(v->cpu.rflags & FLAG_VM)) || port_in_bitmap(v, port, width);
 }
 
 uint64_t help_in(struct vcpu *v, uint64_t port, uint64_t width)
@@ -172,12 +212,11 @@ static bool one_movs(struct string *s)
 
 static bool one_stos(struct string *s)
 {
-    struct access a;
+    uint64_t linear;
 
-    if (!string_prepare(s, &a, TRANSACTION_STORE, SEG_ES, RDI, FORM_STRING))
+    if (!segment_linear(s->v, SEG_ES, string_register(s, RDI), s->width, ACCESS_WRITE, &linear) ||
+        !guest_store(s->v, linear, string_shape(s, SEG_ES), s->v->cpu.slot[RAX]))
         return false;
-    a.data.q[0] = bits_trunc(s->v->cpu.slot[RAX], s->width);
-    access_perform(&s->v->mmu, &a);
     string_advance(s, RDI, 1);
     return true;
 }
@@ -258,38 +297,70 @@ static bool one_outs(struct string *s)
 
 /* -- many at once ------------------------------------------------------------------------------------------------------- */
 
-/* Elements left in the page at this linear address, at least one byte of which may cross: then 0. */
-static uint64_t string_room(uint64_t linear, unsigned width) { return (PAGE_BYTES - (linear & PAGE_OFFSET)) / width; }
+/* The linear address of the next elements through a register, and how many lie in one page and the segment. */
+static inline uint64_t string_run_of(const struct string *s, unsigned segment, unsigned reg, unsigned wants, uint64_t count,
+                              uint64_t *linear)
+{
+    uint64_t offset = string_register(s, reg), room;
 
-/* Host address and room of the next elements through a register, or 0 room when they are not plain memory. */
-static uint64_t string_span(const struct string *s, unsigned segment, unsigned reg, enum tlb_intent intent, uint64_t count,
+    if (!segment_linear(s->v, segment, offset, s->width, wants, linear))
+        return 0;
+    room = bits_min(count, (PAGE_BYTES - (*linear & PAGE_OFFSET)) >> s->shift);
+    room = bits_min(room, (bits_mask(s->address_size * 8) - offset) >> s->shift);
+    if (room > 1 && !(s->v->cpu.mode & MODE_CODE64) &&
+        !segment_linear(s->v, segment, offset, (unsigned)(room << s->shift), wants, linear))
+        return 0;
+    return room;
+}
+
+/*
+ * Host address and number of the next elements, if they are plain memory; 0 where they are not, and one goes by itself.
+ * vcpu->fault is set where the page has one: it is the next element's.
+ */
+static inline uint64_t string_span(const struct string *s, unsigned segment, unsigned reg, enum tlb_intent intent, uint64_t count,
                             uint8_t **host)
 {
-    uint64_t offset = string_register(s, reg), linear, room;
+    struct vcpu *v = s->v;
     unsigned wants = intent == TLB_WRITE ? ACCESS_WRITE : ACCESS_READ;
+    uint64_t linear, room;
 
-    if (s->v->mmu.align_check || !segment_linear(s->v, segment, offset, s->width, wants, &linear)) {
-        s->v->fault.vector = -1;
+    if (v->mmu.align_check)
+        return 0;
+    room = string_run_of(s, segment, reg, wants, count, &linear);
+    if (!room) {
+        v->fault.vector = -1; /* the next element finds it again, or does not reach so far */
         return 0;
     }
-    room = bits_min(string_room(linear, s->width), count);
-    room = bits_min(room, (bits_mask(s->address_size * 8) - offset) / s->width);
-    if (!room || !segment_linear(s->v, segment, offset, (unsigned)(room * s->width), wants, &linear)) {
-        s->v->fault.vector = -1;
-        return 0;
-    }
-    *host = tlb_hit(&s->v->mmu, linear, s->width, intent);
+    *host = tlb_hit(&v->mmu, linear, s->width, intent);
+    if (likely(*host))
+        return room;
+    if (!access_probe(&v->mmu, linear, s->width, wants | (segment == SEG_SS ? ACCESS_STACK : 0)))
+        return (uint64_t)vcpu_raise_mmu(v);
+    *host = tlb_hit(&v->mmu, linear, s->width, intent);
     return *host ? room : 0;
 }
 
+/*
+ * As element after element upward would.  A destination shortly behind its source repeats what lies between them: each
+ * copy may then be twice as long as the one before, for the source has become that much longer.
+ */
 static void copy_upward(uint8_t *to, const uint8_t *from, uint64_t bytes, unsigned width)
 {
-    if (to + bytes <= from || from + bytes <= to) {
-        memcpy(to, from, bytes);
+    uint64_t distance = (uint64_t)(uintptr_t)to - (uint64_t)(uintptr_t)from, n;
+
+    if (distance >= bytes) { /* no overlap, or the destination is below: then it is a large number */
+        memmove(to, from, bytes);
         return;
     }
-    for (uint64_t at = 0; at < bytes; at += width)
-        memmove(to + at, from + at, width);
+    if (distance < width) { /* elements overlap themselves */
+        for (uint64_t at = 0; at < bytes; at += width)
+            memmove(to + at, from + at, width);
+        return;
+    }
+    for (; bytes; to += n, bytes -= n) {
+        n = bits_min(bytes, (uint64_t)(to - from));
+        memcpy(to, from, n);
+    }
 }
 
 static uint64_t many_movs(struct string *s, uint64_t count)
@@ -302,25 +373,155 @@ static uint64_t many_movs(struct string *s, uint64_t count)
         n = string_span(s, SEG_ES, RDI, TLB_WRITE, n, &to);
     if (!n)
         return 0;
-    copy_upward(to, from, n * s->width, s->width);
+    copy_upward(to, from, n << s->shift, s->width);
     string_advance(s, RSI, n);
     string_advance(s, RDI, n);
     return n;
 }
 
+/* `width` low bytes of value, as often as they fit. */
+static uint64_t pattern_of(uint64_t value, unsigned width)
+{
+    for (; width < 8; width *= 2)
+        value = bits_trunc(value, width) | value << width * 8;
+    return value;
+}
+
+/* The first 64 bytes by themselves, the rest as a copy of what is there already. */
+static void pattern_fill(uint8_t *to, uint64_t pattern, uint64_t bytes)
+{
+    uint64_t first = bits_min(bytes, 64), block[8];
+
+    if (pattern == (pattern & 0xff) * UINT64_C(0x0101010101010101)) {
+        memset(to, (int)(pattern & 0xff), bytes);
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(block); i++)
+        block[i] = pattern;
+    memcpy(to, block, first);
+    copy_upward(to + first, to, bytes - first, 8);
+}
+
 static uint64_t many_stos(struct string *s, uint64_t count)
 {
-    uint64_t value = s->v->cpu.slot[RAX], n;
     uint8_t *to;
+    uint64_t n = string_span(s, SEG_ES, RDI, TLB_WRITE, count, &to);
 
-    n = string_span(s, SEG_ES, RDI, TLB_WRITE, count, &to);
     if (!n)
         return 0;
-    if (s->width == 1)
-        memset(to, (int)(value & 0xff), n);
+    pattern_fill(to, pattern_of(s->v->cpu.slot[RAX], s->width), n << s->shift);
+    string_advance(s, RDI, n);
+    return n;
+}
+
+static uint64_t element_get(const uint8_t *at, uint64_t i, unsigned width)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, at + i * width, width);
+    return value;
+}
+
+/* Only the last element stays in RAX. */
+static uint64_t many_lods(struct string *s, uint64_t count)
+{
+    uint64_t *rax = &s->v->cpu.slot[RAX];
+    uint8_t *from;
+    uint64_t n = string_span(s, s->segment, RSI, TLB_READ, count, &from), value;
+
+    if (!n)
+        return 0;
+    value = element_get(from, n - 1, s->width);
+    *rax = s->width >= 4 ? value : (*rax & ~bits_mask(s->width * 8)) | value;
+    string_advance(s, RSI, n);
+    return n;
+}
+
+/* How many leading bytes of `at` repeat the pattern. */
+static uint64_t pattern_length(const uint8_t *at, uint64_t pattern, uint64_t bytes)
+{
+    uint64_t i, q;
+
+    for (i = 0; i + 8 <= bytes; i += 8) {
+        memcpy(&q, at + i, 8);
+        if (q != pattern)
+            return i + (unsigned)__builtin_ctzll(q ^ pattern) / 8;
+    }
+    while (i < bytes && at[i] == (uint8_t)(pattern >> i % 8 * 8))
+        i++;
+    return i;
+}
+
+/* How many leading bytes are the same. */
+static uint64_t common_length(const uint8_t *a, const uint8_t *b, uint64_t bytes)
+{
+    uint64_t i = 0, x, y;
+
+    while (bytes - i >= 256 && !memcmp(a + i, b + i, 256)) /* which libc does best */
+        i += 256;
+    for (; i + 8 <= bytes; i += 8) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y)
+            return i + (unsigned)__builtin_ctzll(x ^ y) / 8;
+    }
+    while (i < bytes && a[i] == b[i])
+        i++;
+    return i;
+}
+
+/* The index of the first of n elements that is `value`; n if there is none. */
+static uint64_t element_find(const uint8_t *at, uint64_t n, uint64_t value, unsigned width)
+{
+    const uint8_t *found;
+    uint64_t i = 0;
+
+    if (width == 1) {
+        found = memchr(at, (int)value, n);
+        return found ? (uint64_t)(found - at) : n;
+    }
+    while (i < n && element_get(at, i, width) != value)
+        i++;
+    return i;
+}
+
+/* SCAS and CMPS stop behind element `stop`, or at the end of the span; what it holds makes the flags. */
+static uint64_t string_stop(uint64_t stop, uint64_t n) { return bits_min(stop + 1, n); }
+
+static uint64_t many_scas(struct string *s, uint64_t count)
+{
+    uint64_t value = bits_trunc(s->v->cpu.slot[RAX], s->width), stop;
+    uint8_t *at;
+    uint64_t n = string_span(s, SEG_ES, RDI, TLB_READ, count, &at);
+
+    if (!n)
+        return 0;
+    stop = s->rep ? pattern_length(at, pattern_of(value, s->width), n << s->shift) >> s->shift
+                  : element_find(at, n, value, s->width);
+    n = string_stop(stop, n);
+    string_compare(s, value, element_get(at, n - 1, s->width));
+    string_advance(s, RDI, n);
+    return n;
+}
+
+static uint64_t many_cmps(struct string *s, uint64_t count)
+{
+    uint64_t stop = 0;
+    uint8_t *a, *b;
+    uint64_t n = string_span(s, s->segment, RSI, TLB_READ, count, &a);
+
+    if (n)
+        n = string_span(s, SEG_ES, RDI, TLB_READ, n, &b);
+    if (!n)
+        return 0;
+    if (s->rep)
+        stop = common_length(a, b, n << s->shift) >> s->shift;
     else
-        for (uint64_t i = 0; i < n; i++)
-            memcpy(to + i * s->width, &value, s->width);
+        while (stop < n && element_get(a, stop, s->width) != element_get(b, stop, s->width))
+            stop++;
+    n = string_stop(stop, n);
+    string_compare(s, element_get(a, n - 1, s->width), element_get(b, n - 1, s->width));
+    string_advance(s, RSI, n);
     string_advance(s, RDI, n);
     return n;
 }
@@ -348,14 +549,16 @@ static uint64_t string_run(struct vcpu *v, uint64_t shape, string_one *one, stri
     struct string s = string_begin(v, shape);
 
     if (!s.rep && !s.repne)
-        return one(&s);
+        return (many && many(&s, 1)) || (v->fault.vector < 0 && one(&s));
     for (;;) {
         uint64_t count = string_register(&s, RCX), n = 0;
 
         if (!count)
             break;
-        if (many && !(v->cpu.rflags & FLAG_DF))
-            n = many(&s, count);
+        if (many) /* it goes upward; and somebody may wait for the first element's end */
+            n = many(&s, v->cpu.rflags & FLAG_DF || string_must_leave(v) ? 1 : count);
+        if (v->fault.vector >= 0)
+            return 0;
         if (!n) {
             if (!one(&s))
                 return 0;
@@ -382,8 +585,8 @@ static uint64_t string_run(struct vcpu *v, uint64_t shape, string_one *one, stri
 
 STRING(movs, many_movs, CONDITION_NONE)
 STRING(stos, many_stos, CONDITION_NONE)
-STRING(lods, NULL, CONDITION_NONE)
+STRING(lods, many_lods, CONDITION_NONE)
 STRING(ins, NULL, CONDITION_NONE)
 STRING(outs, NULL, CONDITION_NONE)
-STRING(scas, NULL, CONDITION_ZF)
-STRING(cmps, NULL, CONDITION_ZF)
+STRING(scas, many_scas, CONDITION_ZF)
+STRING(cmps, many_cmps, CONDITION_ZF)

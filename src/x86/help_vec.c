@@ -149,21 +149,23 @@ static bool masked_access(struct vcpu *v, struct access *a, unsigned segment, ui
     return true;
 }
 
-static struct access masked_operand(enum transaction_type type, union vec_shape s, uint64_t enables)
+static void masked_operand(struct access *a, enum transaction_type type, union vec_shape s, uint64_t enables)
 {
-    return (struct access){
-        .type = type, .form = FORM_MASKED, .width = (uint8_t)(1u << s.memory), .element = (uint8_t)(1u << s.element),
-        .flags = TRANSACTION_MASKED, .enables = enables,
-    };
+    access_begin(a, type, 0, 1u << s.memory);
+    a->form = FORM_MASKED;
+    a->element = (uint8_t)(1u << s.element);
+    a->flags = TRANSACTION_MASKED;
+    a->enables = enables;
 }
 
 uint64_t help_vec_load(struct vcpu *v, uint64_t offset, uint64_t imm)
 {
     union vec_shape s = shape_of(imm);
     uint64_t lanes = enabled_lanes(&v->cpu, s, shape_lanes(s));
-    struct access a = masked_operand(TRANSACTION_LOAD, s, memory_bytes(s, lanes));
     union wide value;
+    struct access a;
 
+    masked_operand(&a, TRANSACTION_LOAD, s, memory_bytes(s, lanes));
     if (!masked_access(v, &a, s.segment, offset, s.aligned, s.packing == VEC_PROBE_ALL))
         return 0;
     value = a.data;
@@ -179,8 +181,9 @@ uint64_t help_vec_store(struct vcpu *v, uint64_t offset, uint64_t imm)
 {
     union vec_shape s = shape_of(imm);
     uint64_t lanes = enabled_lanes(&v->cpu, s, shape_lanes(s));
-    struct access a = masked_operand(TRANSACTION_STORE, s, memory_bytes(s, lanes));
+    struct access a;
 
+    masked_operand(&a, TRANSACTION_STORE, s, memory_bytes(s, lanes));
     memcpy(&a.data, &v->cpu.zmm[s.reg].b[s.part * 16], (size_t)1 << s.memory);
     if (s.packing == VEC_PACKED)
         a.data = compressed(&a.data, s.element, lanes);
@@ -198,11 +201,13 @@ uint64_t help_maskmov(struct vcpu *v, uint64_t offset, uint64_t imm)
     unsigned width = 1u << s.width;
     const struct cpu *c = &v->cpu;
     const uint8_t *mask = width == 8 ? (const uint8_t *)&c->x87.significand[s.mask & 7] : c->zmm[s.mask].b;
-    struct access a = {
-        .type = TRANSACTION_STORE, .form = FORM_MASKMOV, .width = (uint8_t)width, .element = 1,
-        .flags = TRANSACTION_MASKED | TRANSACTION_NON_TEMPORAL, .enables = sign_bits(mask, 1, width),
-    };
+    struct access a;
 
+    access_begin(&a, TRANSACTION_STORE, 0, width);
+    a.form = FORM_MASKMOV;
+    a.element = 1;
+    a.flags = TRANSACTION_MASKED | TRANSACTION_NON_TEMPORAL;
+    a.enables = sign_bits(mask, 1, width);
     copy_bytes(a.data.b, width == 8 ? (const uint8_t *)&c->x87.significand[s.reg & 7] : c->zmm[s.reg].b, width, a.enables);
     return masked_access(v, &a, s.segment, offset, false, false);
 }

@@ -334,6 +334,54 @@ static enum decode_result lift_fetch(const struct lift *l, const struct lift_sou
     return result;
 }
 
+/* -- going on across jumps ------------------------------------------------------------------------------------------ */
+
+static bool lift_same_page(const struct lift *l, const struct lift_source *source, uint64_t rip)
+{
+    uint64_t mask = l->mode & MODE_CODE64 ? UINT64_MAX : UINT32_MAX;
+
+    return !(((l->b->rip + source->cs_base) ^ (rip + source->cs_base)) & mask & ~(uint64_t)PAGE_OFFSET);
+}
+
+static bool lift_has_been(const struct ir_block *b, uint64_t rip)
+{
+    for (unsigned i = 0; i < b->insns; i++)
+        if (b->insn[i].rip == rip)
+            return true;
+    return false;
+}
+
+/*
+ * After a direct jump the block may go on at its end.  A conditional jump is taken to be taken when it goes back to
+ * the block's start: the loop is unrolled, as far as the block reaches; else it is taken to fall through, unless it
+ * goes back: that is a loop's end, and what follows is better off in a block of its own.
+ */
+static void lift_extend(struct lift *l, const struct lift_source *source, unsigned limit)
+{
+    struct ir_block *b = l->b;
+    struct ir_op *jmp = &b->op[b->ops - 1], *jcc = b->ops > 1 ? jmp - 1 : NULL;
+    uint64_t target = b->ops ? (uint64_t)jmp->imm : 0;
+
+    if (!b->ops || jmp->op != IR_JMP || !lift_same_page(l, source, l->next - 1))
+        return;
+    if (jcc && jcc->op == IR_JCC && jcc->insn == jmp->insn) {
+        if ((uint64_t)jcc->imm == b->rip && b->insns * 2 <= limit) {
+            jcc->cc ^= 1;
+            jcc->imm = (int64_t)target;
+            target = b->rip;
+        } else if ((uint64_t)jcc->imm <= l->rip) {
+            return;
+        }
+    } else if ((l->i->opcode != 0xeb && l->i->opcode != 0xe9) || lift_has_been(b, target)) {
+        return;
+    }
+    if (!lift_same_page(l, source, target))
+        return;
+    b->ops--;
+    l->next = target;
+    l->ended = false;
+}
+
 unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned limit, const struct lift_source *source)
 {
     struct lift l = { .b = b, .mode = mode, .next = rip };
@@ -343,8 +391,11 @@ unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned li
     b->insns = b->ops = b->consts = 0;
     while (!l.ended && b->insns < limit && b->insns < IR_INSNS && lift_has_room(b)) {
         struct insn insn;
-        enum decode_result result = lift_fetch(&l, source, &insn);
+        enum decode_result result;
 
+        if (source->extend && !lift_same_page(&l, source, l.next))
+            break;
+        result = lift_fetch(&l, source, &insn);
         if (result == DECODE_MORE)
             break;
         lift_begin(&l, l.next, &insn);
@@ -354,6 +405,8 @@ unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned li
             lift_help_end(&l, HELP_raise_error, IR_NONE, IR_NONE, EXCEPTION_GP);
         else
             lift_insn(&l);
+        if (l.ended && source->extend && b->insns < limit)
+            lift_extend(&l, source, limit);
     }
     if (b->insns && !(b->ops && ir_ends[b->op[b->ops - 1].op]))
         lift_op(&l, IR_JMP, 8, IR_NONE, IR_NONE, IR_NONE)->imm = (int64_t)l.next;

@@ -46,6 +46,8 @@ void lift_insn(struct lift *l);
 struct lift_source {
     size_t (*fetch)(void *opaque, uint64_t rip, uint8_t *bytes, size_t n);
     void *opaque;
+    bool extend;        /* go on across direct jumps within the page, and end where the page does */
+    uint64_t cs_base;   /* where RIP 0 is: says where pages end */
 };
 unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned limit, const struct lift_source *source);
 

@@ -27,6 +27,10 @@ if [ -r "$bios" ]; then
     check "two runs on the virtual clock leave the same trace" $?
 
     for trace in tests/traces/seabios-kvm-*.jsonl.zst; do
+        if ! grep -aq '1\.16\.2-debian' "$bios"; then
+            skip "SeaBIOS: interp and $(basename "$trace")" "recorded with SeaBIOS 1.16.2, here is another"
+            continue
+        fi
         "$WIDELOAD" diff --right "$trace" --bios "$bios" >"$tmp/out"
         check "SeaBIOS: interp and $(basename "$trace"): exit status" $?
         [ "$(figure divergent "$tmp/out")" = 0 ] && [ "$(figure same "$tmp/out")" -ge 20000 ]

@@ -117,7 +117,7 @@ static void assert_well_formed(const struct bytes *b, unsigned n)
 static bool shows_flags(const struct ir_op *o)
 {
     return (ir_faults[o->op] && !o->proven) || ir_ends[o->op] || o->op == IR_JCC || o->op == IR_JZ || o->op == IR_JNZ ||
-           o->fx == FX_USE || o->fx == FX_PART;
+           o->fx == FX_USE || (o->fx == FX_PART && (o->live || ir_uses_carry(o)));
 }
 
 /* Flags that were dropped must be set again before anything can see them. */
@@ -211,10 +211,12 @@ START_TEST(ir_optimise_keeps_flags_for_a_reader)
     ck_assert(live(0));
     LIFT(0x48, 0x01, 0xd8, 0x48, 0x11, 0xd8, 0x48, 0x29, 0xd8, 0xc3);       /* add; adc; sub */
     ck_assert(live(0));
-    LIFT(0x48, 0x01, 0xd8, 0x48, 0xff, 0xc0, 0x48, 0x29, 0xd8, 0xc3);       /* add; inc, which keeps CF; sub */
+    LIFT(0x48, 0x01, 0xd8, 0x48, 0xff, 0xc0, 0x0f, 0x92, 0xc1, 0xc3);       /* add; inc, which keeps CF; setc cl */
     ck_assert(live(0));
-    LIFT(0x48, 0x01, 0xd8, 0x48, 0xd3, 0xe0, 0x48, 0x29, 0xd8, 0xc3);       /* add; shl rax, cl, which may keep all; sub */
+    LIFT(0x48, 0x01, 0xd8, 0x48, 0xd3, 0xe0, 0x0f, 0x92, 0xc1, 0xc3);       /* add; shl rax, cl, which may keep all; setc cl */
     ck_assert(live(0));
+    LIFT(0x48, 0x01, 0xd8, 0x48, 0xff, 0xc0, 0x48, 0x29, 0xd8, 0xc3);       /* add; inc; sub, which makes all of them anew */
+    ck_assert(!live(0));
 }
 END_TEST
 

@@ -1,0 +1,435 @@
+/*
+ * cache.c - translated blocks: their memory, how they are found, chained, and dropped when their code is written.
+ *
+ * The cache is one memory with two views: blocks are written through one and run through the other, which is never
+ * writable.  It fills from bottom to top; when it is full, everything goes.
+ */
+#define _GNU_SOURCE
+#include "jit/jit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* -- memory --------------------------------------------------------------------------------------------------------------- */
+
+static bool cache_map(struct jit *j, struct err *err)
+{
+    j->fd = memfd_create("wideload-jit", MFD_CLOEXEC);
+    if (j->fd < 0 || ftruncate(j->fd, (off_t)j->size))
+        return err_set(err, "no memory for translated code: %s", strerror(errno));
+    j->write = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, j->fd, 0);
+    j->run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, j->fd, 0);
+    if (j->write == MAP_FAILED || j->run == MAP_FAILED)
+        return err_set(err, "this host gives no executable memory: %s", strerror(errno));
+    return true;
+}
+
+bool jit_cache_create(struct jit *j, struct err *err)
+{
+    j->size = j->options.cache_bytes;
+    j->write = j->run = MAP_FAILED;
+    if (!cache_map(j, err))
+        return false;
+    j->e = (struct emit){ .start = j->write, .at = j->write, .end = j->write + j->size, .run = j->run - j->write };
+    if (!jit_make_stubs(j))
+        return err_set(err, "a code cache of %zu bytes is too small", j->size);
+    j->stubs = (size_t)(j->e.at - j->write);
+    return true;
+}
+
+void jit_cache_destroy(struct jit *j)
+{
+    if (j->write && j->write != MAP_FAILED)
+        munmap(j->write, j->size);
+    if (j->run && j->run != MAP_FAILED)
+        munmap(j->run, j->size);
+    if (j->fd >= 0)
+        close(j->fd);
+}
+
+/* -- finding ---------------------------------------------------------------------------------------------------------------- */
+
+static struct jit_block **hash_bucket(struct jit *j, uint64_t gpa, uint64_t rip)
+{
+    uint64_t h = (gpa ^ rip << 7) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return &j->hash[h >> (64 - JIT_HASH_BITS)];
+}
+
+static struct jit_block **page_bucket(struct jit *j, uint64_t gpa) { return &j->page[gpa / PAGE_BYTES % JIT_PAGE_HASH]; }
+
+static uint64_t code_base(const struct vcpu *v) { return v->cpu.mode & MODE_CODE64 ? 0 : v->cpu.seg[SEG_CS].base; }
+
+static uint64_t code_linear(const struct vcpu *v, uint64_t rip)
+{
+    return v->cpu.mode & MODE_CODE64 ? rip : (uint32_t)(v->cpu.seg[SEG_CS].base + rip);
+}
+
+/* The second page may have been remapped since the block was made. */
+static bool second_page_holds(const struct jit_block *b, struct vcpu *v)
+{
+    const struct tlb_entry *e;
+    uint64_t last = 0;
+
+    if (b->gpa[1] == b->gpa[0])
+        return true;
+    for (unsigned i = 0; i < b->insns; i++)
+        last = bits_max(last, b->insn[i].rip + b->insn[i].length - 1);
+    e = tlb_translate(&v->mmu, code_linear(v, last), ACCESS_EXECUTE, v->mmu.bank);
+    return e && e->gpa == b->gpa[1];
+}
+
+static struct jit_block *find(struct jit *j, uint64_t gpa)
+{
+    struct vcpu *v = j->v;
+    struct jit_block *b;
+
+    for (b = *hash_bucket(j, gpa, v->cpu.rip); b; b = b->next)
+        if (b->rip == v->cpu.rip && b->mode == v->cpu.mode && b->cs_base == code_base(v) && b->gpa[0] == gpa &&
+            second_page_holds(b, v))
+            return b;
+    return NULL;
+}
+
+void jit_clear_jumps(struct jit *j)
+{
+    for (unsigned i = 0; i < j->filled_count; i++)
+        j->jump[j->filled[i]] = (struct jump_entry){ .rip = UINT64_MAX };
+    j->filled_count = 0;
+}
+
+void jit_fill_jump(struct jit *j, const struct jit_block *b)
+{
+    struct jump_entry *entry = &j->jump[jit_jump_index(b->rip)];
+
+    if (!entry->code)
+        j->filled[j->filled_count++] = (uint16_t)jit_jump_index(b->rip);
+    *entry = (struct jump_entry){ b->rip, b->checked };
+}
+
+/* -- making ------------------------------------------------------------------------------------------------------------------- */
+
+static bool op_has_site(const struct ir_op *o)
+{
+    switch (o->op) {
+    case IR_LD: case IR_LDW: case IR_ST: case IR_LDX: case IR_STX: case IR_ATOMIC: case IR_SEGCHECK: case IR_DIV: case IR_IDIV:
+    case IR_HELPER: case IR_HELPER_END: return true;
+    default: return false;
+    }
+}
+
+static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir, const struct fetched *f)
+{
+    unsigned sites = 0, edges = 0;
+    struct jit_block *b;
+    char *p;
+
+    for (unsigned i = 0; i < ir->ops; i++) {
+        sites += op_has_site(&ir->op[i]);
+        edges += ir_leaves(&ir->op[i]);
+    }
+    b = calloc(1, sizeof(*b) + sites * sizeof(*b->site) + edges * sizeof(*b->edge) + ir->insns * (sizeof(*b->insn) + sizeof(*b->boundary)) +
+                      ir->consts * sizeof(*b->konst));
+    if (!b)
+        abort();
+    p = (char *)(b + 1);
+    *b = (struct jit_block){ .jit = j, .rip = ir->rip, .mode = ir->mode, .insns = ir->insns, .cs_base = code_base(j->v),
+                             .gpa = { f->gpa[0], f->gpa[1] } };
+    b->site = (void *)p, p += sites * sizeof(*b->site);
+    b->edge = (void *)p, p += edges * sizeof(*b->edge);
+    b->boundary = (void *)p, p += ir->insns * sizeof(*b->boundary);
+    b->konst = (void *)p, p += ir->consts * sizeof(*b->konst);
+    b->insn = (void *)p;
+    memcpy(b->insn, ir->insn, ir->insns * sizeof(*b->insn));
+    memcpy(b->konst, ir->konst, ir->consts * sizeof(*b->konst));
+    return b;
+}
+
+static void protect(struct vcpu *v, uint64_t gpa, uint64_t size)
+{
+    if (code_mark(&v->code, gpa, size))
+        tlb_protect(&v->mmu, gpa);
+}
+
+static void block_protect(struct vcpu *v, const struct jit_block *b)
+{
+    for (unsigned i = 0; i < b->insns; i++) {
+        uint64_t at = (b->cs_base + b->insn[i].rip) & PAGE_OFFSET, first = bits_min(b->insn[i].length, PAGE_BYTES - at);
+
+        protect(v, b->gpa[0] + at, first);
+        if (b->insn[i].length > first)
+            protect(v, b->gpa[1], b->insn[i].length - first);
+    }
+}
+
+static void block_insert(struct jit *j, struct jit_block *b)
+{
+    struct jit_block **bucket = hash_bucket(j, b->gpa[0], b->rip);
+
+    b->next = *bucket;
+    *bucket = b;
+    for (unsigned i = 0; i < (page_bucket(j, b->gpa[0]) == page_bucket(j, b->gpa[1]) ? 1u : 2u); i++) {
+        bucket = page_bucket(j, b->gpa[i]);
+        b->page_next[i] = *bucket;
+        *bucket = b;
+    }
+    block_protect(j->v, b);
+}
+
+/* Code for as much of the block as can be; the cache is emptied once if it is full. */
+static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block **out, const struct fetched *f)
+{
+    for (unsigned attempt = 0; attempt < 3; attempt++) {
+        uint8_t *start = j->e.at;
+        struct jit_block *b = block_allocate(j, ir, f);
+
+        *out = b;
+        j->e.full = false;
+        j->declined_at = 0;
+        if (jit_generate(j, b, ir)) {
+            b->bytes = (size_t)(j->e.at - start);
+            return true;
+        }
+        j->e.at = start;
+        if (j->e.full) {
+            jit_drop_all(j);
+        } else if (j->declined_at) {
+            ir_truncate(ir, j->declined_at);
+        } else {
+            j->e.full = false;
+            return false;
+        }
+        free(b);
+    }
+    *out = block_allocate(j, ir, f);
+    return false;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static struct jit_block *translate(struct jit *j)
+{
+    static struct ir_block ir; /* large, and rebuilt every time */
+    uint64_t start = now_ns();
+    struct fetched f;
+    struct jit_block *b;
+
+    if (!fetch_block(j->v, &ir, IR_INSNS, j->options.extend, &f) || f.uncached)
+        return NULL;
+    j->stats.insns += ir.insns;
+    if (!block_generate(j, &ir, &b, &f)) {
+        b->declined = true;
+        j->stats.declined++;
+    }
+    block_insert(j, b);
+    j->stats.blocks++;
+    j->stats.bytes += b->bytes;
+    j->stats.translate_ns += now_ns() - start;
+    if (!b->declined)
+        jit_inspect_block(j, b);
+    return b;
+}
+
+struct jit_block *jit_lookup(struct jit *j)
+{
+    struct vcpu *v = j->v;
+    const struct tlb_entry *e;
+    struct jit_block *b;
+    uint8_t *hot;
+
+    if (j->seen_flushes != v->mmu.flushes) {
+        j->seen_flushes = v->mmu.flushes;
+        jit_clear_jumps(j);
+    }
+    if (v->cpu.mode & (MODE_ALIGN | MODE_STEP))
+        return NULL;
+    e = tlb_translate(&v->mmu, code_linear(v, v->cpu.rip), ACCESS_EXECUTE, v->mmu.bank);
+    if (!e)
+        return NULL; /* the interpreter finds the same fault */
+    j->stats.lookups++;
+    b = find(j, e->gpa);
+    if (!b) {
+        hot = &j->hot[(v->cpu.rip ^ e->gpa >> 12) % HOT_ENTRIES];
+        if (*hot < j->options.hot) {
+            ++*hot;
+            j->stats.misses++;
+            return NULL;
+        }
+        *hot = 0;
+        b = translate(j);
+    }
+    return b && !b->declined ? b : NULL;
+}
+
+/* -- chaining ------------------------------------------------------------------------------------------------------------------- */
+
+void jit_link(struct jit *j, struct jit_edge *edge, struct jit_block *to)
+{
+    if (edge->to || edge->from->dead || to->dead || to->gpa[1] != to->gpa[0] || to->gpa[0] != edge->from->gpa[0])
+        return;
+    edge->to = to;
+    edge->next = to->incoming;
+    to->incoming = edge;
+    emit_point(edge->displacement, j->e.run, to->entry);
+    j->stats.links++;
+}
+
+static void unlink_incoming(struct jit *j, struct jit_block *b)
+{
+    for (struct jit_edge *e = b->incoming, *next; e; e = next) {
+        next = e->next;
+        emit_point(e->displacement, j->e.run, e->stub);
+        e->to = NULL;
+        e->next = NULL;
+    }
+    b->incoming = NULL;
+}
+
+static void unlink_outgoing(struct jit_block *b)
+{
+    for (unsigned i = 0; i < b->edges; i++) {
+        struct jit_edge *e = &b->edge[i], **at;
+
+        if (!e->to)
+            continue;
+        for (at = &e->to->incoming; *at != e; at = &(*at)->next)
+            ;
+        *at = e->next;
+        e->to = NULL;
+    }
+}
+
+/* -- dropping --------------------------------------------------------------------------------------------------------------------- */
+
+static void page_unlink(struct jit *j, struct jit_block *b)
+{
+    for (unsigned i = 0; i < (page_bucket(j, b->gpa[0]) == page_bucket(j, b->gpa[1]) ? 1u : 2u); i++) {
+        struct jit_block **bucket = page_bucket(j, b->gpa[i]), **at = bucket;
+
+        while (*at != b)
+            at = &(*at)->page_next[page_bucket(j, (*at)->gpa[0]) == bucket ? 0 : 1];
+        *at = b->page_next[i];
+    }
+}
+
+static void block_drop(struct jit *j, struct jit_block *b)
+{
+    struct jit_block **at = hash_bucket(j, b->gpa[0], b->rip);
+    struct jump_entry *jump = &j->jump[jit_jump_index(b->rip)];
+
+    while (*at != b)
+        at = &(*at)->next;
+    *at = b->next;
+    page_unlink(j, b);
+    unlink_incoming(j, b);
+    unlink_outgoing(b);
+    if (jump->code && jump->code == b->checked)
+        jump->rip = UINT64_MAX;
+    b->dead = true;
+    b->next = j->dead;
+    j->dead = b;
+    j->stats.drops++;
+}
+
+void jit_drop_all(struct jit *j)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(j->hash); i++)
+        while (j->hash[i])
+            block_drop(j, j->hash[i]);
+    jit_clear_jumps(j);
+    j->e.at = j->write + j->stubs;
+    j->e.full = false;
+    j->stats.flushes++;
+}
+
+void jit_free_dead(struct jit *j)
+{
+    while (j->dead) {
+        struct jit_block *b = j->dead;
+
+        j->dead = b->next;
+        free(b);
+    }
+}
+
+/* Does any instruction of the block have a byte in [gpa, gpa + width)? */
+static bool block_overlaps(const struct jit_block *b, uint64_t gpa, uint64_t width)
+{
+    for (unsigned i = 0; i < b->insns; i++) {
+        uint64_t offset = (b->cs_base + b->insn[i].rip) & PAGE_OFFSET, at = b->gpa[0] + offset;
+        uint64_t first = bits_min(b->insn[i].length, PAGE_BYTES - offset);
+
+        if (at < gpa + width && gpa < at + first)
+            return true;
+        if (b->insn[i].length > first && b->gpa[1] < gpa + width && gpa < b->gpa[1] + b->insn[i].length - first)
+            return true;
+    }
+    return false;
+}
+
+/* True when the page has no block left. */
+static bool drop_in_page(struct jit *j, uint64_t page, uint64_t gpa, uint64_t width)
+{
+    struct jit_block **bucket = page_bucket(j, page), *next;
+    bool empty = true;
+
+    for (struct jit_block *b = *bucket; b; b = next) {
+        next = b->page_next[page_bucket(j, b->gpa[0]) == bucket ? 0 : 1];
+        if (b->gpa[0] != page && b->gpa[1] != page)
+            continue;
+        if (block_overlaps(b, gpa, width))
+            block_drop(j, b);
+        else
+            empty = false;
+    }
+    return empty;
+}
+
+void jit_drop_written(struct jit *j, uint64_t gpa, unsigned width)
+{
+    uint64_t first = gpa & ~(uint64_t)PAGE_OFFSET, last = (gpa + width - 1) & ~(uint64_t)PAGE_OFFSET;
+
+    if (drop_in_page(j, first, gpa, width))
+        tlb_release(&j->v->mmu, first);
+    if (last != first && drop_in_page(j, last, gpa, width))
+        tlb_release(&j->v->mmu, last);
+}
+
+/* -- getting out in the middle ------------------------------------------------------------------------------------------------------ */
+
+static uint8_t *writable(const struct jit *j, const uint8_t *code) { return j->write + (code - j->run); }
+
+void jit_force_out(struct jit *j, struct jit_block *b, unsigned insn)
+{
+    uint8_t *at;
+
+    if (j->forced)
+        return;
+    j->forced = true;
+    j->left -= FORCE_OUT;
+    if (insn >= b->insns)
+        return;
+    j->armed = b;
+    j->armed_insn = insn;
+    at = writable(j, b->boundary[insn].code);
+    memcpy(j->armed_bytes, at, ARM_BYTES);
+    at[0] = 0xe9;
+    emit_point(at + 1, j->e.run, j->stub_exit[EXIT_ARMED]);
+}
+
+void jit_disarm(struct jit *j)
+{
+    if (j->armed)
+        memcpy(writable(j, j->armed->boundary[j->armed_insn].code), j->armed_bytes, ARM_BYTES);
+    j->armed = NULL;
+}

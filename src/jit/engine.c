@@ -1,0 +1,224 @@
+/*
+ * engine.c - the JIT as an engine: the interpreter's loop, with translated code where there is some.
+ *
+ * Interrupts, faults, single steps, the last few instructions of a budget and code that has not run often enough are
+ * the interpreter's.  Both work on the same vcpu, so that either can take over at any instruction.
+ */
+#include "jit/jit.h"
+
+#include "base/log.h"
+#include "base/low.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct jit_options jit_options = {
+#define X(name, text) .name = true,
+    JIT_SWITCHES(X)
+#undef X
+    .cache_bytes = MIB(64), .hot = 8,
+};
+
+enum { RUN_INSNS = 1 << 16 }; /* at most so many before somebody looks whether the engine was kicked */
+
+/* -- what else changes memory ------------------------------------------------------------------------------------------------ */
+
+static void jit_code_written(void *opaque, uint64_t gpa, unsigned width)
+{
+    struct jit *j = opaque;
+
+    interp_drop_written(j->interp, gpa, width);
+    jit_drop_written(j, gpa, width);
+}
+
+static void jit_map_changed(struct phys_listener *listener)
+{
+    struct jit *j = (struct jit *)(void *)((char *)listener - offsetof(struct jit, listener));
+
+    j->map_changed = true; /* the interpreter's listener has flushed the TLB, which stops translated code */
+}
+
+/* -- running -------------------------------------------------------------------------------------------------------------------- */
+
+static void note_retired(struct jit *j, uint64_t unfinished)
+{
+    j->v->retired = j->retired_before + j->given - jit_left(j) - unfinished;
+    j->v->in_block = 0;
+}
+
+/* The block to go on with after an exit that found none, or NULL: then out. */
+static const struct jit_block *next_block(struct jit *j, enum jit_exit reason)
+{
+    struct jit_edge *edge = j->last_edge;
+    struct jit_block *b;
+
+    if (reason == EXIT_LINK)
+        j->v->cpu.rip = edge->rip;
+    if (j->forced || j->map_changed)
+        return NULL;
+    b = jit_lookup(j);
+    if (!b || b->insns > j->left)
+        return NULL;
+    if (reason == EXIT_LINK)
+        jit_link(j, edge, b);
+    else
+        jit_fill_jump(j, b);
+    return b;
+}
+
+/* Before the instruction that was armed. */
+static void leave_armed(struct jit *j)
+{
+    struct jit_block *b = j->armed;
+
+    j->v->cpu.rip = b->insn[j->armed_insn].rip;
+    j->left += b->insns - j->armed_insn;
+    jit_flags_out(j, b, &b->boundary[j->armed_insn].flags);
+}
+
+static void run_blocks(struct jit *j, const struct jit_block *block)
+{
+    enum jit_exit reason;
+
+    do {
+        reason = (enum jit_exit)j->enter(block->entry);
+        j->stats.exits[reason]++;
+        block = reason == EXIT_LINK || reason == EXIT_LOOKUP ? next_block(j, reason) : NULL;
+    } while (block);
+    j->v->in_block = 0;
+    if (reason == EXIT_ARMED)
+        leave_armed(j);
+    else if (reason != EXIT_FAULT)
+        jit_flags_out(j, NULL, &(struct flags_at){ .place = FLAGS_MEMORY });
+    if (reason != EXIT_FAULT)
+        note_retired(j, 0);
+    jit_disarm(j);
+    j->forced = false;
+}
+
+/* The interpreter's hook. */
+static bool jit_translated(void *opaque)
+{
+    struct jit *j = opaque;
+    struct vcpu *v = j->v;
+    const struct jit_block *b;
+
+    if (j->map_changed) {
+        j->map_changed = false;
+        jit_drop_all(j);
+    }
+    jit_free_dead(j);
+    b = jit_lookup(j);
+    j->given = j->left = bits_min(j->interp->end - v->retired, RUN_INSNS);
+    if (!b || b->insns > j->left)
+        return false;
+    j->stats.entries++;
+    j->retired_before = v->retired;
+    jit_flags_in(j);
+    run_blocks(j, b);
+    return true;
+}
+
+/* -- the engine ------------------------------------------------------------------------------------------------------------------ */
+
+static bool jit_processor(struct err *err)
+{
+    if (!__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("lzcnt") ||
+        !__builtin_cpu_supports("popcnt") || !__builtin_cpu_supports("sse4.2"))
+        return err_set(err, "it needs a processor with BMI2");
+    return true;
+}
+
+static bool jit_possible(struct jit *j, struct err *err)
+{
+    if (!low_reaches(j, sizeof(*j)) || !low_reaches(j->v, sizeof(*j->v)))
+        return err_set(err, "no memory below 2 GiB");
+    return jit_processor(err) && jit_cache_create(j, err);
+}
+
+bool jit_usable(struct err *err)
+{
+    struct jit *j = low_alloc(sizeof(*j));
+    bool ok;
+
+    j->fd = -1;
+    j->options.cache_bytes = MIB(1);
+    j->v = low_alloc(sizeof(*j->v));
+    ok = jit_possible(j, err);
+    jit_cache_destroy(j);
+    low_free(j->v, sizeof(*j->v));
+    low_free(j, sizeof(*j));
+    return ok;
+}
+
+const struct jit_stats *jit_engine_stats(const void *engine) { return &((const struct jit *)engine)->stats; }
+
+static void jit_prepare(struct jit *j)
+{
+    j->avx = __builtin_cpu_supports("avx");
+    j->avx512 = __builtin_cpu_supports("avx512f");
+    for (unsigned i = 0; i < JUMP_ENTRIES; i++)
+        j->jump[i].rip = UINT64_MAX;
+    j->interp->translated = jit_translated;
+    j->interp->opaque = j;
+    j->interp->one_block = true;
+    code_free(&j->v->code);
+    code_init(&j->v->code, jit_code_written, j);
+    j->listener.changed = jit_map_changed;
+    phys_listen(j->v->bus.phys, &j->listener);
+    jit_inspect_open(j);
+}
+
+static void *jit_create(struct vcpu *v, struct err *err)
+{
+    struct jit *j = low_alloc(sizeof(*j));
+    struct err why;
+
+    j->v = v;
+    j->fd = -1;
+    j->options = jit_options;
+    j->interp = engine_interp.create(v, err);
+    v->bus.origin.engine = ENGINE_JIT;
+    if (jit_possible(j, &why)) {
+        jit_prepare(j);
+        j->usable = true;
+    } else {
+        fprintf(stderr, "wideload: no JIT: %s; interpreting\n", why.text);
+    }
+    return j;
+}
+
+static void jit_destroy(void *self)
+{
+    struct jit *j = self;
+
+    if (j->usable) {
+        jit_inspect_close(j);
+        phys_unlisten(j->v->bus.phys, &j->listener);
+        jit_drop_all(j);
+        jit_free_dead(j);
+    }
+    jit_cache_destroy(j);
+    engine_interp.destroy(j->interp);
+    low_free(j, sizeof(*j));
+}
+
+static enum stop_reason jit_run(void *self, uint64_t budget, struct err *err)
+{
+    return engine_interp.run(((struct jit *)self)->interp, budget, err);
+}
+
+static void jit_kick(void *self) { ((struct jit *)self)->v->attention = true; }
+
+static bool jit_get_state(void *self, struct err *err)
+{
+    (void)self, (void)err;
+    return true;
+}
+
+static bool jit_set_state(void *self, struct err *err) { return engine_interp.set_state(((struct jit *)self)->interp, err); }
+
+const struct engine engine_jit = {
+    .id = ENGINE_JIT, .name = "jit", .create = jit_create, .destroy = jit_destroy, .run = jit_run, .kick = jit_kick,
+    .get_state = jit_get_state, .set_state = jit_set_state,
+};

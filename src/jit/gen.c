@@ -1,0 +1,328 @@
+/*
+ * gen.c - a block: its entry, its operations one by one, its ways out, and the stubs behind it.
+ *
+ *     checked:  cmp mode, the block's; jne out      entered from a look-up: another mode is another meaning
+ *     entry:    sub r15, instructions; js out       entered from a chained jump
+ *               ...
+ */
+#include "jit/gen.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op *o)
+{
+    struct gen_stub *s = &g->stub[g->stubs++];
+
+    *s = (struct gen_stub){ .kind = kind, .op = o, .at = (uint16_t)g->at, .result = H_NONE, .address = { .base = H_NONE } };
+    memset(s->owner, OWNER_NONE, sizeof(s->owner));
+    memset(s->owner_back, OWNER_NONE, sizeof(s->owner_back));
+    return s;
+}
+
+struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
+{
+    struct jit_site *s = &g->block->site[g->block->sites++];
+
+    *s = (struct jit_site){ .block = g->block, .flags = gen_flags_at(g), .insn = o->insn, .op = *o };
+    return s;
+}
+
+/* -- ways out ------------------------------------------------------------------------------------------------------------ */
+
+/* rax = RIP: through the table of jumps, where any block may be entered whose mode is right. */
+static void gen_jump_cached(struct gen *g)
+{
+    struct jit *j = g->jit;
+    uint8_t *miss;
+
+    if (!j->options.jumps) {
+        emit_jmp_to(g->e, j->stub_exit[EXIT_LOOKUP]);
+        return;
+    }
+    emit_zext(g->e, 4, H_RCX, H_RAX);
+    emit_shift_imm(g->e, S_SHR, 4, H_RCX, 12);
+    emit_alu_rr(g->e, A_XOR, 4, H_RCX, H_RAX);
+    emit_alu_ri(g->e, A_AND, 4, H_RCX, JUMP_ENTRIES - 1);
+    emit_shift_imm(g->e, S_SHL, 4, H_RCX, 4);
+    emit_alu_rm(g->e, A_CMP, 8, H_RAX, mem_table(&j->jump[0].rip, H_RCX));
+    miss = emit_jcc(g->e, CC_NZ);
+    emit_rm(g->e, 0xff, 4, 4, mem_table(&j->jump[0].code, H_RCX));
+    emit_here(g->e, miss);
+    emit_jmp_to(g->e, j->stub_exit[EXIT_LOOKUP]);
+}
+
+/* The same for a RIP that is known. */
+static void gen_jump_known(struct gen *g, uint64_t rip)
+{
+    struct jit *j = g->jit;
+    struct jump_entry *entry = &j->jump[jit_jump_index(rip)];
+    uint8_t *miss;
+
+    emit_mov_imm(g->e, H_RAX, rip);
+    if (j->options.jumps) {
+        emit_alu_rm(g->e, A_CMP, 8, H_RAX, mem_low(&entry->rip));
+        miss = emit_jcc(g->e, CC_NZ);
+        emit_rm(g->e, 0xff, 4, 4, mem_low(&entry->code));
+        emit_here(g->e, miss);
+    }
+    emit_jmp_to(g->e, j->stub_exit[EXIT_LOOKUP]);
+}
+
+static bool gen_same_page(const struct gen *g, uint64_t rip)
+{
+    const struct jit_block *b = g->block;
+    uint64_t mask = g->ir->mode & MODE_CODE64 ? UINT64_MAX : UINT32_MAX;
+
+    return !(((rip + b->cs_base) ^ (b->rip + b->cs_base)) & mask & ~(uint64_t)PAGE_OFFSET);
+}
+
+/* A helper of the last instruction may have changed what code means, or where it is. */
+static bool gen_chains(const struct gen *g, uint64_t rip)
+{
+    const struct ir_block *ir = g->ir;
+
+    if (!g->jit->options.chain || !gen_same_page(g, rip))
+        return false;
+    for (unsigned i = ir->insn[ir->insns - 1].first; i < ir->ops; i++)
+        if (ir->op[i].op == IR_HELPER)
+            return false;
+    return true;
+}
+
+/* Out to `rip`: all state is where it belongs, flags are in memory. */
+static void gen_leave_to(struct gen *g, uint64_t rip)
+{
+    struct jit_edge *edge;
+
+    if (!gen_chains(g, rip)) {
+        gen_jump_known(g, rip);
+        return;
+    }
+    if (rip == g->block->rip) {
+        emit_jmp_to(g->e, g->block->entry);
+        return;
+    }
+    edge = &g->block->edge[g->block->edges++];
+    *edge = (struct jit_edge){ .from = g->block, .rip = rip, .displacement = emit_jmp(g->e) };
+    edge->stub = emit_address(g->e);
+    emit_here(g->e, edge->displacement);
+    emit_mov_imm(g->e, H_RAX, (uint64_t)(uintptr_t)edge);
+    emit_jmp_to(g->e, g->jit->stub_exit[EXIT_LINK]);
+}
+
+static void gen_flags_to_memory(struct gen *g)
+{
+    if (g->in_memory)
+        return;
+    if (!g->in_host && g->is_lazy)
+        gen_flags_to_host(g);
+    if (g->in_host)
+        gen_flags_save(g);
+    g->in_memory = true;
+}
+
+/* A side exit, taken under condition cc of the host's flags. */
+static void gen_side_exit(struct gen *g, unsigned cc, uint64_t rip)
+{
+    struct gen_stub *s = gen_stub(g, STUB_EXIT, g->op);
+
+    s->from[0] = emit_jcc(g->e, cc);
+    s->rip = rip;
+    s->retired = g->op->insn + 1u;
+    s->flags = gen_flags_at(g);
+}
+
+static void gen_exit_stub(struct gen *g, const struct gen_stub *s)
+{
+    emit_here(g->e, s->from[0]);
+    if (s->flags.place == FLAGS_LAZY)
+        gen_emit_lazy(g, &s->flags.lazy);
+    if (s->flags.place == FLAGS_LAZY || s->flags.place == FLAGS_HOST)
+        gen_emit_save(g);
+    if (g->ir->insns != s->retired)
+        emit_alu_ri(g->e, A_ADD, 8, H_R15, (int32_t)(g->ir->insns - s->retired));
+    gen_leave_to(g, s->rip);
+}
+
+/* -- control operations --------------------------------------------------------------------------------------------------- */
+
+static void gen_jcc(struct gen *g)
+{
+    unsigned cc = gen_condition(g, g->op->cc);
+
+    gen_side_exit(g, cc, (uint64_t)g->op->imm);
+}
+
+static void gen_jz(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+    enum host a = gen_use(g, o->a);
+
+    gen_flags_lost(g);
+    emit_test_rr(g->e, o->width, a, a);
+    gen_side_exit(g, o->op == IR_JZ ? CC_Z : CC_NZ, (uint64_t)o->imm);
+}
+
+static void gen_jmp_register(struct gen *g)
+{
+    gen_flags_to_memory(g);
+    gen_load_into(g, H_RAX, g->op->a);
+    gen_jump_cached(g);
+}
+
+/* -- helpers ---------------------------------------------------------------------------------------------------------------- */
+
+static void gen_argument(struct gen *g, unsigned n, ir_operand x)
+{
+    struct host_mem m = mem_low(&g->jit->argument[n]);
+    int32_t imm;
+
+    if (x == IR_NONE)
+        return;
+    if (gen_imm(g, x, 8, &imm))
+        emit_store_imm(g->e, 8, m, imm);
+    else
+        emit_store(g->e, 8, m, gen_use(g, x));
+    g->locked = 0;
+}
+
+static void gen_helper(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+    struct jit *j = g->jit;
+    bool ends = o->op == IR_HELPER_END;
+    struct jit_site *site;
+
+    gen_argument(g, 0, o->a);
+    gen_argument(g, 1, o->b);
+    gen_argument(g, 2, o->c);
+    gen_spill_all(g);
+    if (g->in_host)
+        gen_flags_save(g);
+    site = gen_site(g, o);
+    emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)site);
+    site->code = emit_address(g->e);
+    if (ends) {
+        emit_jmp_to(g->e, j->stub_helper_end);
+        return;
+    }
+    emit_call_to(g->e, j->stub_helper);
+    gen_flags_lost(g);
+    if (o->fx == FX_USE) {
+        g->in_memory = true;
+        g->is_lazy = false;
+    }
+    if (o->d == IR_NONE)
+        return;
+    gen_take(g, H_RAX);
+    if (gen_is_temp(o->d))
+        gen_give(g, o->d, H_RAX);
+    else
+        gen_assign(g, o->d, 8, H_RAX);
+}
+
+static bool gen_control(struct gen *g)
+{
+    switch (g->op->op) {
+    case IR_JMP:
+        gen_flags_to_memory(g);
+        gen_leave_to(g, (uint64_t)g->op->imm);
+        return true;
+    case IR_JMPR: gen_jmp_register(g); return true;
+    case IR_JCC: gen_jcc(g); return true;
+    case IR_JZ: case IR_JNZ: gen_jz(g); return true;
+    case IR_HELPER: case IR_HELPER_END: gen_helper(g); return true;
+    default: return false;
+    }
+}
+
+/* -- the block ------------------------------------------------------------------------------------------------------------------ */
+
+/* Out with RIP at the block's start. */
+static void gen_out(struct gen *g, uint8_t *from, const void *exit, bool refund)
+{
+    emit_here(g->e, from);
+    if (refund)
+        emit_alu_ri(g->e, A_ADD, 8, H_R15, (int32_t)g->ir->insns);
+    emit_mov_imm(g->e, H_RAX, g->ir->rip);
+    emit_jmp_to(g->e, exit);
+}
+
+static void gen_entry(struct gen *g, uint8_t *from[3])
+{
+    struct cpu *c = &g->jit->v->cpu;
+
+    g->block->checked = emit_address(g->e);
+    emit_alu_mi(g->e, A_CMP, 4, mem_low(&c->mode), (int32_t)g->ir->mode);
+    from[0] = emit_jcc(g->e, CC_NZ);
+    if (!(g->ir->mode & MODE_CODE64)) {
+        emit_alu_mi(g->e, A_CMP, 4, mem_low(&c->seg[SEG_CS].base), (int32_t)g->block->cs_base);
+        from[1] = emit_jcc(g->e, CC_NZ);
+    }
+    g->block->entry = emit_address(g->e);
+    emit_alu_ri(g->e, A_SUB, 8, H_R15, (int32_t)g->ir->insns);
+    from[2] = emit_jcc(g->e, CC_S);
+}
+
+static void gen_begin_boundary(struct gen *g)
+{
+    const struct jit_boundary here = { emit_address(g->e), gen_flags_at(g) };
+
+    gen_begin_insn(g);
+    for (unsigned i = g->op->insn + 1u; i-- > 0 && !g->block->boundary[i].code;) /* also those without operations */
+        g->block->boundary[i] = here;
+}
+
+static bool gen_op(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+
+    gen_begin_op(g);
+    g->save = g->keep_lazy = false;
+    if (o->fx && o->fx != FX_USE && o->live)
+        gen_plan(g);
+    if (!gen_alu(g) && !gen_memory(g) && !gen_control(g))
+        return false;
+    gen_end_op(g);
+    return !g->declined && g->stubs + 4 < GEN_STUBS;
+}
+
+static bool gen_ops(struct gen *g)
+{
+    for (g->at = 0; g->at < g->ir->ops; g->at++) {
+        g->op = &g->ir->op[g->at];
+        if (g->at == 0 || g->op->insn != g->op[-1].insn)
+            gen_begin_boundary(g);
+        if (!gen_op(g)) {
+            g->jit->declined_at = g->op->insn;
+            return false;
+        }
+    }
+    return true;
+}
+
+bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir)
+{
+    static struct gen g;
+    uint8_t *from[3] = { 0 };
+
+    memset(&g, 0, offsetof(struct gen, stub));
+    g.jit = jit, g.block = block, g.ir = ir, g.e = &jit->e;
+    g.in_memory = true;
+    gen_entry(&g, from);
+    if (!gen_ops(&g))
+        return false;
+    for (unsigned i = 0; i < g.stubs; i++) {
+        g.op = g.stub[i].op;
+        g.at = g.stub[i].at;
+        if (g.stub[i].kind == STUB_EXIT)
+            gen_exit_stub(&g, &g.stub[i]);
+        else
+            gen_memory_stub(&g, &g.stub[i]);
+    }
+    gen_out(&g, from[2], jit->stub_exit[EXIT_BUDGET], true);
+    emit_here(&g.e[0], from[0]);
+    gen_out(&g, from[1] ? from[1] : from[0], jit->stub_exit[EXIT_LOOKUP], false);
+    return !jit->e.full && !g.declined;
+}

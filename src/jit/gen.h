@@ -1,0 +1,128 @@
+/* gen.h - the generator's own: where values and flags are while a block is being made. */
+#ifndef JIT_GEN_H
+#define JIT_GEN_H
+
+#include "jit/jit.h"
+#include "x86/flags.h"
+#include "x86/helpers.h"
+
+enum { SCRATCH = 3 }; /* rax, rcx, rdx: the first three in ModRM order */
+enum { OWNER_NONE = 0xff, OWNER_OPERATION = 0xfe };
+
+/* A guest address as the host can form it: base + disp, or a constant. */
+struct gaddr {
+    uint8_t base;   /* H_NONE: the constant */
+    int32_t disp;
+    uint64_t value;
+};
+
+enum stub_kind { STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_EXIT };
+
+/* Code that is made after the block's own: what happens where its fast path does not hold. */
+struct gen_stub {
+    enum stub_kind kind;
+    uint8_t *from[2];          /* displacements of the jumps that lead here */
+    const uint8_t *back;       /* where it goes on */
+    const struct ir_op *op, *then; /* then: what a load feeds directly, or the operation between LDW and ST */
+    struct gaddr address;
+    uint8_t owner[SCRATCH], owner_back[SCRATCH]; /* who lived where at the jump, and at `back` */
+    uint16_t at;               /* operation number */
+    uint8_t result;            /* host register that takes the value */
+    struct jit_site *site, *site2;
+    struct flags_at flags;     /* STUB_EXIT, STUB_MODIFY: as they are at the jump */
+    bool flags_memory, flags_host_after;
+    uint64_t rip;              /* STUB_EXIT */
+    unsigned retired;
+};
+
+enum { GEN_STUBS = IR_OPS };
+
+struct gen {
+    struct jit *jit;
+    struct jit_block *block;
+    const struct ir_block *ir;
+    struct emit *e;
+    const struct ir_op *op;    /* being made */
+    unsigned at;
+    bool declined;
+
+    uint8_t owner[SCRATCH];    /* a temporary, or one of the above */
+    unsigned locked;           /* registers the operation cannot spare */
+    uint8_t temp_at[IR_TEMPS]; /* its register, or H_NONE: in its slot */
+    bool temp_saved[IR_TEMPS]; /* its slot has it */
+    uint16_t last_use[IR_TEMPS];
+
+    bool in_memory, in_host, is_lazy; /* the flags, all that is true */
+    struct lazy lazy;
+    bool save, keep_lazy;      /* what the plan says about the flags this operation makes */
+
+    unsigned stubs;
+    struct gen_stub stub[GEN_STUBS];
+};
+
+/* -- gen_value.c ---------------------------------------------------------------------------------------------------- */
+
+static inline bool gen_is_temp(ir_operand x) { return x >= GPRS && x < SLOTS; }
+static inline bool gen_is_const(ir_operand x) { return x >= IR_CONST && x != IR_NONE; }
+static inline uint64_t gen_konst(const struct gen *g, ir_operand x) { return g->ir->konst[x - IR_CONST]; }
+struct host_mem gen_slot(const struct gen *g, ir_operand x);
+/* The constant as a sign-extended 32-bit immediate of an operation of `width`. */
+bool gen_imm(const struct gen *g, ir_operand x, unsigned width, int32_t *value);
+
+void gen_begin_insn(struct gen *g);
+void gen_begin_op(struct gen *g);
+void gen_end_op(struct gen *g);
+/* A scratch register of the operation's own; one given by name, whatever was there moves. */
+enum host gen_scratch(struct gen *g);
+enum host gen_take(struct gen *g, enum host scratch);
+void gen_release(struct gen *g, enum host scratch);
+/* Makes them all free: before a call. */
+void gen_spill_all(struct gen *g);
+/* The operand's value in a register that must not be written. */
+enum host gen_use(struct gen *g, ir_operand x);
+/* The same in one that may be. */
+enum host gen_copy(struct gen *g, ir_operand x);
+/* Where a result goes; `keep`: the old value must be in it.  gen_put() when it is there. */
+enum host gen_result(struct gen *g, ir_operand d, bool keep);
+void gen_put(struct gen *g, ir_operand d, enum host reg);
+/* A value that is in `reg`, into operand d at `width` as host registers take it. */
+void gen_assign(struct gen *g, ir_operand d, unsigned width, enum host reg);
+/* A scratch register of the operation's own becomes temporary d. */
+void gen_give(struct gen *g, ir_operand d, enum host reg);
+/* Loads an operand into exactly this register. */
+void gen_load_into(struct gen *g, enum host reg, ir_operand x);
+
+/* -- gen_flags.c ---------------------------------------------------------------------------------------------------- */
+
+void gen_plan(struct gen *g);
+/* The operation has left its flags in the host's; a, b, result: for recomputing them. */
+void gen_flags_made(struct gen *g);
+void gen_flags_lost(struct gen *g);
+void gen_slot_written(struct gen *g, ir_operand x);
+/* Makes the host's flags the guest's; only CF of them. */
+void gen_flags_to_host(struct gen *g);
+void gen_carry_to_host(struct gen *g);
+/* Makes a condition testable, and says under which host condition. */
+unsigned gen_condition(struct gen *g, unsigned cc);
+void gen_flags_save(struct gen *g);
+struct flags_at gen_flags_at(const struct gen *g);
+void gen_emit_save(struct gen *g);
+void gen_emit_restore(struct gen *g);
+void gen_emit_lazy(struct gen *g, const struct lazy *lazy);
+
+/* -- the operations ------------------------------------------------------------------------------------------------- */
+
+/* False: not one of theirs, or not on this host. */
+bool gen_alu(struct gen *g);
+bool gen_memory(struct gen *g);
+/* An ALU operation on memory or from it; b is a register, or H_NONE and an immediate. */
+bool gen_is_rmw(const struct ir_op *o);
+void gen_rmw(struct gen *g, const struct ir_op *o, struct host_mem m);
+void gen_rmw_register(struct gen *g, const struct ir_op *o, enum host reg, enum host b);
+bool gen_takes_memory(const struct ir_op *o, ir_operand t);
+void gen_from_memory(struct gen *g, const struct ir_op *o, ir_operand t, struct host_mem m);
+void gen_memory_stub(struct gen *g, struct gen_stub *s);
+struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op *o);
+struct jit_site *gen_site(struct gen *g, const struct ir_op *o);
+
+#endif

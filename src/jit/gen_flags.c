@@ -1,0 +1,334 @@
+/*
+ * gen_flags.c - where the guest's arithmetic flags are, and what it takes to bring them elsewhere.
+ *
+ * Before an operation that makes flags is emitted, gen_plan() looks ahead to who will ask for them and where they will
+ * be by then.  They stay in the host's flags as long as nothing clobbers those; where only a fault, an interrupt or an
+ * exit can ask, it is enough that they can be made again from operands that are still there; else they are saved.
+ */
+#include "jit/gen.h"
+
+enum {
+    EV_CLOBBER_FIRST = 1, /* the host's flags are gone before the operation looks at the guest's */
+    EV_USE = 2,           /* reads the guest's flags */
+    EV_OBSERVE = 4,       /* somebody outside may look: a fault, an exit, a helper */
+    EV_KILL = 8,          /* makes all of them anew */
+    EV_CLOBBER = 16,
+};
+
+static unsigned flags_events(const struct ir_op *o)
+{
+    switch (o->op) {
+    case IR_MOV: case IR_ZEXT: case IR_SEXT: case IR_GETHI: case IR_SETHI: case IR_LEA: case IR_BSWAP: case IR_SEGBASE:
+    case IR_MOVX: case IR_ZEROX: case IR_PDEP: case IR_PEXT: case IR_CRC32: case IR_NOT: return 0;
+    case IR_SETCC: case IR_CMOV: case IR_SEL: return EV_USE;
+    case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: case IR_SEGCHECK: case IR_DIV: case IR_IDIV:
+        return EV_CLOBBER_FIRST | EV_OBSERVE;
+    case IR_JZ: case IR_JNZ: return EV_CLOBBER_FIRST | EV_OBSERVE;
+    case IR_JCC: return EV_USE | EV_OBSERVE;
+    case IR_JMP: case IR_JMPR: case IR_HELPER_END: return EV_OBSERVE | EV_CLOBBER;
+    case IR_HELPER: return (o->fx || !o->proven ? EV_OBSERVE : 0) | EV_CLOBBER;
+    default: break;
+    }
+    if (o->fx == FX_SET)
+        return EV_KILL | EV_CLOBBER;
+    if (o->fx == FX_PART && (o->live || ir_uses_carry(o)))
+        return EV_USE | EV_KILL | EV_CLOBBER;
+    return EV_CLOBBER;
+}
+
+/* May the instruction end with somebody waiting: did it touch memory or call a helper? */
+static bool flags_insn_touches(const struct gen *g, unsigned insn)
+{
+    for (unsigned i = g->ir->insn[insn].first; i < g->ir->ops && g->ir->op[i].insn == insn; i++)
+        switch (g->ir->op[i].op) {
+        case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: case IR_HELPER: return true;
+        default: break;
+        }
+    return false;
+}
+
+/* -- recomputing -------------------------------------------------------------------------------------------------------- */
+
+/* What would make this operation's flags again; op IR_OPCODES: nothing. */
+static struct lazy flags_recipe(const struct gen *g, const struct ir_op *o)
+{
+    int32_t imm;
+    struct lazy l = { .op = IR_OPCODES, .width = o->width, .a = o->d, .b = IR_NONE };
+
+    switch (o->op) {
+    case IR_CMP: l = (struct lazy){ IR_CMP, o->width, gen_is_temp(o->a) ? LAZY_A : o->a, gen_is_temp(o->b) ? LAZY_B : o->b }; break;
+    case IR_TEST:
+        if (o->a == o->b)
+            l = (struct lazy){ IR_TEST, o->width, gen_is_temp(o->a) ? LAZY_A : o->a, IR_NONE };
+        break;
+    case IR_AND: case IR_OR: case IR_XOR:
+        l.op = IR_TEST;
+        l.a = gen_is_temp(o->d) ? LAZY_A : o->d;
+        break;
+    case IR_ADD: case IR_SUB:
+        if (o->d == o->a && o->b != o->d) {
+            l.op = o->op;
+            l.a = gen_is_temp(o->d) ? LAZY_A : o->d;
+            l.b = gen_is_temp(o->b) ? LAZY_B : o->b;
+        }
+        break;
+    default: break;
+    }
+    if (gen_is_const(l.b) && !gen_imm(g, l.b, l.width, &imm))
+        l.op = IR_OPCODES;
+    return l;
+}
+
+static bool flags_recipe_holds(const struct lazy *l, const struct ir_op *o)
+{
+    return !(l->a < GPRS && ir_writes(o, l->a)) && !(l->b < GPRS && ir_writes(o, l->b));
+}
+
+/* Somebody asks, and the host's flags are gone: the recipe must do, or they must have been saved. */
+static void flags_wanted(struct gen *g, bool host, bool lazy)
+{
+    if (host)
+        return;
+    g->save |= !lazy;
+    g->keep_lazy |= lazy;
+}
+
+void gen_plan(struct gen *g)
+{
+    struct lazy l = flags_recipe(g, g->op);
+    bool host = true, lazy = l.op != IR_OPCODES && g->jit->options.lazy;
+
+    g->save = g->keep_lazy = false;
+    for (unsigned i = g->at + 1; i < g->ir->ops; i++) {
+        const struct ir_op *o = &g->ir->op[i];
+        unsigned ev = flags_events(o);
+
+        if (o->insn != g->ir->op[i - 1].insn && flags_insn_touches(g, g->ir->op[i - 1].insn))
+            flags_wanted(g, host, lazy);
+        host &= !(ev & EV_CLOBBER_FIRST);
+        if (ev & (EV_USE | EV_OBSERVE))
+            flags_wanted(g, host, lazy);
+        if (ev & EV_KILL || ir_ends[o->op])
+            return;
+        host &= !(ev & EV_CLOBBER);
+        lazy &= flags_recipe_holds(&l, o);
+    }
+}
+
+/* -- as the code goes ------------------------------------------------------------------------------------------------------ */
+
+/* AH = SF ZF AF PF CF, AL = OF. */
+void gen_emit_save(struct gen *g)
+{
+    emit_byte(g->e, 0x9f);
+    emit_rr(g->e, OP_0F | 0x90, 1, 0, H_RAX);
+    emit_store(g->e, 2, mem_low(&g->jit->flags), H_RAX);
+}
+
+void gen_emit_restore(struct gen *g)
+{
+    emit_load(g->e, 2, H_RAX, mem_low(&g->jit->flags));
+    emit_alu_ri(g->e, A_ADD, 1, H_RAX, 0x7f);
+    emit_byte(g->e, 0x9e);
+}
+
+static void gen_lazy_rr(struct gen *g, enum host_alu op, const struct lazy *l, enum host reg)
+{
+    int32_t imm;
+
+    if (gen_imm(g, l->b, l->width, &imm))
+        emit_alu_ri(g->e, op, l->width, reg, imm);
+    else if (l->b < GPRS && jit_pin[l->b] != H_NONE)
+        emit_alu_rr(g->e, op, l->width, reg, jit_pin[l->b]);
+    else if (!gen_is_const(l->b))
+        emit_alu_rm(g->e, op, l->width, reg, gen_slot(g, l->b));
+    else
+        g->declined = true;
+}
+
+/* Uses rax when the first operand is not in a register. */
+void gen_emit_lazy(struct gen *g, const struct lazy *l)
+{
+    enum host reg = l->a < GPRS && jit_pin[l->a] != H_NONE ? jit_pin[l->a] : H_RAX;
+
+    if (reg == H_RAX || l->op == IR_ADD || l->op == IR_SUB)
+        gen_load_into(g, H_RAX, l->a);
+    switch (l->op) {
+    case IR_CMP: gen_lazy_rr(g, A_CMP, l, reg); break;
+    case IR_TEST: emit_test_rr(g->e, l->width, reg, reg); break;
+    case IR_ADD:
+        gen_lazy_rr(g, A_SUB, l, H_RAX);
+        gen_lazy_rr(g, A_ADD, l, H_RAX);
+        break;
+    default:
+        gen_lazy_rr(g, A_ADD, l, H_RAX);
+        gen_lazy_rr(g, A_SUB, l, H_RAX);
+        break;
+    }
+}
+
+/* Does an operation use the guest's flags while the host has what this one leaves? */
+static bool flags_used_soon(const struct gen *g)
+{
+    for (unsigned i = g->at + 1; i < g->ir->ops; i++) {
+        unsigned ev = flags_events(&g->ir->op[i]);
+
+        if (ev & (EV_USE | EV_CLOBBER | EV_CLOBBER_FIRST))
+            return ev & EV_USE && !(ev & EV_CLOBBER_FIRST);
+    }
+    return false;
+}
+
+/* AF after a shift: undefined by the manual, here clear; a count of zero in CL has changed nothing. */
+static void normal_shift(struct gen *g)
+{
+    bool by_cl = !gen_is_const(g->op->op == IR_SHLD || g->op->op == IR_SHRD ? g->op->c : g->op->b);
+    uint8_t *none = NULL;
+
+    emit_byte(g->e, 0x9f);
+    emit_rr(g->e, OP_0F | 0x90, 1, 0, H_RAX);
+    if (by_cl) {
+        emit_test_ri(g->e, 1, H_RCX, g->op->width == 8 ? 63 : 31);
+        none = emit_jcc(g->e, CC_Z);
+    }
+    emit_alu_ri(g->e, A_AND, 4, H_RAX, ~0x1000);
+    if (none)
+        emit_here(g->e, none);
+}
+
+/* SF, ZF, PF and AF after a multiplication: undefined by the manual, here those of the low half. */
+static void normal_multiply(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+    enum host low = gen_use(g, o->d);
+
+    emit_rr(g->e, OP_0F | 0x90, 1, 0, H_RAX);
+    emit_test_rr(g->e, o->width, low, low);
+    emit_byte(g->e, 0x9f);
+    emit_byte(g->e, 0x08); /* or ah, al */
+    emit_byte(g->e, 0xc4);
+}
+
+/*
+ * Some flags of some operations are undefined, and host processors differ in them.  A guest shall not depend on the
+ * host, so they are what the interpreter gives.
+ */
+static bool flags_normal(struct gen *g)
+{
+    void (*normal)(struct gen *g);
+
+    switch (g->op->op) {
+    case IR_SHL: case IR_SHR: case IR_SAR: case IR_SHLD: case IR_SHRD: normal = normal_shift; break;
+    case IR_MUL: case IR_IMUL: case IR_IMUL2: normal = normal_multiply; break;
+    default: return false;
+    }
+    gen_release(g, H_RAX);
+    gen_take(g, H_RAX);
+    normal(g);
+    emit_store(g->e, 2, mem_low(&g->jit->flags), H_RAX);
+    g->in_memory = true;
+    g->is_lazy = false;
+    g->in_host = flags_used_soon(g);
+    if (g->in_host) {
+        emit_alu_ri(g->e, A_ADD, 1, H_RAX, 0x7f);
+        emit_byte(g->e, 0x9e);
+    }
+    gen_release(g, H_RAX);
+    return true;
+}
+
+/* Called when the result is in place, while temporaries still are where the operation used them. */
+void gen_flags_made(struct gen *g)
+{
+    struct lazy l = flags_recipe(g, g->op);
+    const struct ir_op *o = g->op;
+
+    if (flags_normal(g))
+        return;
+
+    g->in_host = true;
+    g->in_memory = g->is_lazy = false;
+    if (g->save) {
+        gen_flags_save(g);
+    } else if (g->keep_lazy) {
+        if (l.a == LAZY_A)
+            emit_store(g->e, 8, gen_slot(g, LAZY_A), gen_use(g, l.op == IR_CMP || o->op == IR_TEST ? o->a : o->d));
+        if (l.b == LAZY_B)
+            emit_store(g->e, 8, gen_slot(g, LAZY_B), gen_use(g, o->b));
+        g->lazy = l;
+        g->is_lazy = true;
+    }
+}
+
+void gen_flags_save(struct gen *g)
+{
+    enum host reg;
+
+    if (g->in_memory)
+        return;
+    reg = gen_take(g, H_RAX);
+    gen_emit_save(g);
+    gen_release(g, reg);
+    g->in_memory = true;
+}
+
+void gen_flags_lost(struct gen *g) { g->in_host = false; }
+
+void gen_slot_written(struct gen *g, ir_operand x)
+{
+    if (g->is_lazy && (g->lazy.a == x || g->lazy.b == x))
+        g->is_lazy = false;
+}
+
+void gen_flags_to_host(struct gen *g)
+{
+    enum host reg;
+
+    if (g->in_host)
+        return;
+    reg = gen_take(g, H_RAX);
+    if (g->in_memory)
+        gen_emit_restore(g);
+    else
+        gen_emit_lazy(g, &g->lazy);
+    gen_release(g, reg);
+    g->in_host = true;
+}
+
+/* CF alone: BT leaves the others undefined but ZF, so they are not the guest's. */
+void gen_carry_to_host(struct gen *g)
+{
+    if (g->in_host)
+        return;
+    if (!g->in_memory) {
+        gen_flags_to_host(g);
+        return;
+    }
+    emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
+    emit_byte(g->e, 8);
+}
+
+unsigned gen_condition(struct gen *g, unsigned cc)
+{
+    static const uint8_t bits[] = { [CC_O >> 1] = 0, [CC_B >> 1] = 8, [CC_Z >> 1] = 14, [CC_S >> 1] = 15, [CC_P >> 1] = 10 };
+    unsigned pair = cc >> 1;
+
+    if (g->in_host)
+        return cc;
+    if (g->in_memory && (pair == CC_O >> 1 || pair == CC_B >> 1 || pair == CC_Z >> 1 || pair == CC_S >> 1 || pair == CC_P >> 1)) {
+        emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
+        emit_byte(g->e, bits[pair]);
+        return CC_B | (cc & 1);
+    }
+    gen_flags_to_host(g);
+    return cc;
+}
+
+struct flags_at gen_flags_at(const struct gen *g)
+{
+    if (g->in_memory)
+        return (struct flags_at){ .place = FLAGS_MEMORY };
+    if (g->is_lazy)
+        return (struct flags_at){ .place = FLAGS_LAZY, .lazy = g->lazy };
+    return (struct flags_at){ .place = g->in_host ? FLAGS_HOST : FLAGS_DEAD };
+}

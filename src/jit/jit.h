@@ -1,0 +1,196 @@
+/*
+ * jit.h - the JIT: what its files share.
+ *
+ *   gen*.c    IR of one block -> host code           stubs.c   ways in and out of it
+ *   emit.c    host instructions as bytes              cache.c   blocks: found, chained, dropped
+ *   slow.c    what the code calls                     engine.c  the engine, around the interpreter's loop
+ *   inspect.c what it made, for people and profilers
+ *
+ * Registers while translated code runs:
+ *
+ *   host  rbx rsi rdi r12 rbp r13 r8  r9  r10 r11 r14    r15                       rax rcx rdx
+ *   guest RAX RCX RDX RBX RSP RBP RSI RDI R8  R9  R10    instructions left to run  temporaries
+ *
+ * R11..R15 stay in the vcpu, which lies below 2 GiB so that code needs no base register for it.
+ *
+ * Flags: where the guest's arithmetic flags are at a point of the code is known when it is made: in the host's RFLAGS,
+ * in `flags` (AH as LAHF leaves it, AL = OF), or nowhere: then what made them can be made again (struct lazy).
+ */
+#ifndef JIT_JIT_H
+#define JIT_JIT_H
+
+#include "interp/interp.h"
+#include "jit/emit.h"
+#include "jit/options.h"
+#include "vcpu.h"
+#include "x86/fetch.h"
+
+/* -- flags that are nowhere --------------------------------------------------------------------------------------------- */
+
+enum { LAZY_A = 0x2000, LAZY_B = 0x2001 }; /* operands beside slots and constants: jit->lazy[0], [1] */
+
+/*
+ * `op` of IR_CMP (a - b), IR_TEST (result a), IR_ADD (result a, addend b), IR_SUB (result a, subtrahend b): the flags
+ * can be computed from what these operands hold now.
+ */
+struct lazy {
+    uint8_t op, width;
+    ir_operand a, b;
+};
+
+enum flags_place { FLAGS_MEMORY, FLAGS_HOST, FLAGS_LAZY, FLAGS_DEAD };
+
+struct flags_at {
+    uint8_t place; /* enum flags_place */
+    struct lazy lazy;
+};
+
+/* -- blocks --------------------------------------------------------------------------------------------------------------- */
+
+struct jit_block;
+
+/* A place of a block from which out-of-line work begins. */
+struct jit_site {
+    struct jit_block *block;
+    struct flags_at flags;
+    uint16_t insn;
+    struct ir_op op;
+    const uint8_t *code;      /* where its slow path begins, for explain and the logs */
+};
+
+/* A jump to another block of the same page, patched when that is known. */
+struct jit_edge {
+    struct jit_block *from, *to;
+    uint64_t rip;
+    uint8_t *displacement;    /* of the jump, writable view */
+    const void *stub;         /* where it goes while not linked */
+    struct jit_edge *next;    /* among those that lead to the same block */
+};
+
+struct jit_boundary {
+    const uint8_t *code;
+    struct flags_at flags;
+};
+
+struct jit_block {
+    struct jit *jit;
+    uint64_t rip, cs_base;
+    uint64_t gpa[2];          /* as struct iblock has it */
+    uint32_t mode;
+    unsigned insns;
+    bool dead, declined;      /* declined: the interpreter's */
+    const uint8_t *entry, *checked; /* checked: compares the mode first */
+    size_t bytes;             /* of code, from `checked` on */
+    struct jit_block *next;   /* hash bucket, or the dead list */
+    struct jit_block *page_next[2]; /* in the chains of its pages */
+    struct jit_edge *incoming, *edge;
+    unsigned edges, sites;
+    struct jit_site *site;
+    struct ir_insn *insn;
+    struct jit_boundary *boundary; /* one an instruction */
+    uint64_t *konst;
+};
+
+/* -- the whole ------------------------------------------------------------------------------------------------------------ */
+
+enum { JUMP_ENTRIES = 4096, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5 };
+
+struct jump_entry {
+    uint64_t rip;
+    const void *code; /* NULL: empty */
+};
+
+struct jit {
+    /* Addressed by translated code. */
+    struct jump_entry jump[JUMP_ENTRIES];
+    uint16_t flags, host_flags;
+    uint64_t lazy[2];
+    uint64_t left;                /* r15 while C runs */
+    uint64_t argument[4];
+
+    struct interp *interp;
+    struct vcpu *v;
+    struct phys_listener listener;
+    struct jit_options options;
+    struct jit_stats stats;
+
+    /* The cache: two views of one memory. */
+    int fd;
+    uint8_t *write, *run;
+    size_t size, stubs;           /* bytes; the first `stubs` of them are not blocks */
+    struct emit e;
+    int (*enter)(const void *code);
+    const void *stub_exit[EXIT_STOP + 1]; /* all registers are saved, then out with that reason */
+    const void *stub_load, *stub_store, *stub_wide, *stub_atomic, *stub_divide, *stub_segment, *stub_helper, *stub_helper_end;
+    bool avx, avx512;
+
+    struct jit_block *hash[1 << JIT_HASH_BITS];
+    struct jit_block *dead;
+    struct jit_block *page[JIT_PAGE_HASH]; /* by guest-physical page, through page_next */
+    uint16_t filled[JUMP_ENTRIES];  /* of `jump`, so that clearing it costs what filling it did */
+    unsigned filled_count;
+    uint64_t seen_flushes;
+    unsigned declined_at;           /* instruction at which jit_generate() gave up */
+    uint8_t hot[HOT_ENTRIES];
+
+    uint64_t given, retired_before; /* instructions given to this run, and retired before it */
+    bool usable;                    /* else the interpreter does everything */
+    bool map_changed;               /* all blocks have to go */
+    bool forced;                  /* `left` was made negative to get out at the end of the block */
+    struct jit_block *armed;
+    unsigned armed_insn;
+    uint8_t armed_bytes[ARM_BYTES];
+    struct jit_edge *last_edge;   /* set by a stub on its way to EXIT_LINK */
+
+    void *perf_map, *jitdump;     /* FILE * */
+};
+
+#define FORCE_OUT (UINT64_C(1) << 60)
+
+static inline unsigned jit_jump_index(uint64_t rip) { return ((uint32_t)rip >> 12 ^ (uint32_t)rip) & (JUMP_ENTRIES - 1); }
+
+/* What `left` would be if nobody had forced it. */
+static inline uint64_t jit_left(const struct jit *j) { return j->left + (j->forced ? FORCE_OUT : 0); }
+
+/* gen.c: false when the block cannot be translated, or the cache is full (jit->e.full). */
+bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir);
+/* stubs.c */
+bool jit_make_stubs(struct jit *jit);
+/* Host registers of guest registers; H_NONE: in memory. */
+extern const uint8_t jit_pin[GPRS];
+
+/* cache.c: false and err when the host gives no executable memory. */
+bool jit_cache_create(struct jit *jit, struct err *err);
+void jit_cache_destroy(struct jit *jit);
+/* The block for where the vcpu is, or NULL: not there (yet), or not to be translated. */
+struct jit_block *jit_lookup(struct jit *jit);
+void jit_link(struct jit *jit, struct jit_edge *edge, struct jit_block *to);
+void jit_drop_written(struct jit *jit, uint64_t gpa, unsigned width);
+void jit_drop_all(struct jit *jit);
+void jit_free_dead(struct jit *jit);
+void jit_clear_jumps(struct jit *jit);
+void jit_fill_jump(struct jit *jit, const struct jit_block *block);
+/* Out before instruction `insn` of the block under way, or at its end. */
+void jit_force_out(struct jit *jit, struct jit_block *block, unsigned insn);
+void jit_disarm(struct jit *jit);
+
+/* slow.c: called by translated code through stubs.c. */
+struct slow_result { uint64_t value, exit; };
+struct slow_result jit_slow_load(const struct jit_site *site, uint64_t gva);
+struct slow_result jit_slow_store(const struct jit_site *site, uint64_t gva, uint64_t value);
+struct slow_result jit_slow_wide(const struct jit_site *site, uint64_t gva);
+struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva);
+struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor);
+struct slow_result jit_slow_segment(const struct jit_site *site, uint64_t offset);
+struct slow_result jit_slow_helper(const struct jit_site *site);
+struct slow_result jit_slow_helper_end(const struct jit_site *site);
+/* The flags at a point, into the vcpu's words. */
+void jit_flags_out(struct jit *jit, const struct jit_block *block, const struct flags_at *at);
+void jit_flags_in(struct jit *jit);
+
+/* inspect.c */
+void jit_inspect_block(struct jit *jit, const struct jit_block *block);
+void jit_inspect_open(struct jit *jit);
+void jit_inspect_close(struct jit *jit);
+
+#endif

@@ -1,0 +1,260 @@
+/*
+ * slow.c - what translated code calls: TLB misses, devices, pages with code, helpers; and how it gets out again.
+ *
+ * A function here sees the vcpu as it is before its instruction.  It answers with a value and 0, or with the reason to
+ * leave.  Where something outside wants the CPU, the code is made to stop before the next instruction.
+ */
+#include "jit/jit.h"
+
+#include "interp/alu.h"
+#include "x86/fault.h"
+#include "x86/helpers.h"
+#include "x86/memory.h"
+#include "x86/segment.h"
+
+/* -- flags ----------------------------------------------------------------------------------------------------------------- */
+
+static void flags_unpack(struct cpu *c, uint16_t packed)
+{
+    flags_put(c, (packed >> 8 & (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF)) | (packed & 1 ? FLAG_OF : 0));
+}
+
+static uint64_t lazy_operand(const struct jit *j, const struct jit_block *b, ir_operand x)
+{
+    if (x == LAZY_A || x == LAZY_B)
+        return j->lazy[x - LAZY_A];
+    return x >= IR_CONST ? b->konst[x - IR_CONST] : j->v->cpu.slot[x];
+}
+
+static void flags_again(struct jit *j, const struct jit_block *block, const struct lazy *l)
+{
+    struct cpu *c = &j->v->cpu;
+    uint64_t a = lazy_operand(j, block, l->a), b = l->op == IR_TEST ? 0 : lazy_operand(j, block, l->b);
+
+    switch (l->op) {
+    case IR_CMP: alu_sub(c, a, b, l->width, true); break;
+    case IR_TEST: alu_logic(c, a, l->width, true); break;
+    case IR_ADD: alu_add(c, a - b, b, l->width, true); break;
+    default: alu_sub(c, a + b, b, l->width, true); break;
+    }
+}
+
+void jit_flags_out(struct jit *j, const struct jit_block *block, const struct flags_at *at)
+{
+    if (at->place == FLAGS_MEMORY)
+        flags_unpack(&j->v->cpu, j->flags);
+    else if (at->place == FLAGS_HOST)
+        flags_unpack(&j->v->cpu, j->host_flags);
+    else if (at->place == FLAGS_LAZY)
+        flags_again(j, block, &at->lazy);
+}
+
+void jit_flags_in(struct jit *j)
+{
+    uint32_t f = flags_get(&j->v->cpu);
+
+    j->flags = (uint16_t)((f & 0xd5) << 8 | (f & FLAG_OF ? 1 : 0));
+}
+
+/* -- an instruction under way ------------------------------------------------------------------------------------------------ */
+
+static struct vcpu *site_enter(struct jit *j, const struct jit_site *site)
+{
+    struct vcpu *v = j->v;
+    const struct jit_block *b = site->block;
+
+    v->retired = j->retired_before + j->given - jit_left(j) - b->insns;
+    v->in_block = site->insn;
+    v->cpu.rip = v->bus.origin.rip = b->insn[site->insn].rip;
+    return v;
+}
+
+static struct slow_result site_fault(struct jit *j, const struct jit_site *site)
+{
+    jit_flags_out(j, site->block, &site->flags);
+    j->v->retired += site->insn;
+    return (struct slow_result){ 0, EXIT_FAULT };
+}
+
+/* Something a device did, or a write to code: does it matter before the next instruction? */
+static struct slow_result site_done(struct jit *j, const struct jit_site *site, uint64_t value)
+{
+    struct vcpu *v = j->v;
+    bool wanted = v->stop_on_touch || v->pins.nmi || v->pins.init || v->attention || (v->pins.intr && v->cpu.rflags & FLAG_IF);
+
+    if (unlikely((v->bus.touched && wanted) || site->block->dead || j->seen_flushes != v->mmu.flushes))
+        jit_force_out(j, site->block, site->insn + 1u);
+    return (struct slow_result){ value, 0 };
+}
+
+/* -- memory ------------------------------------------------------------------------------------------------------------------- */
+
+static struct memory_shape site_shape(const struct ir_op *o)
+{
+    return (struct memory_shape){ .width = o->width, .form = o->cc, .flags = o->stack ? LDX_STACK : 0, .to_write = o->op == IR_LDW };
+}
+
+static void note_walks(struct jit *j, uint64_t walks)
+{
+    if (j->v->mmu.walks != walks)
+        j->stats.slow_walk++;
+    else if (j->v->bus.touched)
+        j->stats.slow_device++;
+    else
+        j->stats.slow_other++;
+}
+
+struct slow_result jit_slow_load(const struct jit_site *site, uint64_t gva)
+{
+    struct jit *j = site->block->jit;
+    struct vcpu *v = site_enter(j, site);
+    uint64_t value, walks = v->mmu.walks;
+
+    if (!guest_load(v, gva, site_shape(&site->op), &value))
+        return site_fault(j, site);
+    note_walks(j, walks);
+    return site_done(j, site, value);
+}
+
+struct slow_result jit_slow_store(const struct jit_site *site, uint64_t gva, uint64_t value)
+{
+    struct jit *j = site->block->jit;
+    struct vcpu *v = site_enter(j, site);
+    uint64_t walks = v->mmu.walks;
+
+    if (!guest_store(v, gva, site_shape(&site->op), value))
+        return site_fault(j, site);
+    note_walks(j, walks);
+    return site_done(j, site, 0);
+}
+
+struct slow_result jit_slow_wide(const struct jit_site *site, uint64_t gva)
+{
+    struct jit *j = site->block->jit;
+    struct vcpu *v = site_enter(j, site);
+    const struct ir_op *o = &site->op;
+    struct memory_shape shape = { .width = o->width, .form = FORM_VECTOR, .flags = o->cc };
+    uint8_t *state = (uint8_t *)&v->cpu + o->aux;
+    uint64_t walks = v->mmu.walks;
+
+    if (!(o->op == IR_STX ? guest_store_wide(v, gva, shape, state) : guest_load_wide(v, gva, shape, state)))
+        return site_fault(j, site);
+    note_walks(j, walks);
+    return site_done(j, site, 0);
+}
+
+struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva)
+{
+    struct jit *j = site->block->jit;
+    struct vcpu *v = site_enter(j, site);
+    const struct ir_op *o = &site->op;
+    struct memory_shape shape = { .width = o->width, .form = FORM_RMW, .kind = o->cc, .flags = o->stack ? LDX_STACK : 0 };
+    uint64_t old, walks = v->mmu.walks;
+
+    if (!guest_atomic(v, gva, shape, j->argument[0], j->argument[1], &old))
+        return site_fault(j, site);
+    note_walks(j, walks);
+    return site_done(j, site, bits_trunc(old, o->width));
+}
+
+struct slow_result jit_slow_segment(const struct jit_site *site, uint64_t offset)
+{
+    struct jit *j = site->block->jit;
+    struct vcpu *v = site_enter(j, site);
+    uint64_t linear;
+
+    j->stats.segments++;
+    if (!segment_linear(v, site->op.aux, (uint32_t)offset, (unsigned)site->op.imm, site->op.cc, &linear))
+        return site_fault(j, site);
+    return (struct slow_result){ linear, 0 };
+}
+
+struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor)
+{
+    struct jit *j = site->block->jit;
+    struct vcpu *v = site_enter(j, site);
+    bool ok = site->op.op == IR_DIV ? guest_divide(v, divisor, site->op.width) : guest_divide_signed(v, divisor, site->op.width);
+
+    j->stats.divides++;
+    return ok ? (struct slow_result){ 0, 0 } : site_fault(j, site);
+}
+
+/* -- helpers -------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t helper_call(struct vcpu *v, const struct helper *h, const uint64_t *a, uint64_t imm)
+{
+    switch (h->args) {
+    case 1: return ((uint64_t(*)(struct vcpu *, uint64_t))h->function)(v, imm);
+    case 2: return ((uint64_t(*)(struct vcpu *, uint64_t, uint64_t))h->function)(v, a[0], imm);
+    case 3: return ((uint64_t(*)(struct vcpu *, uint64_t, uint64_t, uint64_t))h->function)(v, a[0], a[1], imm);
+    default: return ((uint64_t(*)(struct vcpu *, uint64_t, uint64_t, uint64_t, uint64_t))h->function)(v, a[0], a[1], a[2], imm);
+    }
+}
+
+static uint64_t site_next_rip(const struct jit_site *site)
+{
+    const struct ir_insn *insn = &site->block->insn[site->insn];
+    uint64_t rip = insn->rip + insn->length;
+
+    return site->block->mode & MODE_CODE64 ? rip : (uint32_t)rip;
+}
+
+/* False: a fault, with everything in place for its delivery. */
+static bool site_helper(struct jit *j, const struct jit_site *site, uint64_t *result)
+{
+    struct vcpu *v = site_enter(j, site);
+    const struct helper *h = &helpers[site->op.aux];
+    bool state = h->effects & HELP_STATE || site->op.op == IR_HELPER_END;
+
+    j->stats.helpers++;
+    v->next_rip = site_next_rip(site);
+    if (state)
+        jit_flags_out(j, site->block, &site->flags);
+    *result = helper_call(v, h, j->argument, (uint64_t)site->op.imm);
+    if (unlikely(v->fault.vector >= 0)) {
+        if (!state)
+            jit_flags_out(j, site->block, &site->flags);
+        v->retired += site->insn;
+        return false;
+    }
+    if (state)
+        jit_flags_in(j);
+    return true;
+}
+
+static bool wants_out(const struct jit *j)
+{
+    const struct vcpu *v = j->v;
+
+    return v->attention || (v->bus.touched && v->stop_on_touch) || v->pins.nmi || v->pins.init ||
+           (v->pins.intr && v->cpu.rflags & FLAG_IF) || v->cpu.shadow != SHADOW_NONE || j->seen_flushes != v->mmu.flushes ||
+           v->cpu.rflags & FLAG_RF;
+}
+
+struct slow_result jit_slow_helper(const struct jit_site *site)
+{
+    struct jit *j = site->block->jit;
+    uint64_t result;
+
+    if (!site_helper(j, site, &result))
+        return (struct slow_result){ 0, EXIT_FAULT };
+    if (unlikely(wants_out(j) || site->block->dead))
+        jit_force_out(j, site->block, site->insn + 1u);
+    return (struct slow_result){ result, 0 };
+}
+
+struct slow_result jit_slow_helper_end(const struct jit_site *site)
+{
+    struct jit *j = site->block->jit;
+    struct vcpu *v = j->v;
+    const struct jump_entry *jump;
+    uint64_t result;
+
+    if (!site_helper(j, site, &result))
+        return (struct slow_result){ 0, EXIT_FAULT };
+    j->left += v->again;
+    jump = &j->jump[jit_jump_index(v->cpu.rip)];
+    if (v->again || v->cpu.activity != CPU_RUNNING || wants_out(j) || jump->rip != v->cpu.rip)
+        return (struct slow_result){ 0, EXIT_STOP };
+    return (struct slow_result){ (uint64_t)(uintptr_t)jump->code, 0 };
+}

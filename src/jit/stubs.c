@@ -1,0 +1,170 @@
+/*
+ * stubs.c - the code around translated code, made once: the way in, the ways out, and calls of C.
+ *
+ * Translated code runs with rsp 16-byte aligned and calls stubs with site in rcx and an argument or two in rax and
+ * rdx.  C functions get (site, rax, rdx) and answer with a value in rax and, in rdx, 0 or the reason to leave.
+ */
+#include "jit/gen.h"
+
+#include <cpuid.h>
+
+static const uint8_t saved[] = { H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15 }; /* the host ABI's */
+
+static bool is_callee_saved(unsigned host)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(saved); i++)
+        if (saved[i] == host)
+            return true;
+    return false;
+}
+
+enum which { ALL, VOLATILE };
+
+static void pins_move(struct jit *j, enum which which, bool store)
+{
+    for (unsigned i = 0; i < GPRS; i++) {
+        enum host h = (enum host)jit_pin[i];
+        struct host_mem m = mem_low(&j->v->cpu.slot[i]);
+
+        if (h == H_NONE || (which == VOLATILE && is_callee_saved(h)))
+            continue;
+        if (store)
+            emit_store(&j->e, 8, m, h);
+        else
+            emit_load(&j->e, 8, h, m);
+    }
+}
+
+static void budget_move(struct jit *j, bool store)
+{
+    if (store)
+        emit_store(&j->e, 8, mem_low(&j->left), H_R15);
+    else
+        emit_load(&j->e, 8, H_R15, mem_low(&j->left));
+}
+
+static void stack_move(struct jit *j, int bytes) { emit_alu_ri(&j->e, A_ADD, 8, H_RSP, bytes); }
+
+/* int enter(const void *code) */
+static void make_enter(struct jit *j)
+{
+    union { void *code; int (*enter)(const void *); } u = { .code = emit_address(&j->e) };
+
+    for (unsigned i = 0; i < ARRAY_LEN(saved); i++) {
+        if (saved[i] >= 8)
+            emit_byte(&j->e, 0x41);
+        emit_byte(&j->e, 0x50 | (saved[i] & 7u));
+    }
+    stack_move(j, -8);
+    emit_mov(&j->e, H_RAX, H_RDI);
+    pins_move(j, ALL, false);
+    budget_move(j, false);
+    emit_rr(&j->e, 0xff, 4, 4, H_RAX);
+    j->enter = u.enter;
+}
+
+/* The end of run(): everything is in the vcpu, eax is the reason. */
+static const void *make_return(struct jit *j)
+{
+    const void *at = emit_address(&j->e);
+
+    stack_move(j, 8);
+    for (unsigned i = ARRAY_LEN(saved); i-- > 0;) {
+        if (saved[i] >= 8)
+            emit_byte(&j->e, 0x41);
+        emit_byte(&j->e, 0x58 | (saved[i] & 7u));
+    }
+    emit_byte(&j->e, 0xc3);
+    return at;
+}
+
+/* What rax holds at an exit: RIP; or the edge that led here; or nothing. */
+static void make_exits(struct jit *j, const void *leave)
+{
+    for (enum jit_exit reason = EXIT_BUDGET; reason <= EXIT_STOP; reason++) {
+        j->stub_exit[reason] = emit_address(&j->e);
+        if (reason == EXIT_ARMED) {
+            emit_byte(&j->e, 0x9f);
+            emit_rr(&j->e, OP_0F | 0x90, 1, 0, H_RAX);
+            emit_store(&j->e, 2, mem_low(&j->host_flags), H_RAX);
+        } else if (reason == EXIT_BUDGET || reason == EXIT_LOOKUP) {
+            emit_store(&j->e, 8, mem_low(&j->v->cpu.rip), H_RAX);
+        } else if (reason == EXIT_LINK) {
+            emit_store(&j->e, 8, mem_low(&j->last_edge), H_RAX);
+        }
+        pins_move(j, ALL, true);
+        budget_move(j, true);
+        emit_mov_imm(&j->e, H_RAX, reason);
+        emit_jmp_to(&j->e, leave);
+    }
+}
+
+/* A call of C from within an instruction.  `which` registers the function may look at. */
+static const void *make_call(struct jit *j, uint64_t function, enum which which, const void *leave)
+{
+    const void *at = emit_address(&j->e);
+    uint8_t *out;
+
+    stack_move(j, -8);
+    pins_move(j, which, true);
+    budget_move(j, true);
+    emit_mov(&j->e, H_RDI, H_RCX);
+    emit_mov(&j->e, H_RSI, H_RAX);
+    emit_mov_imm(&j->e, H_RAX, function);
+    emit_rr(&j->e, 0xff, 4, 2, H_RAX);
+    budget_move(j, false);
+    emit_test_rr(&j->e, 4, H_RDX, H_RDX);
+    out = emit_jcc(&j->e, CC_NZ);
+    pins_move(j, which, false);
+    stack_move(j, 8);
+    emit_byte(&j->e, 0xc3);
+    emit_here(&j->e, out);
+    stack_move(j, 16);
+    if (which == VOLATILE) { /* the others still are in their registers */
+        pins_move(j, VOLATILE, false);
+        pins_move(j, ALL, true);
+    }
+    emit_mov(&j->e, H_RAX, H_RDX);
+    emit_jmp_to(&j->e, leave);
+    return at;
+}
+
+/* Jumped to, not called: C answers with the code to go on at. */
+static const void *make_helper_end(struct jit *j, const void *leave)
+{
+    const void *at = emit_address(&j->e);
+    uint8_t *out;
+
+    pins_move(j, ALL, true);
+    budget_move(j, true);
+    emit_mov(&j->e, H_RDI, H_RCX);
+    emit_mov_imm(&j->e, H_RAX, (uint64_t)(uintptr_t)jit_slow_helper_end);
+    emit_rr(&j->e, 0xff, 4, 2, H_RAX);
+    emit_test_rr(&j->e, 4, H_RDX, H_RDX);
+    out = emit_jcc(&j->e, CC_NZ);
+    pins_move(j, ALL, false);
+    budget_move(j, false);
+    emit_rr(&j->e, 0xff, 4, 4, H_RAX);
+    emit_here(&j->e, out);
+    emit_mov(&j->e, H_RAX, H_RDX);
+    emit_jmp_to(&j->e, leave);
+    return at;
+}
+
+bool jit_make_stubs(struct jit *j)
+{
+    const void *leave;
+
+    make_enter(j);
+    leave = make_return(j);
+    make_exits(j, leave);
+    j->stub_load = make_call(j, (uint64_t)(uintptr_t)jit_slow_load, VOLATILE, leave);
+    j->stub_store = make_call(j, (uint64_t)(uintptr_t)jit_slow_store, VOLATILE, leave);
+    j->stub_wide = make_call(j, (uint64_t)(uintptr_t)jit_slow_wide, VOLATILE, leave);
+    j->stub_atomic = make_call(j, (uint64_t)(uintptr_t)jit_slow_atomic, VOLATILE, leave);
+    j->stub_segment = make_call(j, (uint64_t)(uintptr_t)jit_slow_segment, VOLATILE, leave);
+    j->stub_divide = make_call(j, (uint64_t)(uintptr_t)jit_slow_divide, ALL, leave);
+    j->stub_helper = make_call(j, (uint64_t)(uintptr_t)jit_slow_helper, ALL, leave);
+    j->stub_helper_end = make_helper_end(j, leave);
+    return !j->e.full;
+}

@@ -1,0 +1,23 @@
+/* fetch.h - guest code for the soft engines. */
+#ifndef X86_FETCH_H
+#define X86_FETCH_H
+
+#include "vcpu.h"
+#include "x86/lift.h"
+
+/* Where a block's bytes came from. */
+struct fetched {
+    uint64_t gpa[2];  /* physical pages, in order; the second may equal the first */
+    bool uncached;    /* some byte did not come from plain memory: good for one run */
+};
+
+/*
+ * fetch_block - lift from the current RIP on, in the current mode.
+ *
+ * limit    at most so many instructions
+ * extend   across direct jumps (struct lift_source)
+ * Returns the number of instructions; 0 with vcpu->fault set when not even one could be fetched.
+ */
+unsigned fetch_block(struct vcpu *v, struct ir_block *ir, unsigned limit, bool extend, struct fetched *out);
+
+#endif

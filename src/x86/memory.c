@@ -1,0 +1,374 @@
+/*
+ * memory.c - what both soft engines do out of line: loads, stores, atomics and divisions of the guest.
+ *
+ * Each access tries, in this order: plain memory the TLB knows; the one region the TLB knows, where it takes the access
+ * as it is; and the general way through all of softmmu's stops.  The second is what a driver's register access costs,
+ * so it describes no `struct access` and searches nothing.
+ */
+#include "x86/memory.h"
+
+#include <string.h>
+
+/* -- the ways ------------------------------------------------------------------------------------------------------ */
+
+/* A load for a store that follows must find the page writable; its READ tag is then as good (tlb.h). */
+static inline enum tlb_intent memory_load_tag(struct memory_shape shape) { return shape.to_write ? TLB_WRITE : TLB_READ; }
+
+/*
+ * The TLB's entry for an access within one page, or NULL: no translation, or alignment has to be checked, which is done
+ * on the general way alone.
+ */
+static inline const struct tlb_entry *memory_entry(const struct vcpu *v, uint64_t gva, struct memory_shape shape,
+                                                   enum tlb_intent intent)
+{
+    const struct tlb_entry *e = &v->mmu.tlb[v->mmu.bank][tlb_index(gva)];
+    uint64_t into = gva & PAGE_OFFSET;
+
+    if (unlikely((e->tag[intent] & ~TLB_SLOW) != gva - into || into > PAGE_BYTES - shape.width || v->mmu.align_check ||
+                 (shape.flags & LDX_ALIGNED && gva & (shape.width - 1u))))
+        return NULL;
+    return e;
+}
+
+static inline bool memory_is_plain(const struct tlb_entry *e, enum tlb_intent intent)
+{
+    return e && !(e->tag[intent] & TLB_SLOW);
+}
+
+static inline uint8_t *memory_host(const struct tlb_entry *e, uint64_t gva)
+{
+    return (uint8_t *)(gva + (uint64_t)e->addend);
+}
+
+/*
+ * The region behind an entry, where it takes loads and stores of this shape as they are, and where in it.  Nobody looks
+ * at the entry again: a callback may change the map, and with it the entry.
+ */
+static inline struct region *memory_region(const struct vcpu *v, const struct tlb_entry *e, uint64_t gva,
+                                           struct memory_shape shape, uint64_t *offset)
+{
+    if (!e || !e->region)
+        return NULL;
+    *offset = e->region_offset + (gva & PAGE_OFFSET);
+    return dispatch_is_direct(&v->bus, e->region, *offset, shape.width) ? e->region : NULL;
+}
+
+static inline uint16_t memory_flags(struct memory_shape shape)
+{
+    return shape.flags & LDX_NON_TEMPORAL ? TRANSACTION_NON_TEMPORAL : 0;
+}
+
+/* Resolves an access on the general way. */
+static bool memory_prepare(struct vcpu *v, struct access *a, struct memory_shape shape, unsigned intent)
+{
+    a->form = (enum access_form)shape.form;
+    a->flags |= memory_flags(shape);
+    intent |= (shape.flags & LDX_STACK ? ACCESS_STACK : 0u) | (shape.flags & LDX_ALIGNED ? ACCESS_ALIGNED : 0u);
+    return access_prepare(&v->mmu, a, intent) || vcpu_raise_mmu(v);
+}
+
+/* -- loads ----------------------------------------------------------------------------------------------------------- */
+
+/* Constant sizes, which the compiler does not call a function for. */
+static inline void memory_copy(void *to, const void *from, unsigned width)
+{
+    switch (width) {
+    case 1: memcpy(to, from, 1); break;
+    case 2: memcpy(to, from, 2); break;
+    case 4: memcpy(to, from, 4); break;
+    case 8: memcpy(to, from, 8); break;
+    case 16: memcpy(to, from, 16); break;
+    case 32: memcpy(to, from, 32); break;
+    case 64: memcpy(to, from, 64); break;
+    default: memcpy(to, from, width); break;
+    }
+}
+
+static bool memory_load_any(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *to)
+{
+    struct access a;
+
+    access_begin(&a, TRANSACTION_LOAD, gva, shape.width);
+    if (!memory_prepare(v, &a, shape, ACCESS_READ | (shape.to_write ? ACCESS_WRITE : 0u)))
+        return false;
+    access_perform(&v->mmu, &a);
+    memcpy(to, &a.data, shape.width);
+    return true;
+}
+
+bool guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *state)
+{
+    enum tlb_intent intent = memory_load_tag(shape);
+    const struct tlb_entry *e = memory_entry(v, gva, shape, intent);
+    struct transaction t;
+    struct region *region;
+    uint64_t offset;
+
+    if (memory_is_plain(e, intent)) {
+        memory_copy(state, memory_host(e, gva), shape.width);
+        return true;
+    }
+    region = memory_region(v, e, gva, shape, &offset);
+    if (!region)
+        return memory_load_any(v, gva, shape, state);
+    transaction_begin(&t, TRANSACTION_LOAD, offset, shape.width);
+    t.flags = memory_flags(shape);
+    dispatch_direct(&v->bus, region, &t);
+    memory_copy(state, &t.data, shape.width);
+    return true;
+}
+
+/* A word in one load, zero-extended: a copy into a zeroed word would make the processor wait for both stores. */
+static inline uint64_t memory_word(const void *from, unsigned width)
+{
+    uint16_t h;
+    uint32_t w;
+    uint64_t q;
+
+    switch (width) {
+    case 1: return *(const uint8_t *)from;
+    case 2: memcpy(&h, from, 2); return h;
+    case 4: memcpy(&w, from, 4); return w;
+    default: memcpy(&q, from, 8); return q;
+    }
+}
+
+bool guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t *value)
+{
+    enum tlb_intent intent = memory_load_tag(shape);
+    const struct tlb_entry *e = memory_entry(v, gva, shape, intent);
+    struct region *region;
+    uint64_t offset, loaded = 0;
+
+    if (memory_is_plain(e, intent)) {
+        *value = memory_word(memory_host(e, gva), shape.width);
+        return true;
+    }
+    region = memory_region(v, e, gva, shape, &offset);
+    if (region)
+        loaded = dispatch_load_word(&v->bus, region, offset, shape.width);
+    else if (!memory_load_any(v, gva, shape, &loaded))
+        return false;
+    *value = loaded;
+    return true;
+}
+
+/* -- stores ---------------------------------------------------------------------------------------------------------- */
+
+static bool memory_store_any(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *from)
+{
+    struct access a;
+
+    access_begin(&a, TRANSACTION_STORE, gva, shape.width);
+    if (!memory_prepare(v, &a, shape, ACCESS_WRITE))
+        return false;
+    memcpy(&a.data, from, shape.width);
+    access_perform(&v->mmu, &a);
+    return true;
+}
+
+bool guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *state)
+{
+    const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE);
+    struct transaction t;
+    struct region *region;
+    uint64_t offset;
+
+    if (memory_is_plain(e, TLB_WRITE)) {
+        memory_copy(memory_host(e, gva), state, shape.width);
+        return true;
+    }
+    region = memory_region(v, e, gva, shape, &offset);
+    if (!region)
+        return memory_store_any(v, gva, shape, state);
+    transaction_begin(&t, TRANSACTION_STORE, offset, shape.width);
+    t.flags = memory_flags(shape);
+    memory_copy(&t.data, state, shape.width);
+    dispatch_direct(&v->bus, region, &t);
+    return true;
+}
+
+static inline void memory_put(void *to, uint64_t value, unsigned width)
+{
+    switch (width) {
+    case 1: memcpy(to, &value, 1); break;
+    case 2: memcpy(to, &value, 2); break;
+    case 4: memcpy(to, &value, 4); break;
+    default: memcpy(to, &value, 8); break;
+    }
+}
+
+bool guest_store(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t value)
+{
+    const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE);
+    struct region *region;
+    uint64_t offset;
+
+    if (memory_is_plain(e, TLB_WRITE)) {
+        memory_put(memory_host(e, gva), value, shape.width);
+        return true;
+    }
+    region = memory_region(v, e, gva, shape, &offset);
+    if (!region)
+        return memory_store_any(v, gva, shape, &value);
+    dispatch_store_word(&v->bus, region, offset, shape.width, value);
+    return true;
+}
+
+/* -- atomics --------------------------------------------------------------------------------------------------------- */
+
+static uint64_t atomic_compute(enum atomic_kind kind, uint64_t old, uint64_t b, uint64_t compare, unsigned width)
+{
+    switch (kind) {
+    case ATOMIC_ADD: return old + b;
+    case ATOMIC_SUB: return old - b;
+    case ATOMIC_AND: return old & b;
+    case ATOMIC_OR: return old | b;
+    case ATOMIC_XOR: return old ^ b;
+    case ATOMIC_XCHG: return b;
+    case ATOMIC_NEG: return -old;
+    default: return bits_trunc(old ^ compare, width) ? old : b;
+    }
+}
+
+/* Tries until nobody comes between the load and the store. */
+#define ATOMIC_ON(type)                                                                                                \
+    do {                                                                                                               \
+        type *at_ = (type *)host, found_ = __atomic_load_n(at_, __ATOMIC_RELAXED);                                     \
+                                                                                                                       \
+        while (!__atomic_compare_exchange_n(                                                                           \
+            at_, &found_, (type)atomic_compute(shape.kind, found_, operand, compare, sizeof(type)), true,              \
+            __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))                                                                       \
+            ;                                                                                                          \
+        return found_;                                                                                                 \
+    } while (0)
+
+uint64_t memory_atomic(void *host, struct memory_shape shape, uint64_t operand, uint64_t compare)
+{
+    uint64_t old = 0, new;
+
+    if (!((uintptr_t)host & (shape.width - 1u)))
+        switch (shape.width) {
+        case 1: ATOMIC_ON(uint8_t);
+        case 2: ATOMIC_ON(uint16_t);
+        case 4: ATOMIC_ON(uint32_t);
+        default: ATOMIC_ON(uint64_t);
+        }
+    memcpy(&old, host, shape.width);
+    new = atomic_compute(shape.kind, old, operand, compare, shape.width);
+    memcpy(host, &new, shape.width);
+    return old;
+}
+
+/* What a device may take it as; ATOMIC_AND and the rest have no type and go as two locked halves. */
+static enum transaction_type atomic_type(enum atomic_kind kind)
+{
+    switch (kind) {
+    case ATOMIC_ADD: case ATOMIC_SUB: return TRANSACTION_FETCH_ADD;
+    case ATOMIC_XCHG: return TRANSACTION_SWAP;
+    case ATOMIC_CMPXCHG: return TRANSACTION_COMPARE_SWAP;
+    default: return TRANSACTION_LOAD;
+    }
+}
+
+/* As one typed transaction where the region takes that; false: it does not. */
+static bool atomic_direct(struct vcpu *v, const struct tlb_entry *e, const struct access *a, uint64_t *old)
+{
+    struct transaction t;
+
+    if (!e || !e->region || a->type == TRANSACTION_LOAD)
+        return false;
+    transaction_begin(&t, a->type, e->region_offset + (a->gva & PAGE_OFFSET), a->width);
+    if (!dispatch_is_direct_typed(&v->bus, e->region, &t))
+        return false;
+    t.flags = a->flags;
+    t.data.q[0] = a->data.q[0];
+    t.compare.q[0] = a->compare.q[0];
+    dispatch_direct(&v->bus, e->region, &t);
+    *old = bits_trunc(t.data.q[0], a->width);
+    return true;
+}
+
+/* What is stored after a load that was no typed transaction. */
+static void atomic_store(struct vcpu *v, struct access *a, struct memory_shape shape, uint64_t operand)
+{
+    a->type = TRANSACTION_STORE;
+    a->data.q[0] = bits_trunc(atomic_compute(shape.kind, a->data.q[0], operand, 0, shape.width), shape.width);
+    access_perform(&v->mmu, a);
+}
+
+bool guest_atomic(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t operand, uint64_t compare,
+                  uint64_t *old)
+{
+    const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE);
+    struct access a;
+
+    if (memory_is_plain(e, TLB_WRITE)) {
+        *old = memory_atomic(memory_host(e, gva), shape, operand, compare);
+        return true;
+    }
+    access_begin(&a, atomic_type(shape.kind), gva, shape.width);
+    a.flags = TRANSACTION_LOCKED;
+    a.data.q[0] = bits_trunc(shape.kind == ATOMIC_SUB ? -operand : operand, shape.width);
+    a.compare.q[0] = shape.kind == ATOMIC_CMPXCHG ? bits_trunc(compare, shape.width) : 0;
+    if (atomic_direct(v, e, &a, old))
+        return true;
+    if (!memory_prepare(v, &a, shape, ACCESS_READ | ACCESS_WRITE))
+        return false;
+    access_perform(&v->mmu, &a);
+    *old = a.data.q[0];
+    if (a.type == TRANSACTION_LOAD)
+        atomic_store(v, &a, shape, operand);
+    return true;
+}
+
+/* -- division -------------------------------------------------------------------------------------------------------- */
+
+static void divide_commit(struct vcpu *v, unsigned w, uint64_t quotient, uint64_t remainder)
+{
+    uint64_t *rax = &v->cpu.slot[RAX], *rdx = &v->cpu.slot[RDX];
+
+    switch (w) {
+    case 1: *rax = (*rax & ~UINT64_C(0xffff)) | (quotient & 0xff) | (remainder & 0xff) << 8; break;
+    case 2:
+        *rax = (*rax & ~UINT64_C(0xffff)) | (quotient & 0xffff);
+        *rdx = (*rdx & ~UINT64_C(0xffff)) | (remainder & 0xffff);
+        break;
+    case 4: *rax = (uint32_t)quotient, *rdx = (uint32_t)remainder; break;
+    default: *rax = quotient, *rdx = remainder; break;
+    }
+}
+
+static unsigned __int128 divide_dividend(const struct vcpu *v, unsigned w)
+{
+    uint64_t rax = v->cpu.slot[RAX], rdx = v->cpu.slot[RDX];
+
+    if (w == 1)
+        return rax & 0xffff;
+    return (unsigned __int128)bits_trunc(rdx, w) << (w * 8) | bits_trunc(rax, w);
+}
+
+bool guest_divide(struct vcpu *v, uint64_t by, unsigned width)
+{
+    unsigned __int128 n = divide_dividend(v, width), q;
+
+    by = bits_trunc(by, width);
+    if (!by || (q = n / by) > bits_mask(width * 8))
+        return vcpu_raise(v, EXCEPTION_DE);
+    divide_commit(v, width, (uint64_t)q, (uint64_t)(n % by));
+    return true;
+}
+
+bool guest_divide_signed(struct vcpu *v, uint64_t divisor, unsigned width)
+{
+    unsigned shift = 128 - width * 16;
+    __int128 n = (__int128)(divide_dividend(v, width) << shift) >> shift, by = bits_sext(divisor, width), q;
+
+    if (!by || (by == -1 && n == (__int128)((unsigned __int128)1 << 127)))
+        return vcpu_raise(v, EXCEPTION_DE);
+    q = n / by;
+    if (q != bits_sext((uint64_t)q, width))
+        return vcpu_raise(v, EXCEPTION_DE);
+    divide_commit(v, width, (uint64_t)q, (uint64_t)(n % by));
+    return true;
+}

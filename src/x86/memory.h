@@ -1,0 +1,50 @@
+/*
+ * memory.h - what both soft engines do out of line: loads, stores, atomics and divisions of the guest.
+ *
+ * An engine's inline code has looked at the TLB and did not find plain memory, or does not look at all.  Before a call
+ * cpu.rip and bus.origin.rip are the instruction's.  False: vcpu->fault is set and nothing has happened.  A device may
+ * have been touched (bus.touched), and with it anything may have changed but this CPU's registers.
+ */
+#ifndef X86_MEMORY_H
+#define X86_MEMORY_H
+
+#include "ir/ir.h"
+#include "vcpu.h"
+
+/* How an operand is accessed.  Eight bytes, so that generated code passes it as one constant. */
+struct memory_shape {
+    uint8_t width;   /* bytes: 1, 2, 4, 8; wide: 1..64 */
+    uint8_t form;    /* enum access_form */
+    uint8_t kind;    /* enum atomic_kind */
+    uint8_t flags;   /* enum ldx_flags */
+    bool to_write;   /* a load whose store follows: the page must be writable */
+    uint8_t unused[3];
+};
+
+_Static_assert(sizeof(struct memory_shape) == 8, "one register");
+
+/* Up to 8 bytes; a load is zero-extended. */
+bool guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t *value);
+bool guest_store(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t value);
+
+/* 1..64 bytes between the guest and `state`. */
+bool guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *state);
+bool guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *state);
+
+/*
+ * guest_atomic - a locked read-modify-write of 1, 2, 4 or 8 bytes; *old is what was there.
+ *
+ * operand    what is added, stored, ...; ignored by ATOMIC_NEG
+ * compare    ATOMIC_CMPXCHG alone: `operand` is stored where this is found
+ */
+bool guest_atomic(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t operand, uint64_t compare,
+                  uint64_t *old);
+
+/* The same on memory of the host.  Atomic where it is aligned to its width. */
+uint64_t memory_atomic(void *host, struct memory_shape shape, uint64_t operand, uint64_t compare);
+
+/* DIV and IDIV of the accumulator by `width` bytes: #DE is false. */
+bool guest_divide(struct vcpu *v, uint64_t by, unsigned width);
+bool guest_divide_signed(struct vcpu *v, uint64_t by, unsigned width);
+
+#endif

@@ -1,0 +1,46 @@
+# rules.mk - the benchmark's guests and native programs; Makefile.in reads it.
+#
+#   bench/64, bench/32   objects of rows/ and runner.c, the same for guest and native program
+#   guest.elf            multiboot, long mode: rows/ and machine/ (ELF32 by name, as QEMU wants it)
+#   guest32.elf          multiboot, protected mode      native, native32   Linux programs without a library
+
+BENCH := $(OBJ)/bench
+BENCH_DIR := $(srcdir)/tests/bench
+BENCH_CFLAGS = -std=gnu11 -O2 $(WARNINGS) -I$(BENCH_DIR) -ffreestanding -fno-builtin -fno-pic -fno-pie \
+	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-fno-strict-aliasing -fno-tree-loop-distribute-patterns
+BENCH_PROGRAMS := $(addprefix $(BENCH)/,guest.elf guest32.elf native native32)
+bench_names = $(basename $(notdir $(wildcard $(BENCH_DIR)/$(1)/*.c)))
+BENCH_LINK = ld -m $(1) -static -nostdlib --build-id=none -z noexecstack
+
+BENCH_OBJ64 := $(patsubst %,$(BENCH)/64/%.o,runner $(filter-out protected32,$(call bench_names,rows)))
+BENCH_OBJ32 := $(patsubst %,$(BENCH)/32/%.o,runner protected32 sieve crc quicksort bytecode)
+BENCH_MACHINE := $(patsubst %,$(BENCH)/64/%.o,start guest $(call bench_names,machine))
+
+define bench_objects
+$(BENCH)/$(1)/%.o: $(BENCH_DIR)/$(2)/%.$(3) Makefile $(BENCH_DIR)/rules.mk
+	$$(call say,CC,tests/bench/$(2)/$$*.$(3))
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) -m$(1) $$(BENCH_CFLAGS) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach bits,64 32,$(foreach dir,. rows machine,$(eval $(call bench_objects,$(bits),$(dir),c))))
+$(foreach bits,64 32,$(eval $(call bench_objects,$(bits),.,S)))
+
+$(BENCH)/guest.elf: $(BENCH_MACHINE) $(BENCH_OBJ64)
+	$(call say,LINK,$@)
+	$(Q)$(call BENCH_LINK,elf_x86_64) -n -Ttext=0x100000 -e start -o $@.64 $^
+	$(Q)objcopy -O elf32-i386 $@.64 $@
+
+$(BENCH)/guest32.elf: $(BENCH)/32/start32.o $(BENCH)/32/guest.o $(BENCH_OBJ32)
+	$(call say,LINK,$@)
+	$(Q)$(call BENCH_LINK,elf_i386) -n -Ttext=0x100000 -e start -o $@ $^
+
+$(BENCH)/native: $(BENCH)/64/native.o $(BENCH_OBJ64)
+	$(call say,LINK,$@)
+	$(Q)$(call BENCH_LINK,elf_x86_64) -o $@ $^
+
+$(BENCH)/native32: $(BENCH)/32/native.o $(BENCH_OBJ32)
+	$(call say,LINK,$@)
+	$(Q)$(call BENCH_LINK,elf_i386) -o $@ $^
+
+-include $(wildcard $(BENCH)/*/*.d)
