@@ -1,7 +1,7 @@
 # wideload.bash - bash completion: commands, options, engines, policies, log categories, clocks, files.
 
 _wideload_guest='--memory= --bios= --kernel= --append= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
-    --until= --journeys= --help'
+    --until= --journeys= --jit-cache= --jit-off= --help'
 _wideload_policies='whole natural kvm qemu bochs unicorn bus:4 bus:8 bus:16 bus:32 bus:64 pcie'
 
 _wideload_words() { # the words that fit, into COMPREPLY
@@ -28,9 +28,11 @@ _wideload_value() { # option, what is typed of its value
     --clock) _wideload_words 'virtual host journey' "$2" ;;
     --format) _wideload_words 'text json' "$2" ;;
     --log) _wideload_list 'in_asm op op_opt out_asm int mmu access guest unimp kvm map' "$2" ;;
+    --jit-off) _wideload_list 'chain extend lazy jumps fold fuse tlb pages' "$2" ;;
+    --jit-cache) _wideload_words '1M 16M 64M 256M' "$2" ;;
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
     --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;
-    --bios | --kernel | --trace | --log-file) _wideload_files '' "$2" ;;
+    --bios | --kernel | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
     --region) _wideload_words '0x10000000+0x10000 0x10000000+0x10000,widths=1-8' "$2" ;;
     --append | --limit | --until | --journeys | -n | --bytes | --r*) COMPREPLY=() ;;
     *) return 1 ;;
@@ -39,7 +41,7 @@ _wideload_value() { # option, what is typed of its value
 
 _wideload_options() { # command, what is typed
     case $1 in
-    run) _wideload_words "--engine= --trace= --stats $_wideload_guest" "$2" ;;
+    run) _wideload_words "--engine= --trace= --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
     diff) _wideload_words "--left= --right= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;
@@ -67,7 +69,7 @@ _wideload() {
     elif [[ $previous == -* && $previous != *=* ]] && _wideload_value "$previous" "$word"; then
         cut=$word
     elif [[ $command == list ]]; then
-        _wideload_words 'devices engines policies unimplemented cpuid' "$word"
+        _wideload_words 'devices engines policies unimplemented cpuid jit-switches' "$word"
     elif [[ $command == run || $command == diff ]]; then
         _wideload_files '' "$word"
     fi

@@ -70,6 +70,7 @@ void tlb_flush_page(struct mmu *mmu, uint64_t gva)
 
 void tlb_protect(struct mmu *mmu, uint64_t gpa)
 {
+    mmu->protects++;
     for (unsigned bank = 0; bank < BANKS; bank++)
         for (unsigned i = 0; i < mmu->log[bank].n; i++) {
             struct tlb_entry *e = &mmu->tlb[bank][mmu->log[bank].entry[i]];

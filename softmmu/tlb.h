@@ -89,7 +89,7 @@ struct mmu {
     struct mmu_fault fault;
     bool large_pages;     /* some entry belongs to a page of more than 4 KiB */
     bool ready;           /* all tags have been TLB_NONE once; tlb_flush() sees to it */
-    uint64_t walks, flushes;
+    uint64_t walks, flushes, protects;
 
     struct tlb_log log[BANKS];
     struct tlb_entry tlb[BANKS][TLB_ENTRIES] __attribute__((aligned(64)));

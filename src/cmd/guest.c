@@ -2,6 +2,7 @@
 #include "cmd/guest.h"
 
 #include "base/log.h"
+#include "jit/options.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,8 @@ const GOptionEntry guest_entries[] = {
     { "log-file", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.log_file, "Where the log goes (default: standard error)", "FILE" },
     { "limit", 0, 0, G_OPTION_ARG_STRING, &guest_options.limit, "Stop after so many instructions (K, M, G)", "INSNS" },
     { "until", 0, 0, G_OPTION_ARG_STRING, &guest_options.until, "Stop after the console has printed this", "TEXT" },
+    { "jit-cache", 0, 0, G_OPTION_ARG_STRING, &guest_options.jit_cache, "Memory for translated code, at least 1M (64M)", "SIZE" },
+    { "jit-off", 0, 0, G_OPTION_ARG_STRING, &guest_options.jit_off, "What the JIT shall not do (see list jit-switches)", "LIST" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
@@ -141,6 +144,35 @@ static bool configure_log(struct err *err)
     return true;
 }
 
+/* -- the JIT ------------------------------------------------------------------------------------------------------------- */
+
+enum { JIT_CACHE_LEAST = 1 << 20 };
+static const uint64_t jit_cache_most = UINT64_C(1) << 30; /* code reaches its vcpu and itself with 32 bits */
+
+static bool configure_jit(struct err *err)
+{
+    const struct guest_options *o = &guest_options;
+    uint64_t *cache = &jit_options.cache_bytes;
+    const char *bad;
+    char **off;
+    bool ok;
+
+    if (o->jit_cache && (!guest_parse_size(o->jit_cache, cache) || *cache < JIT_CACHE_LEAST || *cache > jit_cache_most))
+        return err_set(err, "--jit-cache: from 1M to 1G, not '%s'", o->jit_cache);
+    *cache = (*cache + PAGE_BYTES - 1) & ~(uint64_t)PAGE_OFFSET;
+    if (!o->jit_off)
+        return true;
+    off = g_strsplit(o->jit_off, ",", -1);
+    bad = *off ? NULL : "";
+    for (unsigned i = 0; off[i] && !bad; i++)
+        bad = jit_switch_off(off[i]) ? NULL : off[i];
+    if (bad)
+        err_set(err, "no such switch of the JIT: '%s' (see wideload list jit-switches)", bad);
+    ok = !bad;
+    g_strfreev(off);
+    return ok;
+}
+
 /* -- the configuration -------------------------------------------------------------------------------------------------- */
 
 bool guest_configure(struct machine_config *c, const char *flat, struct err *err)
@@ -170,7 +202,7 @@ bool guest_configure(struct machine_config *c, const char *flat, struct err *err
         return err_set(err, "--clock virtual counts instructions, which KVM cannot: host or journey");
     if (c->engine->id == ENGINE_KVM && o->limit)
         return err_set(err, "--limit counts instructions, which KVM cannot");
-    return configure_log(err);
+    return configure_jit(err) && configure_log(err);
 }
 
 /* -- consoles --------------------------------------------------------------------------------------------------------- */

@@ -35,6 +35,14 @@ static int list_engines(void)
     return 0;
 }
 
+static int list_jit_switches(void)
+{
+#define X(name, text) printf("%-8s %s\n", #name, text);
+    JIT_SWITCHES(X)
+#undef X
+    return 0;
+}
+
 static int list_policies(void)
 {
     for (unsigned i = 0; split_policies[i]; i++)
@@ -85,7 +93,7 @@ static const struct {
     int (*list)(void);
 } lists[] = {
     { "devices", list_devices }, { "engines", list_engines }, { "policies", list_policies },
-    { "unimplemented", list_unimplemented }, { "cpuid", list_cpuid },
+    { "unimplemented", list_unimplemented }, { "cpuid", list_cpuid }, { "jit-switches", list_jit_switches },
 };
 
 enum { LISTS = sizeof(lists) / sizeof(lists[0]) };

@@ -2,14 +2,16 @@
 #include "cmd/cmd.h"
 
 #include "cmd/guest.h"
+#include "jit/options.h"
 #include "kvm/kvm.h"
 #include "trace/record.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
-static gboolean run_stats;
-static char *run_trace, *run_journeys;
+static gboolean run_stats, run_perf_map;
+static char *run_trace, *run_journeys, *run_jitdump;
 static uint64_t run_journeys_max = UINT64_MAX;
 static char **run_files;
 
@@ -17,7 +19,9 @@ static const GOptionEntry run_entries[] = {
     { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default), jit or kvm", "ENGINE" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
-    { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks and speed at the end", NULL },
+    { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks, speed, and what the JIT did at the end", NULL },
+    { "perf-map", 0, 0, G_OPTION_ARG_NONE, &run_perf_map, "Names of translated code for perf, in /tmp/perf-PID.map", NULL },
+    { "jitdump", 0, 0, G_OPTION_ARG_FILENAME, &run_jitdump, "Translated code for perf inject (default: jit-PID.dump here)", "[FILE]" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &run_files, NULL, "[FLAT]" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
@@ -32,6 +36,8 @@ static void print_stats(const struct machine *m, double seconds)
 {
     fprintf(stderr, "instructions %" PRIu64 "\nseconds %.3f\nmillion instructions a second %.1f\npage walks %" PRIu64 "\n",
             m->vcpu.retired, seconds, (double)m->vcpu.retired / seconds / 1e6, m->vcpu.mmu.walks);
+    if (m->config.engine->id == ENGINE_JIT)
+        jit_print_stats(m->engine, seconds, stderr);
 }
 
 /* The status the guest asked for; 0 where it was stopped on purpose; 1 where it could not go on. */
@@ -131,6 +137,32 @@ static int run_guest(struct machine_config *config, const char *command)
     return status;
 }
 
+/* Without "=FILE" the next word is not its file. */
+static void mark_jitdump(int argc, char **argv)
+{
+    static char without[] = "--jitdump=";
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (!strcmp(argv[i], "--jitdump"))
+            argv[i] = without;
+}
+
+static bool configure(struct machine_config *config, struct err *err)
+{
+    if (run_files && run_files[1])
+        return err_set(err, "more than one image");
+    if (run_journeys && !guest_parse_size(run_journeys, &run_journeys_max))
+        return err_set(err, "not a number of journeys: '%s'", run_journeys);
+    if (!guest_configure(config, run_files ? run_files[0] : NULL, err))
+        return false;
+    if ((run_perf_map || run_jitdump) && config->engine->id != ENGINE_JIT)
+        return err_set(err, "--perf-map and --jitdump are about translated code: with --engine jit");
+    jit_options.count = run_stats;
+    jit_options.perf_map = run_perf_map;
+    jit_options.jitdump = run_jitdump;
+    return guest_open_console(config, err);
+}
+
 int cmd_run(int argc, char **argv)
 {
     GOptionContext *context = g_option_context_new("- run a guest");
@@ -141,16 +173,13 @@ int cmd_run(int argc, char **argv)
     int status = 2;
 
     g_set_prgname("wideload run");
+    mark_jitdump(argc, argv);
     g_option_context_add_main_entries(context, run_entries, NULL);
     g_option_context_add_main_entries(context, guest_entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
         fprintf(stderr, "wideload run: %s\n", error->message);
         g_error_free(error);
-    } else if (run_files && run_files[1]) {
-        fprintf(stderr, "wideload run: more than one image\n");
-    } else if (run_journeys && !guest_parse_size(run_journeys, &run_journeys_max)) {
-        fprintf(stderr, "wideload run: not a number of journeys: '%s'\n", run_journeys);
-    } else if (!guest_configure(&config, run_files ? run_files[0] : NULL, &err) || !guest_open_console(&config, &err)) {
+    } else if (!configure(&config, &err)) {
         status = fail(&err);
     } else {
         status = run_guest(&config, command);

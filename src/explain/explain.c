@@ -7,14 +7,18 @@
  */
 #include "explain/explain.h"
 
+#include "base/low.h"
 #include "engine.h"
 #include "explain/predict.h"
+#include "jit/options.h"
 #include "print/disasm.h"
 #include "vcpu.h"
 #include "x86/decode.h"
 
 #include <glib.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { RAM_BYTES = 16 << 20, NEIGHBOUR_BYTES = 64 << 10, CODE_AT = 0x1000, TABLES_AT = 0x2000, STACK_AT = 0x8000, ACCESSES = 64 };
@@ -292,6 +296,33 @@ static void print_recorded(const struct explain_request *r, const char *text, co
     g_free(form);
 }
 
+/* -- the JIT ------------------------------------------------------------------------------------------------------------- */
+
+/* Which host instructions carry it out, and what they call when the TLB does not know, or knows a device. */
+static void print_host_code(struct world *w, unsigned length, FILE *out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    struct err err;
+    void *jit;
+
+    w->ram.read[CODE_AT + length] = 0xf4; /* hlt: where the block ends */
+    jit_options.hot = 0;
+    jit_options.cache_bytes = MIB(1);
+    jit = jit_usable(&err) ? engine_jit.create(&w->vcpu, &err) : NULL;
+    if (jit && jit_print_insn(jit, memory)) {
+        fflush(memory);
+        fprintf(out, "\nHost code of the JIT:\n%s", text);
+    } else {
+        fprintf(out, "\nHost code of the JIT: %s\n", jit ? "none, the interpreter carries it out" : err.text);
+    }
+    if (jit)
+        engine_jit.destroy(jit);
+    fclose(memory);
+    free(text);
+}
+
 /* -- running ------------------------------------------------------------------------------------------------------------- */
 
 static const char *vector_name(int vector)
@@ -342,7 +373,7 @@ bool explain(const struct explain_request *r, FILE *out, struct err *err)
 
     if (decode(MODE_CODE64 | MODE_LONG | MODE_PROTECTED, r->bytes, r->n, &insn) != DECODE_OK)
         return err_set(err, "these bytes are no instruction");
-    w = g_new0(struct world, 1);
+    w = low_alloc(sizeof(*w)); /* the JIT wants its vcpu there */
     world_init(w, r);
     disasm_one(r->mode, r->bytes, insn.length, CODE_AT, text, sizeof(text));
     fprintf(out, "%s   ", text);
@@ -359,8 +390,10 @@ bool explain(const struct explain_request *r, FILE *out, struct err *err)
         draw_policies(wide, out);
         print_recorded(r, text, &wide->access, out);
     }
+    world_cpu(w);
+    print_host_code(w, insn.length, out);
     world_free(w);
-    g_free(w);
+    low_free(w, sizeof(*w));
     return true;
 }
 

@@ -145,6 +145,7 @@ void interp_arm(struct interp *it)
     next = it->at->insn + 1u;
     if (next >= b->insns)
         return; /* the block ends there anyway */
+    it->armed_insn = next;
     it->armed = &b->step[b->insn[next].first];
     it->armed_go = it->armed->go;
     it->armed->go = exit_label;
@@ -570,9 +571,9 @@ enter:
         }
     })
 
-leave_armed: /* before the instruction this step begins */
-    c->rip = block->insn[s->insn].rip;
-    v->retired += s->insn;
+leave_armed: /* this step is the next there is, maybe of a later instruction: one without any lies before it */
+    c->rip = block->insn[it->armed_insn].rip;
+    v->retired += it->armed_insn;
     goto out;
 
 fault:

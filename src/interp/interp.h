@@ -51,6 +51,7 @@ struct interp {
     uint64_t seen_flushes;
     struct step *armed;        /* the step that was replaced by a way out, and what it was */
     const void *armed_go;
+    unsigned armed_insn;       /* out before this one */
     bool single;               /* one instruction, then out */
     bool one_block;            /* leave after each block */
     uint64_t end;              /* leave when vcpu->retired reaches this */

@@ -149,6 +149,8 @@ static struct ir_op *ir_copy_source(struct ir_block *b, unsigned at, unsigned en
     for (i = at; i-- > b->insn[o->insn].first;) {
         struct ir_op *from = &b->op[i];
 
+        if (from->op == IR_OPCODES)
+            continue;
         if (from->d == o->a)
             return ir_is_copy(o, from) ? from : NULL;
         if (ir_can_fault(from) || ir_leaves(from) || ir_reads(from, o->a) || ir_reads(from, o->d) || ir_writes(from, o->d))

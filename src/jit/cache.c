@@ -98,7 +98,7 @@ static struct jit_block *find(struct jit *j, uint64_t gpa)
 void jit_clear_jumps(struct jit *j)
 {
     for (unsigned i = 0; i < j->filled_count; i++)
-        j->jump[j->filled[i]] = (struct jump_entry){ .rip = UINT64_MAX };
+        j->jump[j->filled[i]] = (struct jump_entry){ .rip = JUMP_NONE(j->filled[i]) };
     j->filled_count = 0;
 }
 
@@ -109,6 +109,59 @@ void jit_fill_jump(struct jit *j, const struct jit_block *b)
     if (!entry->code)
         j->filled[j->filled_count++] = (uint16_t)jit_jump_index(b->rip);
     *entry = (struct jump_entry){ b->rip, b->checked };
+}
+
+void jit_clear_caches(struct jit *j)
+{
+    struct page_cache *next;
+
+    for (struct page_cache *c = j->filled_caches; c; c = next) {
+        next = c->next;
+        *c = (struct page_cache){ 0 };
+    }
+    j->filled_caches = NULL;
+}
+
+/* May all of [gpa, gpa + size) be written without a look? */
+static bool free_of_code(const struct code *code, uint64_t gpa, uint64_t size)
+{
+    for (uint64_t at = 0; at < size; at += PAGE_BYTES)
+        if (code_present(code, gpa + at))
+            return false;
+    return true;
+}
+
+/* A large page of plain memory is one stretch of the host's: the cache may hold all of it. */
+static void cache_widen(struct jit *j, struct page_cache *c, const struct tlb_entry *e, enum tlb_intent intent)
+{
+    uint64_t size = bits_min(BIT(tlb_shift(e)), MIB(2)), into = c->base & (size - 1), gpa = e->gpa - into;
+    struct phys *phys = j->v->bus.phys;
+    uint8_t *host = intent == TLB_WRITE ? phys_writable(phys, gpa, size) : phys_readable(phys, gpa, size);
+
+    for (unsigned i = 0; i < WATCHES; i++)
+        if (j->v->mmu.watch[i].size)
+            return;
+    if (size == PAGE_BYTES || !host || (uintptr_t)host + into != c->host || phys->a20_mask != UINT64_MAX ||
+        (intent == TLB_WRITE && !free_of_code(&j->v->code, gpa, size)))
+        return;
+    *c = (struct page_cache){ c->base - into, size - 7, c->host - into, c->next };
+}
+
+void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, enum tlb_intent intent)
+{
+    const struct tlb_entry *e = &j->v->mmu.tlb[j->v->mmu.bank][tlb_index(gva)];
+    uint64_t page = gva & ~(uint64_t)PAGE_OFFSET;
+
+    if (e->tag[intent] != page)
+        return;
+    if (!c->span) {
+        c->next = j->filled_caches;
+        j->filled_caches = c;
+    }
+    c->base = page;
+    c->span = PAGE_BYTES - 7;
+    c->host = page + (uintptr_t)e->addend;
+    cache_widen(j, c, e, intent);
 }
 
 /* -- making ------------------------------------------------------------------------------------------------------------------- */
@@ -149,20 +202,22 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
     return b;
 }
 
-static void protect(struct vcpu *v, uint64_t gpa, uint64_t size)
+static void protect(struct jit *j, uint64_t gpa, uint64_t size)
 {
-    if (code_mark(&v->code, gpa, size))
-        tlb_protect(&v->mmu, gpa);
+    if (!code_mark(&j->v->code, gpa, size))
+        return;
+    tlb_protect(&j->v->mmu, gpa);
+    jit_clear_caches(j);
 }
 
-static void block_protect(struct vcpu *v, const struct jit_block *b)
+static void block_protect(struct jit *j, const struct jit_block *b)
 {
     for (unsigned i = 0; i < b->insns; i++) {
         uint64_t at = (b->cs_base + b->insn[i].rip) & PAGE_OFFSET, first = bits_min(b->insn[i].length, PAGE_BYTES - at);
 
-        protect(v, b->gpa[0] + at, first);
+        protect(j, b->gpa[0] + at, first);
         if (b->insn[i].length > first)
-            protect(v, b->gpa[1], b->insn[i].length - first);
+            protect(j, b->gpa[1], b->insn[i].length - first);
     }
 }
 
@@ -177,7 +232,7 @@ static void block_insert(struct jit *j, struct jit_block *b)
         b->page_next[i] = *bucket;
         *bucket = b;
     }
-    block_protect(j->v, b);
+    block_protect(j, b);
 }
 
 /* Code for as much of the block as can be; the cache is emptied once if it is full. */
@@ -185,16 +240,19 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
 {
     for (unsigned attempt = 0; attempt < 3; attempt++) {
         uint8_t *start = j->e.at;
+        unsigned caches;
         struct jit_block *b = block_allocate(j, ir, f);
 
         *out = b;
         j->e.full = false;
         j->declined_at = 0;
+        caches = j->caches;
         if (jit_generate(j, b, ir)) {
             b->bytes = (size_t)(j->e.at - start);
             return true;
         }
         j->e.at = start;
+        j->caches = caches;
         if (j->e.full) {
             jit_drop_all(j);
         } else if (j->declined_at) {
@@ -250,6 +308,7 @@ struct jit_block *jit_lookup(struct jit *j)
     if (j->seen_flushes != v->mmu.flushes) {
         j->seen_flushes = v->mmu.flushes;
         jit_clear_jumps(j);
+        jit_clear_caches(j);
     }
     if (v->cpu.mode & (MODE_ALIGN | MODE_STEP))
         return NULL;
@@ -334,7 +393,7 @@ static void block_drop(struct jit *j, struct jit_block *b)
     unlink_incoming(j, b);
     unlink_outgoing(b);
     if (jump->code && jump->code == b->checked)
-        jump->rip = UINT64_MAX;
+        jump->rip = JUMP_NONE(jump - j->jump);
     b->dead = true;
     b->next = j->dead;
     j->dead = b;
@@ -347,6 +406,8 @@ void jit_drop_all(struct jit *j)
         while (j->hash[i])
             block_drop(j, j->hash[i]);
     jit_clear_jumps(j);
+    jit_clear_caches(j);
+    j->caches = 0;
     j->e.at = j->write + j->stubs;
     j->e.full = false;
     j->stats.flushes++;

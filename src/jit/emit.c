@@ -283,6 +283,8 @@ void emit_inc_dec(struct emit *e, bool dec, unsigned width, enum host rm)
     emit_group(e, width == 1 ? 0xfe : 0xff, width, dec, rm);
 }
 
+void emit_inc(struct emit *e, const void *low) { emit_rm(e, 0xff, 8, 0, mem_low(low)); }
+
 void emit_shift_imm(struct emit *e, enum host_shift op, unsigned width, enum host rm, unsigned count)
 {
     if (count == 1) {

@@ -91,6 +91,8 @@ void emit_test_rr(struct emit *e, unsigned width, enum host a, enum host b);
 void emit_test_ri(struct emit *e, unsigned width, enum host a, int32_t value);
 void emit_group3(struct emit *e, enum host_group3 op, unsigned width, enum host rm);
 void emit_inc_dec(struct emit *e, bool dec, unsigned width, enum host rm);
+/* Adds 1 to a 64-bit variable of ours. */
+void emit_inc(struct emit *e, const void *low);
 void emit_shift_imm(struct emit *e, enum host_shift op, unsigned width, enum host rm, unsigned count);
 void emit_shift_cl(struct emit *e, enum host_shift op, unsigned width, enum host rm);
 void emit_rorx(struct emit *e, enum host d, enum host s, unsigned count); /* 64 bits, no flags */

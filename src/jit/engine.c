@@ -19,6 +19,18 @@ struct jit_options jit_options = {
     .cache_bytes = MIB(64), .hot = 8,
 };
 
+bool jit_switch_off(const char *name)
+{
+#define X(id, text)                                                                                                    \
+    if (!strcmp(name, #id)) {                                                                                          \
+        jit_options.id = false;                                                                                        \
+        return true;                                                                                                   \
+    }
+    JIT_SWITCHES(X)
+#undef X
+    return false;
+}
+
 enum { RUN_INSNS = 1 << 16 }; /* at most so many before somebody looks whether the engine was kicked */
 
 /* -- what else changes memory ------------------------------------------------------------------------------------------------ */
@@ -88,11 +100,14 @@ static void run_blocks(struct jit *j, const struct jit_block *block)
     j->v->in_block = 0;
     if (reason == EXIT_ARMED)
         leave_armed(j);
+    else if (reason == EXIT_FAULT && j->fault_site)
+        jit_flags_out(j, j->fault_site->block, &j->fault_site->flags);
     else if (reason != EXIT_FAULT)
         jit_flags_out(j, NULL, &(struct flags_at){ .place = FLAGS_MEMORY });
     if (reason != EXIT_FAULT)
         note_retired(j, 0);
     jit_disarm(j);
+    j->fault_site = NULL;
     j->forced = false;
 }
 
@@ -108,6 +123,10 @@ static bool jit_translated(void *opaque)
         jit_drop_all(j);
     }
     jit_free_dead(j);
+    if (j->seen_protects != v->mmu.protects) {
+        j->seen_protects = v->mmu.protects;
+        jit_clear_caches(j);
+    }
     b = jit_lookup(j);
     j->given = j->left = bits_min(j->interp->end - v->retired, RUN_INSNS);
     if (!b || b->insns > j->left)
@@ -158,7 +177,7 @@ static void jit_prepare(struct jit *j)
     j->avx = __builtin_cpu_supports("avx");
     j->avx512 = __builtin_cpu_supports("avx512f");
     for (unsigned i = 0; i < JUMP_ENTRIES; i++)
-        j->jump[i].rip = UINT64_MAX;
+        j->jump[i].rip = JUMP_NONE(i);
     j->interp->translated = jit_translated;
     j->interp->opaque = j;
     j->interp->one_block = true;
@@ -166,26 +185,7 @@ static void jit_prepare(struct jit *j)
     code_init(&j->v->code, jit_code_written, j);
     j->listener.changed = jit_map_changed;
     phys_listen(j->v->bus.phys, &j->listener);
-    jit_inspect_open(j);
-}
-
-static void *jit_create(struct vcpu *v, struct err *err)
-{
-    struct jit *j = low_alloc(sizeof(*j));
-    struct err why;
-
-    j->v = v;
-    j->fd = -1;
-    j->options = jit_options;
-    j->interp = engine_interp.create(v, err);
-    v->bus.origin.engine = ENGINE_JIT;
-    if (jit_possible(j, &why)) {
-        jit_prepare(j);
-        j->usable = true;
-    } else {
-        fprintf(stderr, "wideload: no JIT: %s; interpreting\n", why.text);
-    }
-    return j;
+    j->usable = true;
 }
 
 static void jit_destroy(void *self)
@@ -201,6 +201,27 @@ static void jit_destroy(void *self)
     jit_cache_destroy(j);
     engine_interp.destroy(j->interp);
     low_free(j, sizeof(*j));
+}
+
+static void *jit_create(struct vcpu *v, struct err *err)
+{
+    struct jit *j = low_alloc(sizeof(*j));
+    struct err why;
+
+    j->v = v;
+    j->fd = -1;
+    j->options = jit_options;
+    j->interp = engine_interp.create(v, err);
+    v->bus.origin.engine = ENGINE_JIT;
+    if (!jit_possible(j, &why)) {
+        fprintf(stderr, "wideload: no JIT: %s; interpreting\n", why.text);
+        return j;
+    }
+    jit_prepare(j);
+    if (jit_inspect_open(j, err))
+        return j;
+    jit_destroy(j);
+    return NULL;
 }
 
 static enum stop_reason jit_run(void *self, uint64_t budget, struct err *err)

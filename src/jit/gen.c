@@ -14,7 +14,7 @@ struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op
 {
     struct gen_stub *s = &g->stub[g->stubs++];
 
-    *s = (struct gen_stub){ .kind = kind, .op = o, .at = (uint16_t)g->at, .result = H_NONE, .address = { .base = H_NONE } };
+    *s = (struct gen_stub){ .kind = kind, .op = o, .at = (uint16_t)g->at, .result = H_NONE };
     memset(s->owner, OWNER_NONE, sizeof(s->owner));
     memset(s->owner_back, OWNER_NONE, sizeof(s->owner_back));
     return s;
@@ -30,26 +30,24 @@ struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
 
 /* -- ways out ------------------------------------------------------------------------------------------------------------ */
 
-/* rax = RIP: through the table of jumps, where any block may be entered whose mode is right. */
-static void gen_jump_cached(struct gen *g)
+/*
+ * rax = RIP: through the table of jumps, where any block may be entered whose mode is right.  Returns where to go on
+ * when it is not there.
+ */
+static uint8_t *gen_jump_cached(struct gen *g)
 {
     struct jit *j = g->jit;
     uint8_t *miss;
 
-    if (!j->options.jumps) {
-        emit_jmp_to(g->e, j->stub_exit[EXIT_LOOKUP]);
-        return;
-    }
-    emit_zext(g->e, 4, H_RCX, H_RAX);
-    emit_shift_imm(g->e, S_SHR, 4, H_RCX, 12);
-    emit_alu_rr(g->e, A_XOR, 4, H_RCX, H_RAX);
-    emit_alu_ri(g->e, A_AND, 4, H_RCX, JUMP_ENTRIES - 1);
+    if (!j->options.jumps)
+        return emit_jmp(g->e);
+    _Static_assert(JUMP_ENTRIES == 1 << 16 && sizeof(struct jump_entry) == 16, "the instructions below");
+    emit_zext(g->e, 2, H_RCX, H_RAX);
     emit_shift_imm(g->e, S_SHL, 4, H_RCX, 4);
     emit_alu_rm(g->e, A_CMP, 8, H_RAX, mem_table(&j->jump[0].rip, H_RCX));
     miss = emit_jcc(g->e, CC_NZ);
     emit_rm(g->e, 0xff, 4, 4, mem_table(&j->jump[0].code, H_RCX));
-    emit_here(g->e, miss);
-    emit_jmp_to(g->e, j->stub_exit[EXIT_LOOKUP]);
+    return miss;
 }
 
 /* The same for a RIP that is known. */
@@ -85,7 +83,7 @@ static bool gen_chains(const struct gen *g, uint64_t rip)
     if (!g->jit->options.chain || !gen_same_page(g, rip))
         return false;
     for (unsigned i = ir->insn[ir->insns - 1].first; i < ir->ops; i++)
-        if (ir->op[i].op == IR_HELPER)
+        if (ir->op[i].op == IR_HELPER && ir->op[i].aux != HELP_check_target)
             return false;
     return true;
 }
@@ -113,12 +111,13 @@ static void gen_leave_to(struct gen *g, uint64_t rip)
 
 static void gen_flags_to_memory(struct gen *g)
 {
+    struct flags_at at = gen_flags_at(g);
+
     if (g->in_memory)
         return;
-    if (!g->in_host && g->is_lazy)
-        gen_flags_to_host(g);
-    if (g->in_host)
-        gen_flags_save(g);
+    gen_take(g, H_RAX);
+    gen_emit_flags_out(g, &at, g->packed);
+    gen_release(g, H_RAX);
     g->in_memory = true;
 }
 
@@ -131,15 +130,13 @@ static void gen_side_exit(struct gen *g, unsigned cc, uint64_t rip)
     s->rip = rip;
     s->retired = g->op->insn + 1u;
     s->flags = gen_flags_at(g);
+    s->packed = g->packed;
 }
 
 static void gen_exit_stub(struct gen *g, const struct gen_stub *s)
 {
     emit_here(g->e, s->from[0]);
-    if (s->flags.place == FLAGS_LAZY)
-        gen_emit_lazy(g, &s->flags.lazy);
-    if (s->flags.place == FLAGS_LAZY || s->flags.place == FLAGS_HOST)
-        gen_emit_save(g);
+    gen_emit_flags_out(g, &s->flags, s->packed);
     if (g->ir->insns != s->retired)
         emit_alu_ri(g->e, A_ADD, 8, H_R15, (int32_t)(g->ir->insns - s->retired));
     gen_leave_to(g, s->rip);
@@ -166,9 +163,22 @@ static void gen_jz(struct gen *g)
 
 static void gen_jmp_register(struct gen *g)
 {
+    struct gen_stub *s;
+    uint8_t *miss;
+
     gen_flags_to_memory(g);
     gen_load_into(g, H_RAX, g->op->a);
-    gen_jump_cached(g);
+    miss = gen_jump_cached(g);
+    if (!g->unchecked) {
+        emit_here(g->e, miss);
+        emit_jmp_to(g->e, g->jit->stub_exit[EXIT_LOOKUP]);
+        return;
+    }
+    s = gen_stub(g, STUB_TARGET, g->unchecked);
+    s->from[0] = miss;
+    s->site = gen_site(g, g->unchecked);
+    s->then = g->op[-1].op == IR_LEA ? g->op - 1 : NULL;
+    g->unchecked = NULL;
 }
 
 /* -- helpers ---------------------------------------------------------------------------------------------------------------- */
@@ -187,6 +197,50 @@ static void gen_argument(struct gen *g, unsigned n, ir_operand x)
     g->locked = 0;
 }
 
+/* Whatever the table of jumps knows is a good target: the check can wait until it knows nothing. */
+static bool gen_check_waits(struct gen *g)
+{
+    const struct ir_op *o = g->op, *n = o + 1;
+
+    if (g->at + 1 >= g->ir->ops)
+        return false;
+    if (n->op == IR_LEA && n->d == RSP && n->a == RSP && n->b == IR_NONE && n->width >= 4)
+        n++;
+    return n->op == IR_JMPR && n->a == o->a && n->insn == o->insn;
+}
+
+/* A branch's target: canonical as 48-bit addresses are, or within CS; the rest is the helper's to judge. */
+static void gen_check_target(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+    struct gen_stub *s;
+    enum host t, x;
+
+    if (gen_check_waits(g)) {
+        g->unchecked = o;
+        return;
+    }
+    t = gen_use(g, o->a);
+    x = gen_scratch(g);
+    s = gen_stub(g, STUB_HELPER, o);
+    gen_flags_lost(g);
+    s->site = gen_site(g, o);
+    if (g->ir->mode & MODE_CODE64) {
+        emit_mov(g->e, x, t);
+        emit_shift_imm(g->e, S_SHL, 8, x, 16);
+        emit_shift_imm(g->e, S_SAR, 8, x, 16);
+        emit_alu_rr(g->e, A_CMP, 8, x, t);
+        s->from[0] = emit_jcc(g->e, CC_NZ);
+    } else {
+        emit_load(g->e, 4, x, mem_low(&g->jit->v->cpu.seg[SEG_CS].limit));
+        emit_alu_rr(g->e, A_CMP, 8, t, x);
+        s->from[0] = emit_jcc(g->e, CC_NBE);
+    }
+    s->address.mem.base = t;
+    memcpy(s->owner, g->owner, sizeof(s->owner));
+    stub_comes_back(g, s);
+}
+
 static void gen_helper(struct gen *g)
 {
     const struct ir_op *o = g->op;
@@ -198,7 +252,7 @@ static void gen_helper(struct gen *g)
     gen_argument(g, 1, o->b);
     gen_argument(g, 2, o->c);
     gen_spill_all(g);
-    if (g->in_host)
+    if (g->in_host && !g->is_lazy)
         gen_flags_save(g);
     site = gen_site(g, o);
     emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)site);
@@ -210,7 +264,7 @@ static void gen_helper(struct gen *g)
     emit_call_to(g->e, j->stub_helper);
     gen_flags_lost(g);
     if (o->fx == FX_USE) {
-        g->in_memory = true;
+        g->in_memory = g->packed = true;
         g->is_lazy = false;
     }
     if (o->d == IR_NONE)
@@ -232,7 +286,13 @@ static bool gen_control(struct gen *g)
     case IR_JMPR: gen_jmp_register(g); return true;
     case IR_JCC: gen_jcc(g); return true;
     case IR_JZ: case IR_JNZ: gen_jz(g); return true;
-    case IR_HELPER: case IR_HELPER_END: gen_helper(g); return true;
+    case IR_HELPER:
+        if (g->op->aux == HELP_check_target)
+            gen_check_target(g);
+        else
+            gen_helper(g);
+        return true;
+    case IR_HELPER_END: gen_helper(g); return true;
     default: return false;
     }
 }
@@ -261,6 +321,8 @@ static void gen_entry(struct gen *g, uint8_t *from[3])
         from[1] = emit_jcc(g->e, CC_NZ);
     }
     g->block->entry = emit_address(g->e);
+    if (g->jit->options.count)
+        emit_inc(g->e, &g->jit->stats.executions);
     emit_alu_ri(g->e, A_SUB, 8, H_R15, (int32_t)g->ir->insns);
     from[2] = emit_jcc(g->e, CC_S);
 }

@@ -9,20 +9,24 @@
 enum { SCRATCH = 3 }; /* rax, rcx, rdx: the first three in ModRM order */
 enum { OWNER_NONE = 0xff, OWNER_OPERATION = 0xfe };
 
-/* A guest address as the host can form it: base + disp, or a constant. */
+/* A guest address as the host can form it: LEA of `width` of `mem`, or a constant. */
 struct gaddr {
-    uint8_t base;   /* H_NONE: the constant */
-    int32_t disp;
+    bool constant;
+    uint8_t width;
+    struct host_mem mem;
     uint64_t value;
+    struct page_cache *cache; /* NULL: look the TLB up */
 };
 
-enum stub_kind { STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_EXIT };
+enum stub_kind { STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER, STUB_TARGET, STUB_PACK, STUB_EXIT };
 
 /* Code that is made after the block's own: what happens where its fast path does not hold. */
 struct gen_stub {
     enum stub_kind kind;
     uint8_t *from[2];          /* displacements of the jumps that lead here */
     const uint8_t *back;       /* where it goes on */
+    const uint8_t *access;     /* ... or with the host's address in `host` */
+    uint8_t host;
     const struct ir_op *op, *then; /* then: what a load feeds directly, or the operation between LDW and ST */
     struct gaddr address;
     uint8_t owner[SCRATCH], owner_back[SCRATCH]; /* who lived where at the jump, and at `back` */
@@ -30,7 +34,7 @@ struct gen_stub {
     uint8_t result;            /* host register that takes the value */
     struct jit_site *site, *site2;
     struct flags_at flags;     /* STUB_EXIT, STUB_MODIFY: as they are at the jump */
-    bool flags_memory, flags_host_after;
+    bool packed;               /* STUB_EXIT */
     uint64_t rip;              /* STUB_EXIT */
     unsigned retired;
 };
@@ -51,10 +55,15 @@ struct gen {
     uint8_t temp_at[IR_TEMPS]; /* its register, or H_NONE: in its slot */
     bool temp_saved[IR_TEMPS]; /* its slot has it */
     uint16_t last_use[IR_TEMPS];
+    const struct ir_op *lea[IR_TEMPS]; /* the address it is, where that is all it is used for: folded into accesses */
+    struct page_cache *by_base[GPRS][2];
 
     bool in_memory, in_host, is_lazy; /* the flags, all that is true */
+    bool packed;               /* what is in memory is no recipe: known since it was looked at, or written, in this block */
     struct lazy lazy;
-    bool save, keep_lazy;      /* what the plan says about the flags this operation makes */
+    bool save, keep_lazy;      /* what the plan says about the flags this operation makes: keep them in memory, or */
+    bool copy_a, copy_b;       /* what makes them again; with copies of these operands, which change too early */
+    const struct ir_op *unchecked; /* a check of the branch target that is made where the jump finds nothing */
 
     unsigned stubs;
     struct gen_stub stub[GEN_STUBS];
@@ -106,7 +115,9 @@ void gen_carry_to_host(struct gen *g);
 unsigned gen_condition(struct gen *g, unsigned cc);
 void gen_flags_save(struct gen *g);
 struct flags_at gen_flags_at(const struct gen *g);
-void gen_emit_save(struct gen *g);
+void gen_flags_aside(struct gen *g);
+void gen_emit_save(struct gen *g, bool packed);
+void gen_emit_flags_out(struct gen *g, const struct flags_at *at, bool packed);
 void gen_emit_restore(struct gen *g);
 void gen_emit_lazy(struct gen *g, const struct lazy *lazy);
 
@@ -114,6 +125,8 @@ void gen_emit_lazy(struct gen *g, const struct lazy *lazy);
 
 /* False: not one of theirs, or not on this host. */
 bool gen_alu(struct gen *g);
+/* A LEA that its uses can take over. */
+bool gen_folds(const struct gen *g);
 bool gen_memory(struct gen *g);
 /* An ALU operation on memory or from it; b is a register, or H_NONE and an immediate. */
 bool gen_is_rmw(const struct ir_op *o);
@@ -121,6 +134,8 @@ void gen_rmw(struct gen *g, const struct ir_op *o, struct host_mem m);
 void gen_rmw_register(struct gen *g, const struct ir_op *o, enum host reg, enum host b);
 bool gen_takes_memory(const struct ir_op *o, ir_operand t);
 void gen_from_memory(struct gen *g, const struct ir_op *o, ir_operand t, struct host_mem m);
+/* The end of a fast path: its stub comes back here. */
+void stub_comes_back(struct gen *g, struct gen_stub *s);
 void gen_memory_stub(struct gen *g, struct gen_stub *s);
 struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op *o);
 struct jit_site *gen_site(struct gen *g, const struct ir_op *o);

@@ -112,6 +112,10 @@ static void gen_lea(struct gen *g)
     int64_t disp = o->imm;
     enum host d;
 
+    if (gen_folds(g)) {
+        g->lea[o->d - GPRS] = o;
+        return;
+    }
     if (gen_is_const(o->a))
         disp += (int64_t)gen_konst(g, o->a);
     else if (o->a != IR_NONE)

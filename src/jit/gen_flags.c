@@ -26,7 +26,10 @@ static unsigned flags_events(const struct ir_op *o)
     case IR_JZ: case IR_JNZ: return EV_CLOBBER_FIRST | EV_OBSERVE;
     case IR_JCC: return EV_USE | EV_OBSERVE;
     case IR_JMP: case IR_JMPR: case IR_HELPER_END: return EV_OBSERVE | EV_CLOBBER;
-    case IR_HELPER: return (o->fx || !o->proven ? EV_OBSERVE : 0) | EV_CLOBBER;
+    case IR_HELPER:
+        if (o->aux == HELP_check_target)
+            return EV_CLOBBER_FIRST | EV_OBSERVE;
+        return (o->fx || !o->proven ? EV_OBSERVE : 0) | EV_CLOBBER;
     default: break;
     }
     if (o->fx == FX_SET)
@@ -79,50 +82,105 @@ static struct lazy flags_recipe(const struct gen *g, const struct ir_op *o)
     return l;
 }
 
-static bool flags_recipe_holds(const struct lazy *l, const struct ir_op *o)
-{
-    return !(l->a < GPRS && ir_writes(o, l->a)) && !(l->b < GPRS && ir_writes(o, l->b));
-}
-
-/* Somebody asks, and the host's flags are gone: the recipe must do, or they must have been saved. */
-static void flags_wanted(struct gen *g, bool host, bool lazy)
+/* Somebody asks, and the host's flags are gone: the recipe must do, from copies of what has been overwritten by then. */
+static void flags_wanted(struct gen *g, bool host, bool recipe, bool a, bool b)
 {
     if (host)
         return;
-    g->save |= !lazy;
-    g->keep_lazy |= lazy;
+    g->save |= !recipe;
+    g->keep_lazy |= recipe;
+    g->copy_a |= !a;
+    g->copy_b |= !b;
 }
 
 void gen_plan(struct gen *g)
 {
     struct lazy l = flags_recipe(g, g->op);
-    bool host = true, lazy = l.op != IR_OPCODES && g->jit->options.lazy;
+    bool host = true, a = true, b = true, recipe = l.op != IR_OPCODES && g->jit->options.lazy;
 
-    g->save = g->keep_lazy = false;
+    g->save = g->keep_lazy = g->copy_a = g->copy_b = false;
     for (unsigned i = g->at + 1; i < g->ir->ops; i++) {
         const struct ir_op *o = &g->ir->op[i];
         unsigned ev = flags_events(o);
 
         if (o->insn != g->ir->op[i - 1].insn && flags_insn_touches(g, g->ir->op[i - 1].insn))
-            flags_wanted(g, host, lazy);
+            flags_wanted(g, host, recipe, a, b);
         host &= !(ev & EV_CLOBBER_FIRST);
         if (ev & (EV_USE | EV_OBSERVE))
-            flags_wanted(g, host, lazy);
+            flags_wanted(g, host, recipe, a, b);
         if (ev & EV_KILL || ir_ends[o->op])
             return;
         host &= !(ev & EV_CLOBBER);
-        lazy &= flags_recipe_holds(&l, o);
+        a &= !(l.a < GPRS && ir_writes(o, l.a));
+        b &= !(l.b < GPRS && ir_writes(o, l.b));
     }
 }
 
 /* -- as the code goes ------------------------------------------------------------------------------------------------------ */
 
 /* AH = SF ZF AF PF CF, AL = OF. */
-void gen_emit_save(struct gen *g)
+static void emit_pack(struct gen *g)
 {
     emit_byte(g->e, 0x9f);
     emit_rr(g->e, OP_0F | 0x90, 1, 0, H_RAX);
+}
+
+void gen_emit_save(struct gen *g, bool packed)
+{
+    emit_pack(g);
     emit_store(g->e, 2, mem_low(&g->jit->flags), H_RAX);
+    if (!packed)
+        emit_store_imm(g->e, 4, mem_low(&g->jit->recipe), 0);
+}
+
+/* One operand of a recipe, to where the recipe in memory has it. */
+static void emit_save_operand(struct gen *g, ir_operand x, unsigned which)
+{
+    struct host_mem m = gen_slot(g, (ir_operand)(LAZY_A + which));
+    int32_t imm;
+
+    if (x == (ir_operand)(LAZY_A + which))
+        return;
+    if (gen_imm(g, x, 8, &imm)) {
+        emit_store_imm(g->e, 8, m, imm);
+    } else if (x < GPRS && jit_pin[x] != H_NONE) {
+        emit_store(g->e, 8, m, jit_pin[x]);
+    } else {
+        gen_load_into(g, H_RAX, x);
+        emit_store(g->e, 8, m, H_RAX);
+    }
+}
+
+/* Instead of flags, what makes them: whoever needs them does. */
+static void emit_save_recipe(struct gen *g, const struct lazy *l)
+{
+    emit_save_operand(g, l->a, 0);
+    if (l->op != IR_TEST)
+        emit_save_operand(g, l->b, 1);
+    emit_store_imm(g->e, 4, mem_low(&g->jit->recipe), (int32_t)jit_recipe(l));
+}
+
+/* At a way out: the flags, or their recipe, into memory.  rax is free. */
+void gen_emit_flags_out(struct gen *g, const struct flags_at *at, bool packed)
+{
+    if (at->place == FLAGS_LAZY)
+        emit_save_recipe(g, &at->lazy);
+    else if (at->place == FLAGS_HOST)
+        gen_emit_save(g, packed);
+}
+
+/* What is in memory may be a recipe, from before this block. */
+static void flags_pack(struct gen *g)
+{
+    struct gen_stub *s;
+
+    if (g->packed)
+        return;
+    s = gen_stub(g, STUB_PACK, g->op);
+    emit_alu_mi(g->e, A_CMP, 4, mem_low(&g->jit->recipe), 0);
+    s->from[0] = emit_jcc(g->e, CC_NZ);
+    s->back = emit_address(g->e);
+    g->packed = true;
 }
 
 void gen_emit_restore(struct gen *g)
@@ -179,17 +237,19 @@ static bool flags_used_soon(const struct gen *g)
     return false;
 }
 
-/* AF after a shift: undefined by the manual, here clear; a count of zero in CL has changed nothing. */
+/* AF after a shift: undefined by the manual, here clear; a count of zero has changed nothing. */
 static void normal_shift(struct gen *g)
 {
-    bool by_cl = !gen_is_const(g->op->op == IR_SHLD || g->op->op == IR_SHRD ? g->op->c : g->op->b);
+    ir_operand count = g->op->op == IR_SHLD || g->op->op == IR_SHRD ? g->op->c : g->op->b;
+    bool by_cl = !gen_is_const(count);
     uint8_t *none = NULL;
 
-    emit_byte(g->e, 0x9f);
-    emit_rr(g->e, OP_0F | 0x90, 1, 0, H_RAX);
+    emit_pack(g);
     if (by_cl) {
         emit_test_ri(g->e, 1, H_RCX, g->op->width == 8 ? 63 : 31);
         none = emit_jcc(g->e, CC_Z);
+    } else if (!(gen_konst(g, count) & (g->op->width == 8 ? 63 : 31))) {
+        return;
     }
     emit_alu_ri(g->e, A_AND, 4, H_RAX, ~0x1000);
     if (none)
@@ -226,6 +286,9 @@ static bool flags_normal(struct gen *g)
     gen_take(g, H_RAX);
     normal(g);
     emit_store(g->e, 2, mem_low(&g->jit->flags), H_RAX);
+    if (!g->packed)
+        emit_store_imm(g->e, 4, mem_low(&g->jit->recipe), 0);
+    g->packed = true;
     g->in_memory = true;
     g->is_lazy = false;
     g->in_host = flags_used_soon(g);
@@ -251,11 +314,18 @@ void gen_flags_made(struct gen *g)
     if (g->save) {
         gen_flags_save(g);
     } else if (g->keep_lazy) {
-        if (l.a == LAZY_A)
+        if (l.a == LAZY_A || (g->copy_a && l.a < GPRS)) {
             emit_store(g->e, 8, gen_slot(g, LAZY_A), gen_use(g, l.op == IR_CMP || o->op == IR_TEST ? o->a : o->d));
-        if (l.b == LAZY_B)
+            l.a = LAZY_A;
+        }
+        if (l.b == LAZY_B || (g->copy_b && l.b < GPRS)) {
             emit_store(g->e, 8, gen_slot(g, LAZY_B), gen_use(g, o->b));
+            l.b = LAZY_B;
+        }
         g->lazy = l;
+        g->is_lazy = true;
+    } else if (l.op != IR_OPCODES && l.a != LAZY_A && l.b != LAZY_B && g->jit->options.lazy) {
+        g->lazy = l; /* as long as it lasts */
         g->is_lazy = true;
     }
 }
@@ -267,9 +337,9 @@ void gen_flags_save(struct gen *g)
     if (g->in_memory)
         return;
     reg = gen_take(g, H_RAX);
-    gen_emit_save(g);
+    gen_emit_save(g, g->packed);
     gen_release(g, reg);
-    g->in_memory = true;
+    g->in_memory = g->packed = true;
 }
 
 void gen_flags_lost(struct gen *g) { g->in_host = false; }
@@ -286,6 +356,8 @@ void gen_flags_to_host(struct gen *g)
 
     if (g->in_host)
         return;
+    if (g->in_memory)
+        flags_pack(g);
     reg = gen_take(g, H_RAX);
     if (g->in_memory)
         gen_emit_restore(g);
@@ -304,8 +376,19 @@ void gen_carry_to_host(struct gen *g)
         gen_flags_to_host(g);
         return;
     }
+    flags_pack(g);
     emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
     emit_byte(g->e, 8);
+}
+
+/* The flags are in memory and may be looked at bit by bit. */
+void gen_flags_aside(struct gen *g)
+{
+    if (!g->in_memory) {
+        gen_flags_to_host(g);
+        gen_flags_save(g);
+    }
+    flags_pack(g);
 }
 
 unsigned gen_condition(struct gen *g, unsigned cc)
@@ -316,6 +399,7 @@ unsigned gen_condition(struct gen *g, unsigned cc)
     if (g->in_host)
         return cc;
     if (g->in_memory && (pair == CC_O >> 1 || pair == CC_B >> 1 || pair == CC_Z >> 1 || pair == CC_S >> 1 || pair == CC_P >> 1)) {
+        flags_pack(g);
         emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
         emit_byte(g->e, bits[pair]);
         return CC_B | (cc & 1);

@@ -1,11 +1,16 @@
 /*
- * gen_memory.c - loads, stores, atomics, segments: the TLB looked up in line, everything else out of line.
+ * gen_memory.c - loads, stores, atomics, segments: translated in line, everything else out of line.
  *
- *     lea  X, [address]            shr X, 6      and X, entries          where the page's entry is
- *     lea  Y, [address + width-1]  and Y, -4096  cmp Y, tag[X]  jne slow  the last byte is in a page we may
- *     mov  Y, addend[X]            ... [Y + address]
+ * Accesses of up to 8 bytes look where the last one of their kind went (struct page_cache):
  *
- * A stub behind the block saves the temporaries, calls stubs.c and comes back with the value.
+ *     lea  X, [address]      sub X, base      cmp X, span      jae stub      add X, host      ... [X]
+ *
+ * The stub asks the TLB, which sets the cache right; wider ones and atomics ask it in line:
+ *
+ *     lea  Y, [address]      X = Y >> 6 & entries      Y = page of the last byte      cmp Y, tag[X]      jne stub
+ *     mov  X, addend[X]      lea Y, [address]          add Y, X                       ... [Y]
+ *
+ * A stub saves the temporaries, calls stubs.c and comes back with the value.
  */
 #include "jit/gen.h"
 
@@ -15,34 +20,98 @@
 
 /* -- addresses ---------------------------------------------------------------------------------------------------------- */
 
+static enum mmu_bank gen_bank(const struct gen *g)
+{
+    uint32_t mode = g->ir->mode;
+
+    return mode & MODE_USER ? BANK_USER : mode & MODE_AC ? BANK_SUPERVISOR_AC : BANK_SUPERVISOR;
+}
+
+static bool takes_address(const struct ir_op *o, ir_operand t)
+{
+    return (o->op == IR_LD || o->op == IR_LDW || o->op == IR_ST) && o->a == t && o->b != t;
+}
+
+bool gen_folds(const struct gen *g)
+{
+    const struct ir_op *o = g->op;
+
+    if (!g->jit->options.fold || !gen_is_temp(o->d) || o->width < 4 || gen_is_temp(o->a) || gen_is_temp(o->b) || gen_is_const(o->a) ||
+        gen_is_const(o->b) || o->imm != (int32_t)o->imm)
+        return false;
+    for (unsigned i = g->at + 1; i <= g->last_use[o->d - GPRS]; i++) {
+        const struct ir_op *u = &g->ir->op[i];
+
+        if (ir_writes(u, o->d) || (ir_reads(u, o->d) && !takes_address(u, o->d)))
+            return false;
+        if (i < g->last_use[o->d - GPRS] && (ir_writes(u, o->a) || ir_writes(u, o->b)))
+            return false;
+    }
+    return true;
+}
+
+/* One a base register and block, one for all of the stack, one each for what has an index. */
+static struct page_cache *address_cache(struct gen *g, const struct ir_op *o, bool write)
+{
+    struct jit *j = g->jit;
+    uint32_t mode = g->ir->mode;
+    struct page_cache **shared = o->a < GPRS ? &g->by_base[o->a][write] : NULL;
+
+    if (!j->options.pages || o->width > 8 || (o->op != IR_LD && o->op != IR_LDW && o->op != IR_ST))
+        return NULL;
+    if (o->stack && (o->a == RSP || !(mode & MODE_CODE64)))
+        return &j->stack[gen_bank(g)][write];
+    if (shared && *shared)
+        return *shared;
+    if (j->caches == PAGE_CACHES) {
+        g->e->full = true;
+        return &j->cache[0];
+    }
+    if (shared)
+        *shared = &j->cache[j->caches];
+    return &j->cache[j->caches++];
+}
+
+static struct gaddr address_folded(struct gen *g, const struct ir_op *o, const struct ir_op *lea)
+{
+    struct host_mem m = { .base = H_NONE, .index = H_NONE, .scale = (uint8_t)lea->aux, .disp = (int32_t)(lea->imm + o->imm) };
+
+    if (lea->a != IR_NONE)
+        m.base = gen_use(g, lea->a);
+    if (lea->b != IR_NONE)
+        m.index = gen_use(g, lea->b);
+    return (struct gaddr){ .width = lea->width == 4 ? 4 : 8, .mem = m };
+}
+
 static struct gaddr gen_address(struct gen *g, const struct ir_op *o)
 {
+    const struct ir_op *lea = gen_is_temp(o->a) ? g->lea[o->a - GPRS] : NULL;
+    struct gaddr a;
+
     if (gen_is_const(o->a))
-        return (struct gaddr){ .base = H_NONE, .value = gen_konst(g, o->a) + (uint64_t)o->imm };
-    return (struct gaddr){ .base = gen_use(g, o->a), .disp = (int32_t)o->imm };
+        return (struct gaddr){ .constant = true, .value = gen_konst(g, o->a) + (uint64_t)o->imm };
+    if (lea)
+        a = address_folded(g, o, lea);
+    else
+        a = (struct gaddr){ .width = 8, .mem = mem_at(gen_use(g, o->a), (int32_t)o->imm) };
+    a.cache = address_cache(g, o, o->op == IR_ST || o->op == IR_LDW);
+    return a;
 }
 
 static void address_into(struct gen *g, enum host reg, struct gaddr a)
 {
-    if (a.base == H_NONE)
+    if (a.constant)
         emit_mov_imm(g->e, reg, a.value);
-    else if (a.disp)
-        emit_lea(g->e, 8, reg, mem_at(a.base, a.disp));
+    else if (a.mem.disp || a.mem.index != H_NONE || a.mem.base == H_NONE)
+        emit_lea(g->e, a.width, reg, a.mem);
     else
-        emit_mov(g->e, reg, a.base);
-}
-
-static struct tlb_entry *tlb_bank(const struct gen *g)
-{
-    uint32_t mode = g->ir->mode;
-
-    return g->jit->v->mmu.tlb[mode & MODE_USER ? BANK_USER : mode & MODE_AC ? BANK_SUPERVISOR_AC : BANK_SUPERVISOR];
+        emit_zext(g->e, a.width, reg, (enum host)a.mem.base);
 }
 
 /* A constant address: its entry is known. */
 static struct host_mem tlb_check_constant(struct gen *g, uint64_t gva, enum tlb_intent intent, enum host y, uint8_t **slow)
 {
-    struct tlb_entry *entry = &tlb_bank(g)[gva >> 12 & (TLB_ENTRIES - 1)];
+    struct tlb_entry *entry = &g->jit->v->mmu.tlb[gen_bank(g)][tlb_index(gva)];
     int64_t page = (int64_t)(gva & ~(uint64_t)PAGE_OFFSET);
 
     if (gva != (uint64_t)(int64_t)(int32_t)gva) {
@@ -58,41 +127,83 @@ static struct host_mem tlb_check_constant(struct gen *g, uint64_t gva, enum tlb_
     return mem_at(y, (int32_t)gva);
 }
 
+/* y = host address, through the TLB; the address is in x, which is lost. */
 static struct host_mem tlb_check(struct gen *g, struct gaddr a, unsigned width, enum tlb_intent intent, enum host x, enum host y,
                                  uint8_t **slow)
 {
-    struct tlb_entry *bank = tlb_bank(g);
+    struct tlb_entry *bank = g->jit->v->mmu.tlb[gen_bank(g)];
 
     _Static_assert(sizeof(struct tlb_entry) == 64, "the shift below");
     gen_flags_lost(g);
-    if (!g->jit->options.tlb || (a.base == H_NONE && (a.value & PAGE_OFFSET) > PAGE_BYTES - width)) {
+    if (g->jit->options.count)
+        emit_inc(g->e, &g->jit->stats.accesses);
+    if (!g->jit->options.tlb || (a.constant && (a.value & PAGE_OFFSET) > PAGE_BYTES - width)) {
         *slow = emit_jmp(g->e);
         return mem_at(y, 0); /* never reached */
     }
-    if (a.base == H_NONE)
+    if (a.constant)
         return tlb_check_constant(g, a.value, intent, y, slow);
-    if (a.disp)
-        emit_lea(g->e, 4, x, mem_at(a.base, a.disp));
-    else
-        emit_zext(g->e, 4, x, a.base);
+    address_into(g, y, a);
+    emit_zext(g->e, 4, x, y);
     emit_shift_imm(g->e, S_SHR, 4, x, 6);
     emit_alu_ri(g->e, A_AND, 4, x, (TLB_ENTRIES - 1) << 6);
-    emit_lea(g->e, 8, y, mem_at(a.base, a.disp + (int32_t)width - 1));
+    if (width > 1)
+        emit_alu_ri(g->e, A_ADD, 8, y, (int32_t)width - 1);
     emit_alu_ri(g->e, A_AND, 8, y, -(int32_t)PAGE_BYTES);
     emit_alu_rm(g->e, A_CMP, 8, y, mem_table(&bank->tag[intent], x));
     *slow = emit_jcc(g->e, CC_NZ);
-    emit_load(g->e, 8, y, mem_table(&bank->addend, x));
-    return mem_indexed(y, a.base, 0, a.disp);
+    emit_load(g->e, 8, x, mem_table(&bank->addend, x));
+    address_into(g, y, a);
+    emit_alu_rr(g->e, A_ADD, 8, y, x);
+    return mem_at(y, 0);
 }
 
-/* The check with registers of its own choice; those that the access needs are locked after it. */
-static struct host_mem gen_tlb(struct gen *g, struct gen_stub *s, unsigned width, enum tlb_intent intent)
+/* x = host address, through the page cache. */
+static struct host_mem page_check(struct gen *g, struct gen_stub *s, enum host x)
 {
-    enum host x = gen_scratch(g), y = gen_scratch(g);
-    struct host_mem m = tlb_check(g, s->address, width, intent, x, y, &s->from[0]);
+    const struct page_cache *c = s->address.cache;
 
-    memcpy(s->owner, g->owner, sizeof(s->owner));
-    gen_release(g, x);
+    gen_flags_lost(g);
+    if (g->jit->options.count)
+        emit_inc(g->e, &g->jit->stats.accesses);
+    address_into(g, x, s->address);
+    emit_alu_rm(g->e, A_SUB, 8, x, mem_low(&c->base));
+    emit_alu_rm(g->e, A_CMP, 8, x, mem_low(&c->span));
+    s->from[0] = emit_jcc(g->e, CC_NB);
+    emit_alu_rm(g->e, A_ADD, 8, x, mem_low(&c->host));
+    s->access = emit_address(g->e);
+    s->host = x;
+    return mem_at(x, 0);
+}
+
+/* A register of the operation's that only the address needed. */
+static void release_address(struct gen *g, struct gaddr a, enum host but)
+{
+    if (a.constant)
+        return;
+    if (a.mem.base != but && a.mem.base != H_NONE)
+        gen_release(g, (enum host)a.mem.base);
+    if (a.mem.index != but && a.mem.index != H_NONE)
+        gen_release(g, (enum host)a.mem.index);
+}
+
+/* The host's address of the operand, in registers of its own choice. */
+static struct host_mem gen_translate(struct gen *g, struct gen_stub *s, unsigned width, enum tlb_intent intent)
+{
+    enum host x = gen_scratch(g), y;
+    struct host_mem m;
+
+    s->site->cache = s->address.cache;
+    if (s->address.cache) {
+        m = page_check(g, s, x);
+        memcpy(s->owner, g->owner, sizeof(s->owner));
+    } else {
+        y = gen_scratch(g);
+        m = tlb_check(g, s->address, width, intent, x, y, &s->from[0]);
+        memcpy(s->owner, g->owner, sizeof(s->owner));
+        gen_release(g, x);
+    }
+    release_address(g, s->address, m.base);
     return m;
 }
 
@@ -106,7 +217,7 @@ static struct gen_stub *memory_stub(struct gen *g, enum stub_kind kind, const st
     return s;
 }
 
-static void stub_comes_back(struct gen *g, struct gen_stub *s)
+void stub_comes_back(struct gen *g, struct gen_stub *s)
 {
     s->back = emit_address(g->e);
     memcpy(s->owner_back, g->owner, sizeof(s->owner_back));
@@ -118,7 +229,7 @@ static void gen_load(struct gen *g)
 {
     const struct ir_op *o = g->op;
     struct gen_stub *s = memory_stub(g, STUB_LOAD, o);
-    struct host_mem m = gen_tlb(g, s, o->width, o->op == IR_LDW ? TLB_WRITE : TLB_READ);
+    struct host_mem m = gen_translate(g, s, o->width, o->op == IR_LDW ? TLB_WRITE : TLB_READ);
     enum host d = gen_result(g, o->d, false);
 
     emit_load(g->e, o->width, d, m);
@@ -127,13 +238,11 @@ static void gen_load(struct gen *g)
     gen_put(g, o->d, d);
 }
 
-/* The flags an operation needs must be in memory while the TLB is looked up. */
+/* The flags an operation needs must be in memory while the page is looked up. */
 static void flags_aside(struct gen *g, const struct ir_op *o)
 {
-    if (o->fx == FX_PART && (o->live || ir_uses_carry(o)) && !g->in_memory) {
-        gen_flags_to_host(g);
-        gen_flags_save(g);
-    }
+    if (o->fx == FX_PART && (o->live || ir_uses_carry(o)))
+        gen_flags_aside(g);
 }
 
 static void plan_for(struct gen *g, const struct ir_op *o, unsigned at)
@@ -163,7 +272,7 @@ static bool gen_load_operation(struct gen *g)
         g->last_use[o->d - GPRS] != at + 1 || !gen_takes_memory(n, o->d))
         return false;
     plan_for(g, n, at + 1);
-    if (g->keep_lazy && n->op != IR_AND && n->op != IR_OR && n->op != IR_XOR) { /* it would need the value */
+    if (g->keep_lazy && n->op != IR_AND && n->op != IR_OR && n->op != IR_XOR) { /* it would want the value */
         g->op = o;
         g->at = at;
         return false;
@@ -171,8 +280,7 @@ static bool gen_load_operation(struct gen *g)
     flags_aside(g, n);
     s = memory_stub(g, STUB_LOAD, o);
     s->then = n;
-    s->flags_memory = g->in_memory;
-    m = gen_tlb(g, s, o->width, TLB_READ);
+    m = gen_translate(g, s, o->width, TLB_READ);
     gen_from_memory(g, n, o->d, m);
     stub_comes_back(g, s);
     if (n->d < GPRS)
@@ -188,7 +296,7 @@ static void gen_store(struct gen *g)
 {
     const struct ir_op *o = g->op;
     struct gen_stub *s = memory_stub(g, STUB_STORE, o);
-    struct host_mem m = gen_tlb(g, s, o->width, TLB_WRITE);
+    struct host_mem m = gen_translate(g, s, o->width, TLB_WRITE);
     int32_t imm;
 
     if (gen_imm(g, o->b, o->width, &imm))
@@ -216,9 +324,8 @@ static bool gen_modify(struct gen *g)
     flags_aside(g, n);
     s = memory_stub(g, STUB_MODIFY, o);
     s->then = n;
-    s->flags_memory = g->in_memory;
     s->site2 = gen_site(g, st);
-    m = gen_tlb(g, s, o->width, TLB_WRITE);
+    m = gen_translate(g, s, o->width, TLB_WRITE);
     gen_rmw(g, n, m);
     stub_comes_back(g, s);
     gen_flags_lost(g);
@@ -286,6 +393,7 @@ static void gen_atomic(struct gen *g)
     m = tlb_check(g, s->address, o->width, TLB_WRITE, H_RCX, H_RDX, &s->from[0]);
     memcpy(s->owner, g->owner, sizeof(s->owner));
     emit_lea(g->e, 8, H_RDX, m);
+    release_address(g, s->address, H_NONE);
     gen_take(g, H_RAX);
     atomic_on_host(g, o);
     emit_zext(g->e, o->width, H_RAX, H_RAX);
@@ -418,7 +526,7 @@ static void gen_segcheck(struct gen *g)
     emit_alu_ri(g->e, A_AND, 4, y, AR_UNUSABLE | AR_CODE | AR_EXPAND_DOWN | AR_WRITABLE);
     emit_alu_ri(g->e, A_CMP, 4, y, AR_WRITABLE);
     s->from[1] = emit_jcc(g->e, CC_NZ);
-    s->address.base = x;
+    s->address.mem.base = x;
     s->result = x;
     memcpy(s->owner, g->owner, sizeof(s->owner));
     emit_alu_rm(g->e, A_ADD, 4, x, mem_low(&seg->base));
@@ -547,10 +655,30 @@ static void stub_then(struct gen *g, const struct gen_stub *s)
     }
 }
 
+/* The page cache was wrong: the TLB may know, and then the cache is set right; else on with rax = address. */
+static void stub_probe(struct gen *g, const struct gen_stub *s, enum tlb_intent intent)
+{
+    uint8_t *missed;
+
+    address_into(g, H_RAX, s->address);
+    if (!s->address.cache)
+        return;
+    emit_lea(g->e, 8, H_RDX, mem_at(H_RAX, (int32_t)s->op->width - 1));
+    emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)s->address.cache);
+    emit_call_to(g->e, g->jit->stub_probe[gen_bank(g)][intent == TLB_WRITE]);
+    missed = emit_jcc(g->e, CC_NB);
+    stub_restore(g, s->owner, H_RAX);
+    emit_mov(g->e, (enum host)s->host, H_RAX);
+    if (s->owner[H_RAX] < IR_TEMPS)
+        emit_load(g->e, 8, H_RAX, temp_slot(g, s->owner[H_RAX]));
+    emit_jmp_to(g->e, s->access);
+    emit_here(g->e, missed);
+}
+
 static void stub_load(struct gen *g, const struct gen_stub *s)
 {
     stub_spill(g, s);
-    address_into(g, H_RAX, s->address);
+    stub_probe(g, s, s->op->op == IR_LDW ? TLB_WRITE : TLB_READ);
     stub_call(g, s->site, g->jit->stub_load);
     if (s->then)
         stub_then(g, s);
@@ -562,7 +690,7 @@ static void stub_load(struct gen *g, const struct gen_stub *s)
 static void stub_store(struct gen *g, const struct gen_stub *s)
 {
     stub_spill(g, s);
-    address_into(g, H_RAX, s->address);
+    stub_probe(g, s, TLB_WRITE);
     stub_value(g, H_RDX, s->op->b);
     stub_call(g, s->site, g->jit->stub_store);
     stub_reload(g, s, H_NONE);
@@ -572,9 +700,11 @@ static void stub_modify(struct gen *g, const struct gen_stub *s)
 {
     const struct ir_op *n = s->then;
     bool flags = n->fx && n->live;
+    struct host_mem address = mem_low(&g->jit->argument[3]);
 
     stub_spill(g, s);
-    address_into(g, H_RAX, s->address);
+    stub_probe(g, s, TLB_WRITE);
+    emit_store(g->e, 8, address, H_RAX);
     stub_call(g, s->site, g->jit->stub_load);
     emit_mov(g->e, H_RDX, H_RAX);
     stub_value(g, H_RCX, n->b);
@@ -584,14 +714,8 @@ static void stub_modify(struct gen *g, const struct gen_stub *s)
     }
     gen_rmw_register(g, n, H_RDX, H_RCX);
     if (flags)
-        gen_emit_save(g);
-    stub_restore(g, s->owner, H_RDX);
-    if (s->owner[H_RDX] < IR_TEMPS && s->address.base == H_RDX) {
-        emit_load(g->e, 8, H_RAX, temp_slot(g, s->owner[H_RDX]));
-        emit_lea(g->e, 8, H_RAX, mem_at(H_RAX, s->address.disp));
-    } else {
-        address_into(g, H_RAX, s->address);
-    }
+        gen_emit_save(g, true);
+    emit_load(g->e, 8, H_RAX, address);
     stub_call(g, s->site2, g->jit->stub_store);
     if (flags)
         gen_emit_restore(g);
@@ -630,10 +754,27 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
         break;
     case STUB_SEGMENT:
         stub_spill(g, s);
-        emit_mov(g->e, H_RAX, s->address.base);
+        emit_mov(g->e, H_RAX, (enum host)s->address.mem.base);
         stub_call(g, s->site, g->jit->stub_segment);
         emit_mov(g->e, s->result, H_RAX);
         stub_reload(g, s, s->result);
+        break;
+    case STUB_HELPER:
+        stub_spill(g, s);
+        emit_store(g->e, 8, mem_low(&g->jit->argument[0]), (enum host)s->address.mem.base);
+        stub_call(g, s->site, g->jit->stub_helper);
+        stub_reload(g, s, H_NONE);
+        break;
+    case STUB_PACK: emit_call_to(g->e, g->jit->stub_pack); break;
+    case STUB_TARGET: /* with the stack pointer as it was: s->then has moved it */
+        if (s->then)
+            emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], -(int32_t)s->then->imm));
+        emit_store(g->e, 8, mem_low(&g->jit->argument[0]), H_RAX);
+        stub_call(g, s->site, g->jit->stub_helper);
+        if (s->then)
+            emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], (int32_t)s->then->imm));
+        emit_load(g->e, 8, H_RAX, mem_low(&g->jit->argument[0]));
+        s->back = g->jit->stub_exit[EXIT_LOOKUP];
         break;
     default:
         emit_mov(g->e, H_RAX, H_RCX);

@@ -113,6 +113,7 @@ void gen_begin_insn(struct gen *g)
     for (unsigned i = 0; i < IR_TEMPS; i++) {
         g->temp_at[i] = H_NONE;
         g->temp_saved[i] = false;
+        g->lea[i] = NULL;
         g->last_use[i] = 0;
     }
     for (unsigned i = g->at; i < end; i++) {

@@ -4,7 +4,7 @@
  *   gen*.c    IR of one block -> host code           stubs.c   ways in and out of it
  *   emit.c    host instructions as bytes              cache.c   blocks: found, chained, dropped
  *   slow.c    what the code calls                     engine.c  the engine, around the interpreter's loop
- *   inspect.c what it made, for people and profilers
+ *   inspect.c what it made, for people and profilers  show.c   ... for explain
  *
  * Registers while translated code runs:
  *
@@ -14,7 +14,8 @@
  * R11..R15 stay in the vcpu, which lies below 2 GiB so that code needs no base register for it.
  *
  * Flags: where the guest's arithmetic flags are at a point of the code is known when it is made: in the host's RFLAGS,
- * in `flags` (AH as LAHF leaves it, AL = OF), or nowhere: then what made them can be made again (struct lazy).
+ * in memory, or nowhere: then they can be made again (struct lazy).  In memory is either `flags` (AH as LAHF leaves it,
+ * AL = OF) or `recipe`: between blocks most flags are never looked at.
  */
 #ifndef JIT_JIT_H
 #define JIT_JIT_H
@@ -24,6 +25,8 @@
 #include "jit/options.h"
 #include "vcpu.h"
 #include "x86/fetch.h"
+
+#include <stdio.h>
 
 /* -- flags that are nowhere --------------------------------------------------------------------------------------------- */
 
@@ -37,6 +40,9 @@ struct lazy {
     uint8_t op, width;
     ir_operand a, b;
 };
+
+/* As a word, when both operands are in jit->lazy. */
+static inline uint32_t jit_recipe(const struct lazy *l) { return 1u << 31 | (uint32_t)l->op << 8 | l->width; }
 
 enum flags_place { FLAGS_MEMORY, FLAGS_HOST, FLAGS_LAZY, FLAGS_DEAD };
 
@@ -55,6 +61,7 @@ struct jit_site {
     struct flags_at flags;
     uint16_t insn;
     struct ir_op op;
+    struct page_cache *cache; /* of a load or store; NULL: none */
     const uint8_t *code;      /* where its slow path begins, for explain and the logs */
 };
 
@@ -93,7 +100,20 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 4096, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5 };
+enum { JUMP_ENTRIES = 1 << 16, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16 };
+
+/*
+ * Where accesses of one kind went last: guest addresses [base, base + span + 7) are at host + (address - base).  Memory
+ * operations of up to 8 bytes share one by base register.  Empty: span 0.
+ */
+struct page_cache {
+    uint64_t base, span;
+    uintptr_t host;
+    struct page_cache *next; /* in the list of those that are not empty */
+};
+
+/* The RIP of an empty entry: one that belongs to another entry, so that no jump finds it, whatever its target. */
+#define JUMP_NONE(index) (~(uint64_t)(index))
 
 struct jump_entry {
     uint64_t rip;
@@ -104,7 +124,10 @@ struct jit {
     /* Addressed by translated code. */
     struct jump_entry jump[JUMP_ENTRIES];
     uint16_t flags, host_flags;
+    uint32_t recipe;              /* 0: the flags are in `flags`; else jit_recipe(), of lazy[0] and lazy[1] */
     uint64_t lazy[2];
+    struct page_cache stack[BANKS][2]; /* of accesses through RSP: read, write */
+    struct page_cache cache[PAGE_CACHES];
     uint64_t left;                /* r15 while C runs */
     uint64_t argument[4];
 
@@ -121,7 +144,8 @@ struct jit {
     struct emit e;
     int (*enter)(const void *code);
     const void *stub_exit[EXIT_STOP + 1]; /* all registers are saved, then out with that reason */
-    const void *stub_load, *stub_store, *stub_wide, *stub_atomic, *stub_divide, *stub_segment, *stub_helper, *stub_helper_end;
+    const void *stub_probe[BANKS][2]; /* rax: address, rdx: of its last byte, rcx: cache; CF: found, rax is the host's */
+    const void *stub_load, *stub_store, *stub_wide, *stub_atomic, *stub_divide, *stub_segment, *stub_helper, *stub_helper_end, *stub_pack;
     bool avx, avx512;
 
     struct jit_block *hash[1 << JIT_HASH_BITS];
@@ -129,7 +153,9 @@ struct jit {
     struct jit_block *page[JIT_PAGE_HASH]; /* by guest-physical page, through page_next */
     uint16_t filled[JUMP_ENTRIES];  /* of `jump`, so that clearing it costs what filling it did */
     unsigned filled_count;
-    uint64_t seen_flushes;
+    struct page_cache *filled_caches;
+    unsigned caches;                /* of `cache`, given to blocks */
+    uint64_t seen_flushes, seen_protects;
     unsigned declined_at;           /* instruction at which jit_generate() gave up */
     uint8_t hot[HOT_ENTRIES];
 
@@ -140,14 +166,16 @@ struct jit {
     struct jit_block *armed;
     unsigned armed_insn;
     uint8_t armed_bytes[ARM_BYTES];
+    const struct jit_site *fault_site; /* whose flags EXIT_FAULT still has to bring out; NULL: none */
     struct jit_edge *last_edge;   /* set by a stub on its way to EXIT_LINK */
 
-    void *perf_map, *jitdump;     /* FILE * */
+    FILE *perf_map, *jitdump;
+    void *jitdump_page;           /* a mapping of the latter */
 };
 
 #define FORCE_OUT (UINT64_C(1) << 60)
 
-static inline unsigned jit_jump_index(uint64_t rip) { return ((uint32_t)rip >> 12 ^ (uint32_t)rip) & (JUMP_ENTRIES - 1); }
+static inline unsigned jit_jump_index(uint64_t rip) { return rip & (JUMP_ENTRIES - 1); }
 
 /* What `left` would be if nobody had forced it. */
 static inline uint64_t jit_left(const struct jit *j) { return j->left + (j->forced ? FORCE_OUT : 0); }
@@ -169,6 +197,9 @@ void jit_drop_written(struct jit *jit, uint64_t gpa, unsigned width);
 void jit_drop_all(struct jit *jit);
 void jit_free_dead(struct jit *jit);
 void jit_clear_jumps(struct jit *jit);
+/* The TLB has been flushed, or a page got code: what page caches say may be wrong. */
+void jit_clear_caches(struct jit *jit);
+void jit_fill_cache(struct jit *jit, struct page_cache *cache, uint64_t gva, enum tlb_intent intent);
 void jit_fill_jump(struct jit *jit, const struct jit_block *block);
 /* Out before instruction `insn` of the block under way, or at its end. */
 void jit_force_out(struct jit *jit, struct jit_block *block, unsigned insn);
@@ -187,10 +218,11 @@ struct slow_result jit_slow_helper_end(const struct jit_site *site);
 /* The flags at a point, into the vcpu's words. */
 void jit_flags_out(struct jit *jit, const struct jit_block *block, const struct flags_at *at);
 void jit_flags_in(struct jit *jit);
+void jit_flags_pack(struct jit *jit);
 
 /* inspect.c */
 void jit_inspect_block(struct jit *jit, const struct jit_block *block);
-void jit_inspect_open(struct jit *jit);
+bool jit_inspect_open(struct jit *jit, struct err *err);
 void jit_inspect_close(struct jit *jit);
 
 #endif

@@ -4,7 +4,9 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Switches, to turn one optimisation off at a time: for teaching, measuring and bisecting. */
 #define JIT_SWITCHES(X)                                                                                                \
@@ -12,8 +14,10 @@
     X(extend, "go on across direct jumps, unroll short loops")                                                         \
     X(lazy, "recompute flags only where a fault asks for them")                                                        \
     X(jumps, "look indirect jumps up in line")                                                                         \
+    X(fold, "address arithmetic within the access")                                                                    \
     X(fuse, "read-modify-write in one host instruction")                                                               \
-    X(tlb, "look the TLB up in line")
+    X(tlb, "look the TLB up in line")                                                                                  \
+    X(pages, "remember the page of each base register's accesses")
 
 struct jit_options {
 #define X(name, text) bool name;
@@ -22,6 +26,8 @@ struct jit_options {
     bool count;      /* for jit_stats: accesses and executions too, which costs time */
     uint64_t cache_bytes;
     unsigned hot;    /* executions before a block is translated */
+    bool perf_map;   /* /tmp/perf-PID.map */
+    const char *jitdump; /* a file; "": jit-PID.dump; NULL: none */
 };
 
 /* Why translated code came back. */
@@ -39,10 +45,17 @@ struct jit_stats {
 
 extern struct jit_options jit_options; /* of the next engine that is created */
 
+/* False: there is no such switch. */
+bool jit_switch_off(const char *name);
+
 /* Can this host run translated code?  False and err: it interprets instead. */
 bool jit_usable(struct err *err);
 
 /* Of an engine made by engine_jit. */
 const struct jit_stats *jit_engine_stats(const void *engine);
+/* Host code of the instruction at RIP (show.c).  False: it is not one for translation. */
+bool jit_print_insn(void *engine, FILE *out);
+/* The figures as lines of text; `seconds` is how long it ran. */
+void jit_print_stats(const void *engine, double seconds, FILE *out);
 
 #endif

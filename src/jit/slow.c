@@ -41,7 +41,11 @@ static void flags_again(struct jit *j, const struct jit_block *block, const stru
 
 void jit_flags_out(struct jit *j, const struct jit_block *block, const struct flags_at *at)
 {
-    if (at->place == FLAGS_MEMORY)
+    struct lazy recipe = { (uint8_t)(j->recipe >> 8), (uint8_t)j->recipe, LAZY_A, LAZY_B };
+
+    if (at->place == FLAGS_MEMORY && j->recipe)
+        flags_again(j, NULL, &recipe);
+    else if (at->place == FLAGS_MEMORY)
         flags_unpack(&j->v->cpu, j->flags);
     else if (at->place == FLAGS_HOST)
         flags_unpack(&j->v->cpu, j->host_flags);
@@ -54,6 +58,13 @@ void jit_flags_in(struct jit *j)
     uint32_t f = flags_get(&j->v->cpu);
 
     j->flags = (uint16_t)((f & 0xd5) << 8 | (f & FLAG_OF ? 1 : 0));
+    j->recipe = 0;
+}
+
+void jit_flags_pack(struct jit *j)
+{
+    jit_flags_out(j, NULL, &(struct flags_at){ .place = FLAGS_MEMORY });
+    jit_flags_in(j);
 }
 
 /* -- an instruction under way ------------------------------------------------------------------------------------------------ */
@@ -69,9 +80,10 @@ static struct vcpu *site_enter(struct jit *j, const struct jit_site *site)
     return v;
 }
 
+/* The flags wait until all registers are in the vcpu: they may have to be made from them. */
 static struct slow_result site_fault(struct jit *j, const struct jit_site *site)
 {
-    jit_flags_out(j, site->block, &site->flags);
+    j->fault_site = site;
     j->v->retired += site->insn;
     return (struct slow_result){ 0, EXIT_FAULT };
 }
@@ -82,6 +94,8 @@ static struct slow_result site_done(struct jit *j, const struct jit_site *site, 
     struct vcpu *v = j->v;
     bool wanted = v->stop_on_touch || v->pins.nmi || v->pins.init || v->attention || (v->pins.intr && v->cpu.rflags & FLAG_IF);
 
+    if (unlikely(j->seen_flushes != v->mmu.flushes))
+        jit_clear_caches(j);
     if (unlikely((v->bus.touched && wanted) || site->block->dead || j->seen_flushes != v->mmu.flushes))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ value, 0 };
@@ -112,6 +126,8 @@ struct slow_result jit_slow_load(const struct jit_site *site, uint64_t gva)
 
     if (!guest_load(v, gva, site_shape(&site->op), &value))
         return site_fault(j, site);
+    if (site->cache)
+        jit_fill_cache(j, site->cache, gva, site->op.op == IR_LDW ? TLB_WRITE : TLB_READ);
     note_walks(j, walks);
     return site_done(j, site, value);
 }
@@ -124,6 +140,8 @@ struct slow_result jit_slow_store(const struct jit_site *site, uint64_t gva, uin
 
     if (!guest_store(v, gva, site_shape(&site->op), value))
         return site_fault(j, site);
+    if (site->cache)
+        jit_fill_cache(j, site->cache, gva, TLB_WRITE);
     note_walks(j, walks);
     return site_done(j, site, 0);
 }
@@ -238,6 +256,8 @@ struct slow_result jit_slow_helper(const struct jit_site *site)
 
     if (!site_helper(j, site, &result))
         return (struct slow_result){ 0, EXIT_FAULT };
+    if (unlikely(j->seen_flushes != j->v->mmu.flushes))
+        jit_clear_caches(j);
     if (unlikely(wants_out(j) || site->block->dead))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ result, 0 };

@@ -129,6 +129,25 @@ static const void *make_call(struct jit *j, uint64_t function, enum which which,
     return at;
 }
 
+/* The recipe in memory becomes flags; no register changes. */
+static const void *make_pack(struct jit *j)
+{
+    static const uint8_t scratch[] = { H_RAX, H_RCX, H_RDX };
+    const void *at = emit_address(&j->e);
+
+    for (unsigned i = 0; i < ARRAY_LEN(scratch); i++)
+        emit_byte(&j->e, 0x50 | scratch[i]);
+    pins_move(j, VOLATILE, true);
+    emit_mov_imm(&j->e, H_RDI, (uint64_t)(uintptr_t)j);
+    emit_mov_imm(&j->e, H_RAX, (uint64_t)(uintptr_t)jit_flags_pack);
+    emit_rr(&j->e, 0xff, 4, 2, H_RAX);
+    pins_move(j, VOLATILE, false);
+    for (unsigned i = ARRAY_LEN(scratch); i-- > 0;)
+        emit_byte(&j->e, 0x58 | scratch[i]);
+    emit_byte(&j->e, 0xc3);
+    return at;
+}
+
 /* Jumped to, not called: C answers with the code to go on at. */
 static const void *make_helper_end(struct jit *j, const void *leave)
 {
@@ -151,6 +170,39 @@ static const void *make_helper_end(struct jit *j, const void *leave)
     return at;
 }
 
+/* The TLB, asked for a page cache that has been filled since the last flush. */
+static const void *make_probe(struct jit *j, enum mmu_bank bank, enum tlb_intent intent)
+{
+    struct tlb_entry *tlb = j->v->mmu.tlb[bank];
+    const void *at = emit_address(&j->e);
+    uint8_t *empty, *missed;
+
+    emit_alu_mi(&j->e, A_CMP, 8, mem_at(H_RCX, offsetof(struct page_cache, span)), 0);
+    empty = emit_jcc(&j->e, CC_Z);
+    emit_byte(&j->e, 0x50 | H_RSI);
+    emit_zext(&j->e, 4, H_RSI, H_RAX);
+    emit_shift_imm(&j->e, S_SHR, 4, H_RSI, 6);
+    emit_alu_ri(&j->e, A_AND, 4, H_RSI, (TLB_ENTRIES - 1) << 6);
+    emit_alu_ri(&j->e, A_AND, 8, H_RDX, -(int32_t)PAGE_BYTES);
+    emit_alu_rm(&j->e, A_CMP, 8, H_RDX, mem_table(&tlb->tag[intent], H_RSI));
+    missed = emit_jcc(&j->e, CC_NZ);
+    emit_load(&j->e, 8, H_RSI, mem_table(&tlb->addend, H_RSI));
+    emit_store(&j->e, 8, mem_at(H_RCX, offsetof(struct page_cache, base)), H_RDX);
+    emit_store_imm(&j->e, 8, mem_at(H_RCX, offsetof(struct page_cache, span)), PAGE_BYTES - 7);
+    emit_alu_rr(&j->e, A_ADD, 8, H_RDX, H_RSI);
+    emit_store(&j->e, 8, mem_at(H_RCX, offsetof(struct page_cache, host)), H_RDX);
+    emit_alu_rr(&j->e, A_ADD, 8, H_RAX, H_RSI);
+    emit_byte(&j->e, 0x58 | H_RSI);
+    emit_byte(&j->e, 0xf9); /* stc */
+    emit_byte(&j->e, 0xc3);
+    emit_here(&j->e, missed);
+    emit_byte(&j->e, 0x58 | H_RSI);
+    emit_here(&j->e, empty);
+    emit_byte(&j->e, 0xf8); /* clc */
+    emit_byte(&j->e, 0xc3);
+    return at;
+}
+
 bool jit_make_stubs(struct jit *j)
 {
     const void *leave;
@@ -166,5 +218,9 @@ bool jit_make_stubs(struct jit *j)
     j->stub_divide = make_call(j, (uint64_t)(uintptr_t)jit_slow_divide, ALL, leave);
     j->stub_helper = make_call(j, (uint64_t)(uintptr_t)jit_slow_helper, ALL, leave);
     j->stub_helper_end = make_helper_end(j, leave);
+    j->stub_pack = make_pack(j);
+    for (unsigned bank = 0; bank < BANKS; bank++)
+        for (unsigned write = 0; write < 2; write++)
+            j->stub_probe[bank][write] = make_probe(j, (enum mmu_bank)bank, write ? TLB_WRITE : TLB_READ);
     return !j->e.full;
 }

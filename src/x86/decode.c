@@ -161,7 +161,7 @@ enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct 
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
     ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes, n, &z, ops);
 
-    *out = (struct insn){ 0 };
+    *out = (struct insn){ .length = (uint8_t)bits_min(n, INSN_BYTES) }; /* an undefined one: what made it one is among these */
     if (status == ZYDIS_STATUS_NO_MORE_DATA)
         return n >= INSN_BYTES ? DECODE_TOO_LONG : DECODE_MORE;
     if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)

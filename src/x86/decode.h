@@ -39,7 +39,7 @@ enum insn_encoding { ENCODING_LEGACY, ENCODING_VEX, ENCODING_EVEX, ENCODING_OTHE
 
 struct insn {
     uint16_t mnemonic;     /* ZydisMnemonic */
-    uint8_t length;
+    uint8_t length;        /* of one that is none: how many bytes were looked at */
     uint8_t prefixes;
     enum insn_encoding encoding;
     uint8_t opcode, map;   /* opcode byte, and map 0 (one byte), 1 (0F), 2 (0F38), 3 (0F3A) */

@@ -64,7 +64,8 @@ static bool string_prepare(const struct string *s, struct access *a, enum transa
 
 static struct memory_shape string_shape(const struct string *s, unsigned segment)
 {
-    return (struct memory_shape){ .width = (uint8_t)s->width, .form = FORM_STRING, .flags = segment == SEG_SS ? LDX_STACK : 0 };
+    return (struct memory_shape){ .width = (uint8_t)s->width, .form = FORM_STRING,
+                                  .flags = segment == SEG_SS ? LDX_STACK : 0 };
 }
 
 static bool string_load(const struct string *s, unsigned segment, unsigned reg, uint64_t *value)
@@ -317,8 +318,8 @@ static inline uint64_t string_run_of(const struct string *s, unsigned segment, u
  * Host address and number of the next elements, if they are plain memory; 0 where they are not, and one goes by itself.
  * vcpu->fault is set where the page has one: it is the next element's.
  */
-static inline uint64_t string_span(const struct string *s, unsigned segment, unsigned reg, enum tlb_intent intent, uint64_t count,
-                            uint8_t **host)
+static inline uint64_t string_span(const struct string *s, unsigned segment, unsigned reg, enum tlb_intent intent,
+                                   uint64_t count, uint8_t **host)
 {
     struct vcpu *v = s->v;
     unsigned wants = intent == TLB_WRITE ? ACCESS_WRITE : ACCESS_READ;

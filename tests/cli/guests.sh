@@ -1,5 +1,7 @@
 #!/bin/sh
-# guests.sh - real guests: SeaBIOS and the guest of wide accesses, against the recorded KVM and, where it is, the real one.
+# guests.sh - real guests on each soft engine: SeaBIOS and the guest of wide accesses, against the recorded KVM and, where
+# it is, the real one.
+# shellcheck disable=SC2086 # a guest is options
 set -u
 bios=/usr/share/seabios/bios-256k.bin
 tmp=$(mktemp -d) || exit 2
@@ -13,55 +15,82 @@ skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
 figure() { sed -n "s/.*[^0-9]\([0-9][0-9]*\) $1.*/\1/p" "$2" | head -n 1; }
 
 as --64 -o "$tmp/wide.o" tests/guest/wide.S && ld -Ttext=0x100000 -o "$tmp/wide.elf" "$tmp/wide.o"
-kvm=$("$WIDELOAD" list engines | sed -n 's/^kvm *//p')
+"$WIDELOAD" list engines >"$tmp/engines"
+kvm=$(sed -n 's/^kvm *//p' "$tmp/engines")
+soft=$(sed -n 's/ *usable.*//p' "$tmp/engines" | grep -v kvm)
+case $soft in *jit*) ;; *) skip "jit" "$(sed -n 's/^jit *//p' "$tmp/engines")" ;; esac
 
-if [ -r "$bios" ]; then
-    "$WIDELOAD" run --bios "$bios" --serial none --debugcon "$tmp/log" --until 'No bootable device.' --limit 100M
+# The trace without its header, which has the file's name, and without the engine's.
+trace() { # argument...
+    "$WIDELOAD" run --serial none --trace "$tmp/whole.jsonl" "$@" && tail -n +2 "$tmp/whole.jsonl" | sed 's/"engine":"[a-z]*",//' &&
+        rm "$tmp/whole.jsonl"
+}
+
+seabios() { # engine
+    "$WIDELOAD" run --engine "$1" --bios "$bios" --serial none --debugcon "$tmp/log" --until 'No bootable device.' --limit 100M
     grep -q 'No bootable device\.' "$tmp/log"
-    check "SeaBIOS reaches its end on the interpreter" $?
+    check "SeaBIOS reaches its end on $1" $?
 
-    "$WIDELOAD" run --bios "$bios" --serial none --until 'No bootable device.' --trace "$tmp/a.jsonl"
-    "$WIDELOAD" run --bios "$bios" --serial none --until 'No bootable device.' --trace "$tmp/b.jsonl"
-    tail -n +2 "$tmp/a.jsonl" >"$tmp/a"; tail -n +2 "$tmp/b.jsonl" >"$tmp/b" # the header has the file's name
-    cmp -s "$tmp/a" "$tmp/b" && [ -s "$tmp/a" ]
-    check "two runs on the virtual clock leave the same trace" $?
+    trace --engine "$1" --bios "$bios" --until 'No bootable device.' >"$tmp/again"
+    [ -s "$tmp/again" ] && cmp -s "$tmp/seabios" "$tmp/again"
+    check "SeaBIOS: on the virtual clock the trace of $1 is byte for byte that of interp before" $?
 
     for trace in tests/traces/seabios-kvm-*.jsonl.zst; do
         if ! grep -aq '1\.16\.2-debian' "$bios"; then
-            skip "SeaBIOS: interp and $(basename "$trace")" "recorded with SeaBIOS 1.16.2, here is another"
+            skip "SeaBIOS: $1 and $(basename "$trace")" "recorded with SeaBIOS 1.16.2, here is another"
             continue
         fi
-        "$WIDELOAD" diff --right "$trace" --bios "$bios" >"$tmp/out"
-        check "SeaBIOS: interp and $(basename "$trace"): exit status" $?
+        "$WIDELOAD" diff --left "$1" --right "$trace" --bios "$bios" >"$tmp/out"
+        check "SeaBIOS: $1 and $(basename "$trace"): exit status" $?
         [ "$(figure divergent "$tmp/out")" = 0 ] && [ "$(figure same "$tmp/out")" -ge 20000 ]
-        check "SeaBIOS: at least 20000 journeys the same, none divergent" $?
+        check "SeaBIOS: $1: at least 20000 journeys the same, none divergent" $?
     done
     case $kvm in
     usable*)
-        "$WIDELOAD" diff --right kvm --bios "$bios" --until 'No bootable device.' >"$tmp/out"
-        check "SeaBIOS: interp and this KVM: registers, memory and journeys agree" $?
+        "$WIDELOAD" diff --left "$1" --right kvm --bios "$bios" --until 'No bootable device.' >"$tmp/out"
+        check "SeaBIOS: $1 and this KVM: registers, memory and journeys agree" $?
         grep -q ' 0 divergent' "$tmp/out"
-        check "SeaBIOS: interp and this KVM: none divergent" $? ;;
-    *) skip "SeaBIOS: interp and this KVM" "$kvm" ;;
+        check "SeaBIOS: $1 and this KVM: none divergent" $? ;;
+    *) skip "SeaBIOS: $1 and this KVM" "$kvm" ;;
     esac
+}
+
+wide() { # engine
+    trace --engine "$1" --kernel "$tmp/wide.elf" >"$tmp/again"
+    check "the guest of wide accesses ends with status 0 on $1" $?
+    [ -s "$tmp/again" ] && cmp -s "$tmp/wide" "$tmp/again"
+    check "wide guest: the trace of $1 is byte for byte that of interp before" $?
+    for trace in tests/traces/wide-kvm-*.jsonl.zst; do
+        "$WIDELOAD" diff --left "$1" --right "$trace" --kernel "$tmp/wide.elf" >"$tmp/out"
+        check "wide guest: $1 and $(basename "$trace"): exit status" $?
+        [ "$(figure inexpressible "$tmp/out")" -gt 0 ] && [ "$(figure refragmented "$tmp/out")" -gt 0 ]
+        check "wide guest: $1: what KVM cuts and what it cannot say are found" $?
+    done
+    case $kvm in
+    usable*)
+        "$WIDELOAD" diff --left "$1" --right kvm --kernel "$tmp/wide.elf" >"$tmp/out"
+        check "wide guest: $1 and this KVM: exit status" $?
+        [ "$(figure 'instructions it could not' "$tmp/out")" -ge 0 ] && grep -q ' 0 divergent' "$tmp/out"
+        check "wide guest: $1 and this KVM: none divergent" $? ;;
+    *) skip "wide guest: $1 and this KVM" "$kvm" ;;
+    esac
+}
+
+if [ -r "$bios" ]; then
+    trace --bios "$bios" --until 'No bootable device.' >"$tmp/seabios"
+    for engine in $soft; do seabios "$engine"; done
 else
     skip "SeaBIOS" "$bios is not installed"
 fi
-
-"$WIDELOAD" run --kernel "$tmp/wide.elf" --serial none
-check "the guest of wide accesses ends with status 0" $?
-for trace in tests/traces/wide-kvm-*.jsonl.zst; do
-    "$WIDELOAD" diff --right "$trace" --kernel "$tmp/wide.elf" >"$tmp/out"
-    check "wide guest: interp and $(basename "$trace"): exit status" $?
-    [ "$(figure inexpressible "$tmp/out")" -gt 0 ] && [ "$(figure refragmented "$tmp/out")" -gt 0 ]
-    check "wide guest: what KVM cuts and what it cannot say are found" $?
-done
-case $kvm in
-usable*)
-    "$WIDELOAD" diff --right kvm --kernel "$tmp/wide.elf" >"$tmp/out"
-    check "wide guest: interp and this KVM: exit status" $?
-    [ "$(figure 'instructions it could not' "$tmp/out")" -ge 0 ] && grep -q ' 0 divergent' "$tmp/out"
-    check "wide guest: interp and this KVM: none divergent" $? ;;
-*) skip "wide guest: interp and this KVM" "$kvm" ;;
+trace --kernel "$tmp/wide.elf" >"$tmp/wide"
+for engine in $soft; do wide "$engine"; done
+case $soft in
+*jit*)
+    for guest in "--bios $bios" "--kernel $tmp/wide.elf"; do
+        [ -r "${guest#* }" ] || continue
+        "$WIDELOAD" diff --left interp --right jit $guest >"$tmp/out" &&
+            [ "$(figure divergent "$tmp/out")" = 0 ] && [ "$(figure refragmented "$tmp/out")" = 0 ]
+        check "interp and jit: ${guest##*/}: no difference" $?
+    done ;;
 esac
 echo "1..$n"

@@ -8,7 +8,7 @@ for command in "" run diff explain list; do
     [ "$status" = 0 ] && [ -s "$tmp/out" ] && [ ! -s "$tmp/err" ]
     check "${command:-wideload} --help" $?
 done
-for list in devices engines policies unimplemented cpuid; do
+for list in devices engines policies unimplemented cpuid jit-switches; do
     wideload list $list
     [ "$status" = 0 ] && [ "$(wc -l <"$tmp/out")" -gt 1 ] && [ ! -s "$tmp/err" ]
     check "list $list" $?
@@ -25,7 +25,7 @@ for command in run diff explain; do
         check "$command $option is in the completion" $?
     done
 done
-for list in engines policies; do
+for list in engines policies jit-switches; do
     wideload list $list
     for word in $(sed 's/ .*//' "$tmp/out"); do
         grep -q -w -e "$word" "$tmp/manual" && grep -q -w -e "$word" docs/wideload.bash
@@ -59,10 +59,19 @@ check "every link of docs/*.md leads somewhere" $?
 
 # -- README's examples
 wideload explain 'vmovdqu [rdi], ymm0'
-[ "$status" = 0 ] && grep -v '^$' "$tmp/out" | while IFS= read -r line; do
+[ "$status" = 0 ] && sed -n '/^Host code/q; /./p' "$tmp/out" | while IFS= read -r line; do
     grep -q -F -e "$line" README || { echo "# not in README: $line"; exit 1; }
 done
 check "explain 'vmovdqu [rdi], ymm0' prints what README shows" $?
+wideload explain 'add [rdi+8], eax'
+if "$WIDELOAD" list engines | grep -q '^jit  *usable'; then
+    sed -n '/^Host code of the JIT:$/,$p' "$tmp/out" | grep -q '^ in line$' && grep -q ' call slow_[a-z]*$' "$tmp/out" &&
+        ! sed -n '/^Host code/,$p' "$tmp/out" | grep -q '0x[0-9a-f]\{6\}'
+    check "explain prints the JIT's code, its slow path, and no address of this run" $?
+else
+    grep -q '^Host code of the JIT: ' "$tmp/out"
+    check "explain says why there is no host code" $?
+fi
 wideload explain --bytes 'c5 fe 7f 07'
 grep -q '^  kvm  *gives up$' "$tmp/out" && grep -q '^  whole .* 32$' "$tmp/out"
 check "explain --bytes takes the same instruction" $?

@@ -1,7 +1,19 @@
 #!/bin/sh
-# small_guests.sh - tiny guests in every format, and the options that stop, record and compare them.
+# small_guests.sh - tiny guests in every format, and the options that stop, record and compare them; on each soft engine.
 # shellcheck disable=SC2015,SC2016,SC2086 # options are words; assembly has dollars
 . tests/cli/tap
+
+soft=interp
+case $("$WIDELOAD" list engines | grep '^jit') in
+*usable*) soft="interp jit" ;;
+*) skip "small guests on jit" "no JIT on this host" ;;
+esac
+
+ran_on_soft() { # what, status expected, output expected, argument of run...
+    title=$1 wanted=$2 printed=$3
+    shift 3
+    for engine in $soft; do ran "$title, on $engine" "$wanted" "$printed" run --engine "$engine" "$@"; done
+}
 
 ran() { # what, status expected, output expected, argument...
     what=$1 expected=$2 text=$3
@@ -17,7 +29,7 @@ run() { wideload run --serial none --debugcon stdio "$@"; }
 
 # -- the formats
 { echo '.code16; .globl _start; _start:'; say hello; leave 42; } | guest binary 0x7c00 "$images/boot.bin"
-ran "a boot sector prints and leaves with its status" 42 hello run --debugcon stdio "$images/boot.bin"
+ran_on_soft "a boot sector prints and leaves with its status" 42 hello --debugcon stdio "$images/boot.bin"
 
 {
     echo '.globl _start; _start: shr $12, %esp; mov %esp, %eax; or $0x10, %al; movb %al, %bl; mov $5, %ecx; inc %ecx'
@@ -26,54 +38,61 @@ ran "a boot sector prints and leaves with its status" 42 hello run --debugcon st
     leave 3
     echo '8:'; leave 4
 } | guest elf_i386 0x100000 "$images/elf32.elf"
-ran "an ELF32 runs in protected mode" 3 flat run --debugcon stdio --kernel "$images/elf32.elf"
+ran_on_soft "an ELF32 runs in protected mode" 3 flat --debugcon stdio --kernel "$images/elf32.elf"
 
 { echo '.globl _start; _start: mov $0x123456789, %r8; shr $32, %r8; cmp $1, %r8; jne 8f'; say long; leave 5; echo '8:'; leave 6; } |
     guest elf_x86_64 0x100000 "$images/elf64.elf"
-ran "an ELF64 runs in long mode" 5 long run --debugcon stdio --kernel "$images/elf64.elf"
+ran_on_soft "an ELF64 runs in long mode" 5 long --debugcon stdio --kernel "$images/elf64.elf"
 
 # Prints the zero-terminated text that ESI points to.
 print_esi='7: lodsb; test %al, %al; jz 6f; outb %al, $0xe9; jmp 7b; 6:'
 header='.align 4; .long 0x1badb002, 0, -0x1badb002'
 { echo ".globl _start; $header; _start: cmp \$0x2badb002, %eax; jne 8f; mov 16(%ebx), %esi; $print_esi"; leave 7; echo '8:'; leave 8; } |
     guest elf_i386 0x100000 "$images/multiboot.elf"
-ran "a multiboot ELF gets its command line" 7 "a b=c" run --debugcon stdio --append "a b=c" --kernel "$images/multiboot.elf"
+ran_on_soft "a multiboot ELF gets its command line" 7 "a b=c" --debugcon stdio --append "a b=c" --kernel "$images/multiboot.elf"
 
 header='1: .long 0x1badb002, 0x10000, -0x1baeb002, 1b, 1b, 0, 0, _start'
 { echo ".globl _start; $header; _start: cmp \$0x2badb002, %eax; jne 8f; mov 16(%ebx), %esi; $print_esi"; leave 9; echo '8:'; leave 8; } |
     guest binary 0x100000 "$images/multiboot.bin"
-ran "a multiboot image with addresses gets its command line" 9 yes run --debugcon stdio --append yes --kernel "$images/multiboot.bin"
+ran_on_soft "a multiboot image with addresses gets its command line" 9 yes --debugcon stdio --append yes --kernel "$images/multiboot.bin"
 
 {
     echo ".globl _start; _start: cmpl \$0x336ec578, (%ebx); jne 8f; mov 24(%ebx), %esi; $print_esi"
     leave 10; echo '8:'; leave 8
     echo '.section .note.pvh, "a", @note; .long 4, 4, 18; .asciz "Xen"; .long _start'
 } | guest elf_i386 0x100000 "$images/pvh.elf"
-ran "a PVH ELF gets its command line" 10 direct run --debugcon stdio --append direct --kernel "$images/pvh.elf"
+ran_on_soft "a PVH ELF gets its command line" 10 direct --debugcon stdio --append direct --kernel "$images/pvh.elf"
 
 # -- how a run ends
 printf '\353\376' >"$images/loop.bin"
-wideload run --limit 12345 --stats "$images/loop.bin"
-[ "$status" = 0 ] && grep -q '^instructions 12345$' "$tmp/err"
-check "--limit stops after exactly so many instructions" $?
+for engine in $soft; do
+    wideload run --engine $engine --limit 12345 --stats "$images/loop.bin"
+    [ "$status" = 0 ] && grep -q '^instructions 12345$' "$tmp/err"
+    check "--limit stops $engine after exactly so many instructions" $?
+done
 
 { echo '.code16; .globl _start; _start: 9:'; say tick-; echo 'jmp 9b'; } | guest binary 0x7c00 "$images/tick.bin"
-ran "--until stops after the text" 0 tick-tick run --debugcon stdio --until k-tick "$images/tick.bin"
+ran_on_soft "--until stops after the text" 0 tick-tick --debugcon stdio --until k-tick "$images/tick.bin"
 
 printf '\364\353\375' >"$images/halt.bin"
-wideload run "$images/halt.bin"
-[ "$status" = 1 ] && [ "$(wc -l <"$tmp/err")" = 1 ]
-check "a guest that halts for good ends with status 1 and one line" $?
+for engine in $soft; do
+    wideload run --engine $engine "$images/halt.bin"
+    [ "$status" = 1 ] && [ "$(wc -l <"$tmp/err")" = 1 ]
+    check "a guest that halts for good ends with status 1 and one line, on $engine" $?
+done
 
 { echo '.globl _start; _start: ud2'; } | guest elf_x86_64 0x100000 "$images/triple.elf"
-wideload run --kernel "$images/triple.elf"
-[ "$status" = 1 ] && grep -q 'triple fault' "$tmp/err"
-check "a triple fault ends with status 1 and says so" $?
+for engine in $soft; do
+    wideload run --engine $engine --kernel "$images/triple.elf"
+    [ "$status" = 1 ] && grep -q 'triple fault' "$tmp/err"
+    check "a triple fault ends with status 1 and says so, on $engine" $?
+done
 
 # In the background of a script SIGINT is ignored until the program asks for it, so the guest's first output is waited for.
 { echo '.code16; .globl _start; _start:'; say x; echo '9: jmp 9b'; } | guest binary 0x7c00 "$images/endless.bin"
 for signal in INT TERM; do
-    for command in run "diff --right interp"; do
+    for command in run "run --engine jit" "diff --right interp" "diff --right jit"; do
+        case $command in *jit) [ "$soft" != interp ] || continue ;; esac
         rm -f "$tmp/console"
         "$WIDELOAD" $command --debugcon "$tmp/console" "$images/endless.bin" >"$tmp/out" 2>"$tmp/err" &
         pid=$! tries=0
@@ -93,7 +112,7 @@ done
 # -- where output goes
 { echo '.code16; .globl _start; _start: mov $0x3fb, %dx; mov $3, %al; out %al, %dx; mov $0x3f8, %dx; mov $0x6f, %al; out %al, %dx; mov $0x6b, %al; out %al, %dx'; say dbg; leave 0; } |
     guest binary 0x7c00 "$images/serial.bin"
-ran "the serial port goes to standard output, the debug console nowhere" 0 ok run "$images/serial.bin"
+ran_on_soft "the serial port goes to standard output, the debug console nowhere" 0 ok "$images/serial.bin"
 wideload run --serial "$tmp/serial" --debugcon "$tmp/debugcon" "$images/serial.bin"
 [ "$status" = 0 ] && [ "$(cat "$tmp/serial")" = ok ] && [ "$(cat "$tmp/debugcon")" = dbg ] && [ ! -s "$tmp/out" ]
 check "--serial and --debugcon write files" $?

@@ -1,6 +1,7 @@
 /* box.c - descriptor tables, page tables, handlers; one run. */
 #include "lib/box.h"
 
+#include "lib/which_engine.h"
 #include "x86/segment.h"
 
 #include <stdlib.h>
@@ -239,13 +240,14 @@ void box_create(struct box *b)
     vcpu_init(&b->vcpu, &b->phys);
     b->vcpu.pins.acknowledge = box_acknowledge;
     b->vcpu.pins.opaque = b;
-    b->self = engine_interp.create(&b->vcpu, &err);
+    b->engine = test_engine();
+    b->self = test_engine_create(b->engine, &b->vcpu, &err);
     box_reset(b, BOX_LONG, 0);
 }
 
 void box_destroy(struct box *b)
 {
-    engine_interp.destroy(b->self);
+    b->engine->destroy(b->self);
     vcpu_free(&b->vcpu);
     phys_free(&b->phys);
     free(b->ram);
@@ -257,8 +259,8 @@ int box_run(struct box *b, uint64_t budget)
     struct err err;
     uint64_t at;
 
-    engine_interp.set_state(b->self, &err);
-    b->stop = (int)engine_interp.run(b->self, budget, &err);
+    b->engine->set_state(b->self, &err);
+    b->stop = (int)b->engine->run(b->self, budget, &err);
     if (b->stop == STOP_SHUTDOWN)
         return BOX_SHUTDOWN;
     at = c->rip + (c->mode & MODE_CODE64 ? 0 : c->seg[SEG_CS].base) - (c->activity == CPU_HALTED);

@@ -48,6 +48,7 @@ struct box {
     struct vcpu vcpu;
     struct phys_memory memory;
     uint8_t *ram;
+    const struct engine *engine; /* test_engine() */
     void *self;
     enum box_mode mode;
     uint8_t irq;               /* what an interrupt controller would answer */

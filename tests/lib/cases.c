@@ -55,6 +55,38 @@ bool case_parse(const char *line, struct test_case *c, bool *bad)
     return !*bad;
 }
 
+static char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return strndup(slash ? slash + 1 : path, strcspn(slash ? slash + 1 : path, "."));
+}
+
+bool cases_load(const char *path, struct test_case **cases, size_t *n)
+{
+    char *line = NULL, *name = base_name(path);
+    FILE *f = fopen(path, "r");
+    size_t size = 0;
+    bool bad = !f;
+
+    if (!f)
+        perror(path);
+    for (unsigned i = 1; f && !bad && getline(&line, &size, f) > 0; i++) {
+        if (*n % 256 == 0 && !(*cases = realloc(*cases, (*n + 256) * sizeof(**cases))))
+            abort();
+        if (case_parse(line, &(*cases)[*n], &bad)) {
+            (*cases)[*n].file = name;
+            (*cases)[(*n)++].line = i;
+        }
+        if (bad)
+            fprintf(stderr, "%s:%u: not a case: %s", path, i, line);
+    }
+    free(line);
+    if (f)
+        fclose(f);
+    return !bad;
+}
+
 /* -- before ----------------------------------------------------------------------------------------------------------- */
 
 /* Every byte differs from its neighbours, and every register from every other. */

@@ -53,6 +53,9 @@ struct test_case {
 /* False: not a case (blank, comment); *bad is set and says so if it should have been one. */
 bool case_parse(const char *line, struct test_case *c, bool *bad);
 
+/* A file's cases onto the end of an array from malloc(); false, after it has said why, when a line is none. */
+bool cases_load(const char *path, struct test_case **cases, size_t *n);
+
 /* The state the case begins in.  False: an input that is none. */
 bool case_begin(const struct test_case *c, struct case_state *s);
 

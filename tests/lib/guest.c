@@ -1,13 +1,15 @@
 /* guest.c - page tables, descriptor tables, handlers. */
 #include "lib/guest.h"
 
+#include "lib/which_engine.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     GUEST_TABLES = 0x100000, GUEST_GDT = 0x8000, GUEST_IDT = 0x9000, GUEST_TSS = 0xa000,
-    GUEST_HANDLERS = 0xb000, GUEST_IST_TOP = 0xf000, HANDLER_BYTES = 16, VECTORS = 64,
+    GUEST_HANDLERS = 0xb000, GUEST_IST_TOP = GUEST_HANDLER_STACK + 0x1000, HANDLER_BYTES = 16, VECTORS = 64,
     PTE_P = 1, PTE_W = 2, PTE_U = 4, SELECTOR_TR = 0x40,
 };
 
@@ -93,7 +95,7 @@ bool guest_create(struct guest *g, const struct engine *engine, struct err *err)
     build_gdt(g);
     build_idt(g);
     vcpu_init(&g->vcpu, &g->phys);
-    g->self = engine->create(&g->vcpu, err);
+    g->self = test_engine_create(engine, &g->vcpu, err);
     if (g->self)
         return true;
     guest_destroy(g);
@@ -198,7 +200,7 @@ struct guest_end guest_run(struct guest *g, uint64_t budget)
         return end;
     }
     do {
-        end.stop = (int)g->engine->run(g->self, 1, &err);
+        end.stop = (int)g->engine->run(g->self, g->engine->id == ENGINE_JIT ? limit - g->vcpu.retired : 1, &err);
     } while ((end.stop == STOP_BUDGET || end.stop == STOP_KICK) && g->vcpu.retired < limit && budget--);
     if (!g->engine->get_state(g->self, &err))
         end.stop = STOP_FAILED;

@@ -14,6 +14,7 @@
 
 enum {
     GUEST_RAM = 0x200000,
+    GUEST_HANDLER_STACK = 0xe000, /* a page, top */
     GUEST_CODE = 0x10000,      /* a page */
     GUEST_STACK = 0x1f000,     /* a page; the top is its end */
     GUEST_STACK_TOP = GUEST_STACK + 0x1000,

@@ -6,6 +6,8 @@
  */
 #include "lib/scene.h"
 
+#include "lib/which_engine.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,7 +344,7 @@ void scene_run(struct scene *s, const struct vector_row *row, const struct snipp
 bool scene_create(struct scene *s, struct err *err)
 {
     memset(s, 0, sizeof(*s));
-    if (!guest_create(&s->g, &engine_interp, err))
+    if (!guest_create(&s->g, test_engine(), err))
         return false;
     s->ram = aligned_alloc(PAGE_BYTES, 2 * SCENE_RAM_PAGES * PAGE_BYTES); /* and a copy: what was there before */
     if (!s->ram)

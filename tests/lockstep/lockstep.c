@@ -1,219 +1,361 @@
 /*
- * lockstep.c - one guest on two soft engines, the same number of instructions at a time, all registers compared after
- * each step and all of memory now and then.
+ * lockstep.c - one guest on the interpreter and on the JIT, a random number of instructions at a time: all registers are
+ * compared after each step, all of memory now and then and at the end.
  *
- * usage: lockstep [options] --bios FILE | --kernel FILE | FLAT
- *   --insns N    stop after so many (100M)
- *   --step N     at most so many at a time (64); the number is random
- *   --cache N    bytes of code cache
- *   --flush N    drop all translated code about every N steps
- *   --poke N     write to a page of code about every N steps, the bytes that are there
- *   --seed N     --memory N     --from N (compare from there on)     --off SWITCH
+ * On the virtual clock a guest depends on nothing but how many instructions have retired.  So a difference is shown by
+ * running the interpreter once more, to the last agreement, and from there instruction by instruction.  A guest that
+ * ends begins again, with other steps, until there were instructions enough.
+ *
+ * Exit status: 0 no difference, 1 a difference, 2 it could not run.
  */
-#include "base/bits.h"
-#include "base/log.h"
+#define _GNU_SOURCE
 #include "jit/jit.h"
 #include "machine.h"
 #include "print/disasm.h"
 
+#include <glib.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { CHUNK = 64 * PAGE_BYTES, MEMORY_EVERY = 20000 /* steps */, SHOWN = 400 /* instructions of a difference */ };
 
 struct lockstep {
     struct machine_config config;
-    struct machine *m[2];
-    uint64_t insns, step, flush, poke, seed, from, steps, compared;
+    struct machine *m[2];       /* interp, jit */
+    uint64_t insns, step, flush, poke, seed, from;
+    uint64_t random;            /* state of the generator */
+    uint64_t done, steps, compared, blocks, rounds;
 };
 
+static const struct engine *const sides[2] = { &engine_interp, &engine_jit };
+
+/* xorshift64 */
 static uint64_t random64(struct lockstep *l)
 {
-    l->seed ^= l->seed << 13;
-    l->seed ^= l->seed >> 7;
-    l->seed ^= l->seed << 17;
-    return l->seed;
+    l->random ^= l->random << 13;
+    l->random ^= l->random >> 7;
+    l->random ^= l->random << 17;
+    return l->random;
 }
 
-static uint64_t number(const char *text)
-{
-    char *end;
-    uint64_t n = strtoull(text, &end, 0);
+static bool once_in(struct lockstep *l, uint64_t n) { return n && random64(l) % n == 0; }
 
-    return *end == 'G' ? n << 30 : *end == 'M' ? n << 20 : *end == 'K' ? n << 10 : n;
+/* -- machines ----------------------------------------------------------------------------------------------------------- */
+
+static struct machine *create(struct lockstep *l, const struct engine *engine, struct err *err)
+{
+    struct machine_config config = l->config;
+
+    config.engine = engine;
+    return machine_create(&config, err);
 }
 
-static void switch_off(const char *name)
+static bool create_both(struct lockstep *l, struct err *err)
 {
-#define X(id, text) if (!strcmp(name, #id)) jit_options.id = false;
-    JIT_SWITCHES(X)
-#undef X
-}
-
-static void option(struct lockstep *l, const char *name, const char *value)
-{
-    if (!strcmp(name, "--insns")) l->insns = number(value);
-    else if (!strcmp(name, "--step")) l->step = number(value);
-    else if (!strcmp(name, "--cache")) jit_options.cache_bytes = number(value);
-    else if (!strcmp(name, "--hot")) jit_options.hot = (unsigned)number(value);
-    else if (!strcmp(name, "--flush")) l->flush = number(value);
-    else if (!strcmp(name, "--poke")) l->poke = number(value);
-    else if (!strcmp(name, "--seed")) l->seed = number(value);
-    else if (!strcmp(name, "--from")) l->from = number(value);
-    else if (!strcmp(name, "--memory")) l->config.ram_bytes = number(value);
-    else if (!strcmp(name, "--off")) switch_off(value);
-    else if (!strcmp(name, "--bios")) l->config.bios = value;
-    else if (!strcmp(name, "--kernel")) l->config.kernel = value;
-    else if (!strcmp(name, "--append")) l->config.append = value;
-    else if (!strcmp(name, "--log")) log_enable(value, (char[64]){ 0 }, 64);
-    else { fprintf(stderr, "lockstep: %s?\n", name); exit(2); }
-}
-
-/* -- the two ---------------------------------------------------------------------------------------------------------- */
-
-static const uint8_t *ram(struct machine *m) { return phys_readable(&m->phys, 0, PAGE_BYTES); }
-
-static bool memory_agrees(struct lockstep *l)
-{
-    uint64_t bytes = bits_min(l->config.ram_bytes, MIB(16));
-
-    for (uint64_t at = 0; at < bytes; at += PAGE_BYTES) {
-        const uint8_t *a = phys_readable(&l->m[0]->phys, at, PAGE_BYTES), *b = phys_readable(&l->m[1]->phys, at, PAGE_BYTES);
-
-        if (a && b && memcmp(a, b, PAGE_BYTES)) {
-            unsigned i = 0;
-
-            while (a[i] == b[i])
-                i++;
-            printf("memory differs at %" PRIx64 ": %02x %02x\n", at + i, a[i], b[i]);
+    for (unsigned i = 0; i < 2; i++)
+        if (!(l->m[i] = create(l, sides[i], err)))
             return false;
-        }
-    }
-    return true;
+    return ((const struct jit *)l->m[1]->engine)->usable || err_set(err, "the JIT interprets");
 }
 
-/* Writes to code what is there already: nothing changes but the translation. */
-static void poke(struct lockstep *l)
+static void destroy_both(struct lockstep *l)
 {
     for (unsigned i = 0; i < 2; i++) {
-        struct vcpu *v = &l->m[i]->vcpu;
-        uint64_t gpa = (v->cpu.seg[SEG_CS].base + v->cpu.rip) & 0xffffff;
-
-        v->bus.wrote(v->bus.wrote_opaque, gpa & ~(uint64_t)63, 64);
+        if (l->m[i] && i)
+            l->blocks += jit_engine_stats(l->m[i]->engine)->blocks;
+        machine_destroy(l->m[i]);
+        l->m[i] = NULL;
     }
 }
 
-static void flush(struct lockstep *l)
+static enum machine_end run_to(struct machine *m, uint64_t retired)
 {
-    struct jit *j = l->m[1]->engine;
+    struct err err;
 
-    if (j->usable)
-        jit_drop_all(j);
+    m->config.limit = retired;
+    return machine_run(m, &err);
 }
 
-/* The code at a RIP, for whoever looks for the cause. */
-static void disassemble(struct machine *m, uint64_t rip)
+/* -- disturbances: nothing changes by them but what is translated ---------------------------------------------------------- */
+
+/* Writes to code what is there already.  Where RIP leads is taken for a physical address, as it mostly is. */
+static void poke(struct lockstep *l)
+{
+    const struct cpu *c = &l->m[0]->vcpu.cpu;
+    uint64_t at = (c->mode & MODE_CODE64 ? 0 : c->seg[SEG_CS].base) + c->rip, gpa;
+
+    gpa = (at % l->config.ram_bytes & ~(uint64_t)63) + (random64(l) & 1 ? 64 : 0);
+    for (unsigned i = 0; i < 2; i++)
+        l->m[i]->vcpu.bus.wrote(l->m[i]->vcpu.bus.wrote_opaque, gpa, 64);
+}
+
+static void disturb(struct lockstep *l)
+{
+    if (once_in(l, l->flush))
+        jit_drop_all(l->m[1]->engine);
+    if (once_in(l, l->poke))
+        poke(l);
+}
+
+/* -- a difference ------------------------------------------------------------------------------------------------------------ */
+
+static void print_instruction(struct machine *m)
 {
     const struct cpu *c = &m->vcpu.cpu;
     unsigned mode = c->mode & MODE_CODE64 ? 64 : c->mode & MODE_CODE32 ? 32 : 16;
-    uint64_t at = rip + (mode == 64 ? 0 : c->seg[SEG_CS].base);
-    char text[128];
+    uint64_t linear = mode == 64 ? c->rip : (uint32_t)(c->seg[SEG_CS].base + c->rip);
+    const struct tlb_entry *e = tlb_translate(&m->vcpu.mmu, linear, ACCESS_EXECUTE, m->vcpu.mmu.bank);
+    const uint8_t *bytes = e ? phys_readable(&m->phys, e->gpa + linear % PAGE_BYTES, 1) : NULL;
+    char text[128] = "?";
 
-    for (unsigned i = 0; i < 24; i++) {
-        const uint8_t *bytes = phys_readable(&m->phys, at & 0xffffffff, 16);
-        unsigned n = bytes ? disasm_one(mode, bytes, 16, rip, text, sizeof(text)) : 0;
-
-        if (!n)
-            return;
-        printf("  %" PRIx64 "  %s\n", rip, text);
-        at += n, rip += n;
-    }
+    if (bytes)
+        disasm_one(mode, bytes, bits_min(16, PAGE_BYTES - linear % PAGE_BYTES), c->rip, text, sizeof(text));
+    printf("#   %9" PRIu64 "  %016" PRIx64 "  %s\n", m->vcpu.retired, c->rip, text);
 }
 
-static void report(struct lockstep *l, uint64_t before, uint64_t rip, const char *text)
+/* What the interpreter does from `from` on, in a machine of its own. */
+static void print_instructions(struct lockstep *l, uint64_t from, uint64_t to)
 {
-    static char dump[4096];
+    struct err err;
+    struct machine *m = create(l, &engine_interp, &err);
+    enum machine_end end;
 
-    disassemble(l->m[0], rip);
-    printf("after %" PRIu64 " instructions (%" PRIu64 " since the last comparison): %s\n", l->m[0]->vcpu.retired,
-           l->m[0]->vcpu.retired - before, text);
-    for (unsigned i = 0; i < 2; i++) {
-        cpu_dump(&l->m[i]->vcpu.cpu, dump, sizeof(dump));
-        printf("%s:\n%s", l->m[i]->config.engine->name, dump);
+    if (!m)
+        return;
+    end = run_to(m, from);
+    while (end == MACHINE_LIMIT && m->vcpu.retired < to && m->vcpu.retired < from + SHOWN) {
+        print_instruction(m);
+        end = run_to(m, m->vcpu.retired + 1);
     }
+    machine_destroy(m);
 }
+
+static void print_state(const struct machine *m)
+{
+    char text[4096];
+
+    cpu_dump(&m->vcpu.cpu, text, sizeof(text));
+    printf("# %s, %" PRIu64 " instructions:\n", m->config.engine->name, m->vcpu.retired);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+        printf("#   %s\n", line);
+}
+
+static void report(struct lockstep *l, uint64_t before, const char *text)
+{
+    printf("# different: %s\n# the same before these instructions, in round %" PRIu64 " of seed %" PRIu64 ":\n", text, l->rounds, l->seed);
+    print_instructions(l, before, l->m[0]->vcpu.retired);
+    print_state(l->m[0]);
+    print_state(l->m[1]);
+}
+
+/* Has the host given memory for any of it?  What nobody has touched is zero. */
+static bool touched(const uint8_t *p, uint64_t bytes)
+{
+    unsigned char pages[CHUNK / PAGE_BYTES];
+
+    if (mincore((void *)(uintptr_t)p, bytes, pages)) /* not aligned */
+        return true;
+    for (unsigned i = 0; i < bytes / PAGE_BYTES; i++)
+        if (pages[i] & 1)
+            return true;
+    return false;
+}
+
+static bool chunk_agrees(struct lockstep *l, uint64_t at, uint64_t bytes, char *text, size_t size)
+{
+    const uint8_t *a = phys_readable(&l->m[0]->phys, at, bytes), *b = phys_readable(&l->m[1]->phys, at, bytes);
+    uint64_t i = 0;
+
+    if (!a || !b) { /* not of one piece; or a device */
+        for (; bytes > PAGE_BYTES && i < bytes; i += PAGE_BYTES)
+            if (!chunk_agrees(l, at + i, PAGE_BYTES, text, size))
+                return false;
+        return true;
+    }
+    if ((!touched(a, bytes) && !touched(b, bytes)) || !memcmp(a, b, bytes))
+        return true;
+    while (a[i] == b[i])
+        i++;
+    snprintf(text, size, "memory at %" PRIx64 ": %02x != %02x", at + i, a[i], b[i]);
+    return false;
+}
+
+static bool memory_agrees(struct lockstep *l, char *text, size_t size)
+{
+    for (uint64_t at = 0; at < l->config.ram_bytes; at += CHUNK)
+        if (!chunk_agrees(l, at, bits_min(CHUNK, l->config.ram_bytes - at), text, size))
+            return false;
+    return true;
+}
+
+/* All registers: also those that cpu_compare() leaves alone, because KVM does not say or host processors disagree. */
+static bool state_agrees(const struct lockstep *l, char *text, size_t size)
+{
+    const struct cpu *a = &l->m[0]->vcpu.cpu, *b = &l->m[1]->vcpu.cpu;
+
+    if (!cpu_compare(a, b, 0, text, size))
+        return false;
+    snprintf(text, size, "x87, MXCSR, PKRU, an MSR, a debug register, RF, or what the CPU waits for");
+    return !memcmp(&a->x87, &b->x87, sizeof(a->x87)) && a->mxcsr == b->mxcsr && a->pkru == b->pkru && !memcmp(&a->msr, &b->msr, sizeof(a->msr)) &&
+           !memcmp(a->dr, b->dr, sizeof(a->dr)) && a->tsc_base == b->tsc_base && a->activity == b->activity && a->shadow == b->shadow &&
+           a->nmi_blocked == b->nmi_blocked && a->rflags == b->rflags;
+}
+
+static bool ends_agree(const struct lockstep *l, const enum machine_end *end, char *text, size_t size)
+{
+    const struct machine *a = l->m[0], *b = l->m[1];
+
+    if (end[0] == end[1] && a->vcpu.retired == b->vcpu.retired && a->exit_code == b->exit_code)
+        return true;
+    snprintf(text, size, "%s after %" PRIu64 " != %s after %" PRIu64, machine_end_name(end[0]), a->vcpu.retired, machine_end_name(end[1]),
+             b->vcpu.retired);
+    return false;
+}
+
+/* -- steps ------------------------------------------------------------------------------------------------------------------- */
+
+/* Half of them short, so that a difference shows early; half long, so that blocks run whole and in chains. */
+static uint64_t step_insns(struct lockstep *l) { return 1 + random64(l) % (random64(l) & 1 ? l->step : l->step * 32); }
 
 /* False at the first difference. */
 static bool step(struct lockstep *l, enum machine_end *end)
 {
-    uint64_t n = 1 + random64(l) % l->step, before = l->m[0]->vcpu.retired, rip = l->m[0]->vcpu.cpu.rip;
+    uint64_t before = l->m[0]->vcpu.retired, n = bits_min(step_insns(l), l->insns - l->done);
     enum machine_end ends[2];
     char text[256];
-    struct err err;
+    bool same;
 
-    for (unsigned i = 0; i < 2; i++) {
-        l->m[i]->config.limit = before + n;
-        ends[i] = machine_run(l->m[i], &err);
-    }
+    for (unsigned i = 0; i < 2; i++)
+        ends[i] = run_to(l->m[i], before + n);
     *end = ends[0];
+    l->done += l->m[0]->vcpu.retired - before;
     l->steps++;
-    if (ends[0] != ends[1] || l->m[0]->vcpu.retired != l->m[1]->vcpu.retired) {
-        snprintf(text, sizeof(text), "%s after %" PRIu64 ", %s after %" PRIu64, machine_end_name(ends[0]), l->m[0]->vcpu.retired,
-                 machine_end_name(ends[1]), l->m[1]->vcpu.retired);
-        report(l, before, rip, text);
-        return false;
+    same = ends_agree(l, ends, text, sizeof(text));
+    if (same && l->done > l->from) {
+        l->compared++;
+        same = state_agrees(l, text, sizeof(text)) &&
+               ((l->steps % MEMORY_EVERY && *end == MACHINE_LIMIT) || memory_agrees(l, text, sizeof(text)));
     }
-    if (before < l->from)
-        return true;
-    l->compared++;
-    if (!cpu_compare(&l->m[0]->vcpu.cpu, &l->m[1]->vcpu.cpu, 0, text, sizeof(text))) {
-        report(l, before, rip, text);
-        return false;
-    }
-    return l->steps % 200000 || memory_agrees(l);
+    if (!same)
+        report(l, before, text);
+    return same;
 }
 
-static bool run(struct lockstep *l)
+/* The guest from its beginning to its end. */
+static bool round_of(struct lockstep *l)
 {
     enum machine_end end = MACHINE_LIMIT;
+    bool same = true;
 
-    while (l->m[0]->vcpu.retired < l->insns && end == MACHINE_LIMIT) {
-        if (l->flush && random64(l) % l->flush == 0)
-            flush(l);
-        if (l->poke && random64(l) % l->poke == 0)
-            poke(l);
-        if (!step(l, &end))
-            return false;
+    l->rounds++;
+    while (same && end == MACHINE_LIMIT && l->done < l->insns) {
+        disturb(l);
+        same = step(l, &end);
     }
-    return memory_agrees(l);
+    return same;
+}
+
+static int run(struct lockstep *l, bool once)
+{
+    struct err err;
+    bool same = true;
+
+    do {
+        uint64_t before = l->done;
+
+        if (!create_both(l, &err)) {
+            fprintf(stderr, "lockstep: %s\n", err.text);
+            destroy_both(l);
+            return 2;
+        }
+        same = round_of(l);
+        destroy_both(l);
+        if (l->done == before) /* a guest that does nothing */
+            break;
+    } while (same && !once && l->done < l->insns);
+    printf("# %s: %" PRIu64 " instructions, %" PRIu64 " comparisons, %" PRIu64 " blocks, %" PRIu64 " rounds\n", same ? "same" : "DIFFERENT",
+           l->done, l->compared, l->blocks, l->rounds);
+    return same ? 0 : 1;
+}
+
+/* -- the command line ---------------------------------------------------------------------------------------------------------- */
+
+static char *insns_text, *step_text, *cache_text, *hot_text, *flush_text, *poke_text, *seed_text, *memory_text, *from_text, *bios, *kernel,
+    *append;
+static char **off, **files;
+static gboolean once;
+
+static const GOptionEntry entries[] = {
+    { "bios", 0, 0, G_OPTION_ARG_FILENAME, &bios, "Firmware image", "FILE" },
+    { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &kernel, "Multiboot 1, PVH or ELF image", "FILE" },
+    { "append", 0, 0, G_OPTION_ARG_STRING, &append, "The kernel's command line", "TEXT" },
+    { "memory", 0, 0, G_OPTION_ARG_STRING, &memory_text, "Guest RAM (64M)", "SIZE" },
+    { "insns", 0, 0, G_OPTION_ARG_STRING, &insns_text, "As many instructions (100M)", "N" },
+    { "once", 0, 0, G_OPTION_ARG_NONE, &once, "Not again when the guest ends before", NULL },
+    { "step", 0, 0, G_OPTION_ARG_STRING, &step_text, "Instructions of a short step, at most (64)", "N" },
+    { "from", 0, 0, G_OPTION_ARG_STRING, &from_text, "Compare from this instruction on (0)", "N" },
+    { "seed", 0, 0, G_OPTION_ARG_STRING, &seed_text, "Of everything that is random (1)", "N" },
+    { "cache", 0, 0, G_OPTION_ARG_STRING, &cache_text, "Memory for translated code (64M)", "SIZE" },
+    { "hot", 0, 0, G_OPTION_ARG_STRING, &hot_text, "Executions before code is translated (1)", "N" },
+    { "off", 0, 0, G_OPTION_ARG_STRING_ARRAY, &off, "A switch of the JIT (wideload list jit-switches)", "NAME" },
+    { "flush", 0, 0, G_OPTION_ARG_STRING, &flush_text, "Drop all translated code about every N steps", "N" },
+    { "poke", 0, 0, G_OPTION_ARG_STRING, &poke_text, "Write to code what is there about every N steps", "N" },
+    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &files, NULL, "[FLAT]" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL },
+};
+
+static bool number(const char *text, uint64_t otherwise, uint64_t *value, struct err *err)
+{
+    char *end;
+
+    *value = text ? strtoull(text, &end, 0) : otherwise;
+    if (!text)
+        return true;
+    if (end != text && *end && !end[1] && strchr("KMG", *end))
+        *value <<= *end == 'K' ? 10 : *end == 'M' ? 20 : 30, end++;
+    return (end != text && !*end) || err_set(err, "not a number: '%s'", text);
+}
+
+static bool configure(struct lockstep *l, struct err *err)
+{
+    uint64_t hot;
+
+    l->config = (struct machine_config){ .bios = bios, .kernel = kernel, .append = append, .flat = files ? files[0] : NULL };
+    if (!!bios + !!kernel + !!files != 1 || (files && files[1]))
+        return err_set(err, "what to run: one of --bios FILE, --kernel FILE, or a flat image");
+    for (unsigned i = 0; off && off[i]; i++)
+        if (!jit_switch_off(off[i]))
+            return err_set(err, "no such switch '%s'", off[i]);
+    if (!number(insns_text, 100000000, &l->insns, err) || !number(step_text, 64, &l->step, err) || !number(from_text, 0, &l->from, err) ||
+        !number(flush_text, 0, &l->flush, err) || !number(poke_text, 0, &l->poke, err) || !number(seed_text, 1, &l->seed, err) ||
+        !number(memory_text, MIB(64), &l->config.ram_bytes, err) || !number(cache_text, MIB(64), &jit_options.cache_bytes, err) ||
+        !number(hot_text, 1, &hot, err))
+        return false;
+    jit_options.hot = (unsigned)hot;
+    l->random = UINT64_C(0x9e3779b97f4a7c15) * (l->seed | 1);
+    return (l->step && l->random) || err_set(err, "--step must not be 0");
 }
 
 int main(int argc, char **argv)
 {
-    struct lockstep l = { .config = { .ram_bytes = MIB(64) }, .insns = 100000000, .step = 64, .seed = 88172645463325252 };
+    GOptionContext *context = g_option_context_new("- a guest on interp and jit, step by step");
+    struct lockstep l = { .done = 0 };
+    GError *error = NULL;
     struct err err;
-    bool same;
+    int status = 2;
 
-    jit_options.hot = 1;
-    for (int i = 1; i < argc; i++)
-        if (argv[i][0] == '-' && i + 1 < argc)
-            option(&l, argv[i], argv[i + 1]), i++;
-        else
-            l.config.flat = argv[i];
-    for (unsigned i = 0; i < 2; i++) {
-        l.config.engine = i ? &engine_jit : &engine_interp;
-        l.config.limit = UINT64_MAX;
-        l.m[i] = machine_create(&l.config, &err);
-        if (!l.m[i]) {
-            fprintf(stderr, "lockstep: %s\n", err.text);
-            return 2;
-        }
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, &error)) {
+        fprintf(stderr, "lockstep: %s\n", error->message);
+        g_error_free(error);
+    } else if (!configure(&l, &err)) {
+        fprintf(stderr, "lockstep: %s\n", err.text);
+    } else {
+        status = run(&l, once);
     }
-    (void)ram;
-    same = run(&l);
-    printf("%s: %" PRIu64 " instructions, %" PRIu64 " comparisons, %" PRIu64 " blocks\n", same ? "same" : "DIFFERENT",
-           l.m[0]->vcpu.retired, l.compared, ((struct jit *)l.m[1]->engine)->stats.blocks);
-    machine_destroy(l.m[0]);
-    machine_destroy(l.m[1]);
-    return same ? 0 : 1;
+    g_option_context_free(context);
+    return status;
 }

@@ -10,6 +10,9 @@
 #include "lib/cases.h"
 #include "lib/guest.h"
 #include "lib/native.h"
+#include "lib/which_engine.h"
+
+#include "jit/options.h"
 
 #include <glob.h>
 #include <stdlib.h>
@@ -24,36 +27,6 @@ enum { BUDGET = 10000, SPACES = 64 };
 static struct test_case *cases;
 static struct snippet *code;
 static size_t n_cases;
-
-static char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return strndup(slash ? slash + 1 : path, strcspn(slash ? slash + 1 : path, "."));
-}
-
-static bool load_file(const char *path)
-{
-    char *line = NULL, *name = base_name(path);
-    FILE *f = fopen(path, "r");
-    size_t size = 0;
-    bool bad = !f;
-
-    for (unsigned n = 1; f && !bad && getline(&line, &size, f) > 0; n++) {
-        if (n_cases % 256 == 0 && !(cases = realloc(cases, (n_cases + 256) * sizeof(*cases))))
-            abort();
-        if (case_parse(line, &cases[n_cases], &bad)) {
-            cases[n_cases].file = name;
-            cases[n_cases++].line = n;
-        }
-        if (bad)
-            fprintf(stderr, "%s:%u: not a case: %s", path, n, line);
-    }
-    free(line);
-    if (f)
-        fclose(f);
-    return !bad;
-}
 
 static bool assemble_cases(void)
 {
@@ -197,13 +170,24 @@ static size_t run_family(struct runner *r, size_t i, const char *engine)
     return i;
 }
 
+/* The JIT may leave code to the interpreter; here there is hardly a reason to. */
+static void check_translated(const struct runner *r)
+{
+    const struct jit_stats *s = jit_engine_stats(r->g.self);
+    bool ok = s->blocks > n_cases && s->entries > n_cases * 9 / 10;
+
+    failures += !ok;
+    printf("%sok %u - translated code ran: %llu blocks made, %llu times entered\n", ok ? "" : "not ", ++number,
+           (unsigned long long)s->blocks, (unsigned long long)s->entries);
+}
+
 static void run_engine(const struct engine *engine)
 {
     static struct runner r;
     struct err err;
 
     memset(&r, 0, sizeof(r));
-    if (!guest_create(&r.g, engine, &err)) {
+    if (!test_engine_usable(engine, &err) || !guest_create(&r.g, engine, &err)) {
         printf("ok %u - all cases on %s # SKIP %s\n", ++number, engine->name, err.text);
         return;
     }
@@ -212,6 +196,8 @@ static void run_engine(const struct engine *engine)
         printf("ok %u - 32-bit code on %s # SKIP not on this host: a PVM, no 32-bit code at CPL 3\n", ++number, engine->name);
     for (size_t i = 0; i < n_cases;)
         i = run_family(&r, i, engine->name);
+    if (engine->id == ENGINE_JIT)
+        check_translated(&r);
     guest_destroy(&r.g);
 }
 
@@ -308,7 +294,7 @@ static int record(int n, char **path)
     size_t i = 0;
 
     for (int k = 0; k < n; k++)
-        if (!load_file(path[k]))
+        if (!cases_load(path[k], &cases, &n_cases))
             return 1;
     if (!assemble_cases())
         return 1;
@@ -335,9 +321,9 @@ int main(int argc, char **argv)
     if (argc < 2)
         glob(pattern, 0, NULL, &found);
     for (size_t i = 0; i < found.gl_pathc; i++)
-        ok &= load_file(found.gl_pathv[i]);
+        ok &= cases_load(found.gl_pathv[i], &cases, &n_cases);
     for (int i = 1; i < argc; i++)
-        ok &= load_file(argv[i]);
+        ok &= cases_load(argv[i], &cases, &n_cases);
     globfree(&found);
     if (!ok || !n_cases || !assemble_cases()) {
         printf("1..1\nnot ok 1 - cases cannot be read or assembled\n");

@@ -40,7 +40,7 @@ static size_t fetch(void *opaque, uint64_t rip, uint8_t *bytes, size_t n)
 
 static unsigned lift(struct bytes *b, uint32_t mode)
 {
-    struct lift_source source = { fetch, b };
+    struct lift_source source = { .fetch = fetch, .opaque = b };
 
     return lift_block(&block, CODE_RIP, mode, IR_INSNS, &source);
 }

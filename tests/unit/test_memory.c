@@ -122,7 +122,8 @@ static void setup(void)
     memset(&record, 0, sizeof(record));
     phys_init(&phys);
     memory = (struct phys_memory){ .name = "ram", .size = RAM, .read = ram, .write = ram, .enabled = true };
-    write_only = (struct phys_memory){ .name = "behind", .base = 0xe0000000, .size = PAGE_BYTES, .write = behind, .enabled = true };
+    write_only = (struct phys_memory){ .name = "behind", .base = 0xe0000000, .size = PAGE_BYTES, .write = behind,
+                                       .enabled = true };
     phys_add_memory(&phys, &memory);
     phys_add_memory(&phys, &write_only);
     for (unsigned i = 0; i < REGIONS; i++) {
@@ -575,7 +576,8 @@ static struct string_case random_case(void)
     struct string_case c = {
         .what = (unsigned)random_below(5), .width = 1u << random_below(4), .rep = (unsigned)random_below(3),
         .address_size = 4u << random_below(2), .down = !random_below(4), .rax = patterns[random_below(4)],
-        .rcx = random_below(3) ? random_below(40) : random_below(5000), .limit = random_below(4) ? UINT32_MAX : STRINGS + 0x2345,
+        .rcx = random_below(3) ? random_below(40) : random_below(5000),
+        .limit = random_below(4) ? UINT32_MAX : STRINGS + 0x2345,
     };
 
     c.rsi = STRINGS + random_below(STRINGS_BYTES);

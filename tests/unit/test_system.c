@@ -6,6 +6,7 @@
  * is interrupts and exceptions (6 in older editions), chapter 19 of 3B debugging.
  */
 #include "lib/box.h"
+#include "lib/which_engine.h"
 #include "x86/segment.h"
 
 #include <check.h>
@@ -1557,6 +1558,8 @@ int main(void)
     SRunner *runner;
     int failed;
 
+    if (test_engine_skips())
+        return 0;
     add_events(suite);
     add_debug(suite);
     add_checks(suite);

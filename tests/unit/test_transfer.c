@@ -5,6 +5,7 @@
  * (privilege and gates), 8 (tasks), and the operation sections of SDM 2.
  */
 #include "lib/box.h"
+#include "lib/which_engine.h"
 #include "x86/segment.h"
 
 #include <check.h>
@@ -784,6 +785,8 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    if (test_engine_skips())
+        return 0;
     tcase_add_checked_fixture(tc, setup, teardown);
     suite_add_tcase(suite, tc);
     TEST(far_call_and_return_in_real_mode_use_words_and_shifted_selectors);

@@ -1,5 +1,5 @@
 /*
- * test_vectors.c - every row of the measured tables, carried out by the interpreter.
+ * test_vectors.c - every row of the measured tables, carried out by the interpreter and the JIT.
  *
  * First wideload itself: the same bytes reach the device as on KVM (where KVM can) or on Bochs, the same RAM changes,
  * the same exception; and whenever there is an exception, nobody has seen anything.  Then its predictions: what KVM,
@@ -9,6 +9,7 @@
  * tests/vectors/peer-bugs.tsv explains.
  */
 #include "lib/scene.h"
+#include "lib/which_engine.h"
 
 #include "x86/insns.h"
 
@@ -638,6 +639,8 @@ int main(void)
         printf("1..0 # SKIP no assembler (as) on this host\n");
         return 0;
     }
+    if (test_engine_skips())
+        return 0;
     if (!prepare()) {
         printf("1..1\nnot ok 1 tables, assembler or guest\n");
         return 1;

@@ -9,6 +9,7 @@
 #include "access.h"
 #include "cpu.h"
 #include "lib/box.h"
+#include "lib/which_engine.h"
 #include "walk.h"
 
 #include <check.h>
@@ -867,6 +868,8 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    if (test_engine_skips())
+        return 0;
     tcase_add_checked_fixture(each, setup, teardown);
     tcase_add_loop_test(each, walk_page_in_each_mode_and_size_gives_frame_and_offset, 0, SHAPES);
     tcase_add_loop_test(each, walk_read_or_fetch_sets_accessed_at_every_level_and_no_dirty, 0, SHAPES);

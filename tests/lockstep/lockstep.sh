@@ -1,0 +1,68 @@
+#!/bin/sh
+# lockstep.sh - the interpreter and the JIT in step over real guests and random programs.  Prints TAP.
+#
+# usage: tests/lockstep/lockstep.sh [long]      (with BUILD, OBJ, WIDELOAD set, from the sources' folder)
+#
+# Short is a few seconds; long is at least 100 million instructions of each guest that has so many.  Each guest runs as
+# it is, with a code cache that keeps filling up, with all code dropped now and then, and with its code written to.
+# shellcheck disable=SC2086 # options are words
+set -u
+lockstep=$BUILD/$OBJ/tests/lockstep/lockstep cases=$BUILD/$OBJ/tests/lockstep/cases bench=$BUILD/$OBJ/bench
+bios=/usr/share/seabios/bios-256k.bin
+tmp=$(mktemp -d) || exit 2
+trap 'rm -rf "$tmp"' EXIT INT TERM
+n=0
+
+same() { # what, program, argument...
+    what=$1
+    shift
+    n=$((n + 1))
+    if "$@" >"$tmp/out" 2>&1; then echo "ok $n - $what: $(sed -n 's/^# same: //p' "$tmp/out")"
+    else
+        echo "not ok $n - $what: $*"
+        sed 's/^#*/#/' "$tmp/out"
+    fi
+}
+
+# A guest once for each disturbance; each time takes other steps.
+guest() { # what, instructions, lockstep's arguments...
+    what_guest=$1 insns=$2
+    shift 2
+    seed=1
+    for disturbance in $disturbances; do
+        options=$(echo "$disturbance" | tr '+=' '  ')
+        same "$what_guest $options" "$lockstep" --insns "$insns" --seed $seed $options "$@"
+        seed=$((seed + 1))
+    done
+}
+
+case $("$WIDELOAD" list engines | grep '^jit') in
+*usable*) ;;
+*)
+    echo "1..0 # SKIP no JIT on this host"
+    exit 0 ;;
+esac
+as --64 -o "$tmp/wide.o" tests/guest/wide.S && ld -Ttext=0x100000 -o "$tmp/wide.elf" "$tmp/wide.o" || exit 2
+
+if [ "${1:-}" = long ]; then
+    seabios=100M wide=50K row_insns=20M programs=300000 rounds=20 rows=$(sed 's/ .*//' tests/bench/expected)
+    disturbances="--flush=0 --cache=1M --flush=100 --poke=20"
+else
+    seabios=3M wide=2K row_insns=1M programs=4000 rounds=10 rows="sieve fib string bytecode protected32 smc pagefault ipi"
+    disturbances="--flush=0 --cache=1M+--flush=300+--poke=50"
+fi
+if [ -r "$bios" ]; then guest SeaBIOS $seabios --bios "$bios"
+else
+    n=$((n + 1))
+    echo "ok $n - SeaBIOS # SKIP $bios is not installed"
+fi
+guest "wide guest" $wide --kernel "$tmp/wide.elf"
+for row in $rows; do
+    bits=
+    [ "$row" != protected32 ] || bits=32
+    guest "$row" $row_insns --memory 256M --kernel "$bench/guest$bits.elf" --append "$row $rounds"
+done
+for flush in 0 100; do
+    same "random programs of tests/insn, --flush $flush" "$cases" --programs $programs --flush $flush tests/insn/*.case
+done
+echo "1..$n"
