@@ -96,16 +96,36 @@ static void widereg_drain(struct widereg *w, uint32_t n)
 
 /* -- data windows ------------------------------------------------------------------------------------------------- */
 
+/* Without byte enables: whole words where there are some, which is all that most accesses are. */
+static void widereg_copy(uint8_t *to, const uint8_t *from, unsigned width)
+{
+    switch (width) {
+    case 1: *to = *from; break;
+    case 2: memcpy(to, from, 2); break;
+    case 4: memcpy(to, from, 4); break;
+    case 8: memcpy(to, from, 8); break;
+    default: memcpy(to, from, width); break;
+    }
+}
+
 static void widereg_load(const uint8_t *at, struct transaction *t)
 {
+    if (!(t->flags & TRANSACTION_MASKED)) {
+        widereg_copy(t->data.b, at, t->width);
+        return;
+    }
     for (unsigned i = 0; i < t->width; i++)
-        t->data.b[i] = t->flags & TRANSACTION_MASKED && !(t->enables >> i & 1) ? 0 : at[i];
+        t->data.b[i] = t->enables >> i & 1 ? at[i] : 0;
 }
 
 static void widereg_store(uint8_t *at, const struct transaction *t)
 {
+    if (!(t->flags & TRANSACTION_MASKED)) {
+        widereg_copy(at, t->data.b, t->width);
+        return;
+    }
     for (unsigned i = 0; i < t->width; i++)
-        if (!(t->flags & TRANSACTION_MASKED) || t->enables >> i & 1)
+        if (t->enables >> i & 1)
             at[i] = t->data.b[i];
 }
 

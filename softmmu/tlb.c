@@ -40,11 +40,31 @@ void tlb_flush(struct mmu *mmu)
     if (log_on(LOG_MMU))
         log_printf(LOG_MMU, "flush\n");
     mmu->flushes++;
-    mmu->large_pages = false;
+    mmu->large = 0;
     if (!mmu->ready)
         tlb_clear_all(mmu);
     for (unsigned bank = 0; bank < BANKS; bank++)
         tlb_flush_bank(mmu->tlb[bank], &mmu->log[bank]);
+}
+
+/* Is this address in a large page of which something is cached? */
+static bool tlb_in_large(const struct mmu *mmu, uint64_t gva)
+{
+    if (mmu->large > LARGE_PAGES)
+        return true;
+    for (unsigned i = 0; i < mmu->large; i++)
+        if (!((mmu->large_page[i] ^ gva) >> (mmu->large_page[i] & PAGE_OFFSET)))
+            return true;
+    return false;
+}
+
+static void tlb_note_large(struct mmu *mmu, uint64_t page, unsigned shift)
+{
+    if (shift == 12 || tlb_in_large(mmu, page))
+        return;
+    if (mmu->large < LARGE_PAGES)
+        mmu->large_page[mmu->large] = (page & ~bits_mask(shift)) | shift;
+    mmu->large++;
 }
 
 /* INVLPG drops all of a large page, however many entries it has here (SDM 3A 5.10.4.1). */
@@ -64,7 +84,7 @@ void tlb_flush_page(struct mmu *mmu, uint64_t gva)
     mmu->flushes++;
     for (unsigned bank = 0; bank < BANKS; bank++)
         tlb_clear(&mmu->tlb[bank][tlb_index(gva)]);
-    if (mmu->large_pages)
+    if (tlb_in_large(mmu, gva))
         tlb_flush_large(mmu, gva);
 }
 
@@ -127,7 +147,7 @@ static void tlb_fill(struct mmu *mmu, enum mmu_bank bank, uint64_t page, const s
         mmu->log[bank].entry[mmu->log[bank].n++] = (uint16_t)tlb_index(page);
     e->page = page | walk->shift;
     e->gpa = walk->gpa & mmu->bus->phys->a20_mask & ~(uint64_t)PAGE_OFFSET;
-    mmu->large_pages |= walk->shift > 12;
+    tlb_note_large(mmu, page, walk->shift);
     plain = tlb_place(mmu, e, page);
     for (unsigned i = 0; i < TLB_INTENTS; i++)
         e->tag[i] = !(walk->granted >> i & 1) ? TLB_NONE : plain >> i & 1 ? page : page | TLB_SLOW;

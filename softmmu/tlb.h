@@ -69,7 +69,7 @@ struct watch {
     bool writes_only;
 };
 
-enum { WATCHES = 4 };
+enum { WATCHES = 4, LARGE_PAGES = 8 };
 
 struct mmu {
     enum mmu_bank bank; /* of explicit accesses now */
@@ -87,7 +87,8 @@ struct mmu {
     unsigned watch_hits; /* one bit each; the engine clears them */
 
     struct mmu_fault fault;
-    bool large_pages;     /* some entry belongs to a page of more than 4 KiB */
+    unsigned large;                     /* pages of more than 4 KiB that some entry belongs to; more than fit: any may be */
+    uint64_t large_page[LARGE_PAGES];   /* their addresses; in the low bits, log2 of their sizes */
     bool ready;           /* all tags have been TLB_NONE once; tlb_flush() sees to it */
     uint64_t walks, flushes, protects;
 

@@ -101,7 +101,8 @@ static uint32_t cpu_mode_state(const struct cpu *c)
 void cpu_update(struct cpu *c)
 {
     bool protected = c->cr0 & CR0_PE && !(c->rflags & FLAG_VM);
-    uint32_t mode = cpu_mode_segments(c) | cpu_mode_state(c);
+    bool code64 = c->efer & EFER_LMA && c->seg[SEG_CS].ar & AR_L;
+    uint32_t mode = (code64 ? 0 : cpu_mode_segments(c)) | cpu_mode_state(c);
 
     c->cpl = c->rflags & FLAG_VM ? 3 : protected ? (uint8_t)((c->seg[SEG_SS].ar & AR_DPL) >> AR_DPL_SHIFT) : 0;
     if (protected)
@@ -109,7 +110,7 @@ void cpu_update(struct cpu *c)
     mode |= protected ? MODE_PROTECTED : c->rflags & FLAG_VM ? MODE_VM86 : 0u;
     if (c->efer & EFER_LMA)
         mode |= MODE_LONG;
-    if (c->efer & EFER_LMA && c->seg[SEG_CS].ar & AR_L)
+    if (code64)
         mode |= MODE_CODE64;
     else if (c->seg[SEG_CS].ar & AR_DB)
         mode |= MODE_CODE32;

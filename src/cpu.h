@@ -141,7 +141,7 @@ enum cpu_mode_bits {
     MODE_VM86 = 1 << 4,
     MODE_LONG = 1 << 5,       /* EFER.LMA */
     MODE_USER = 1 << 6,       /* CPL = 3 */
-    MODE_FLAT_DATA = 1 << 7,  /* DS, ES and SS: base 0, limit 4 GiB, writable, present */
+    MODE_FLAT_DATA = 1 << 7,  /* not 64-bit code: DS, ES and SS: base 0, limit 4 GiB, writable, present */
     MODE_FLAT_CODE = 1 << 8,  /* CS: base 0, limit 4 GiB */
     MODE_EM = 1 << 9,         /* CR0.EM, TS, MP and CR4.OSFXSR, OSXSAVE, XCR0: which state may be used */
     MODE_TS = 1 << 10,

@@ -15,8 +15,11 @@ static enum mmu_bank vcpu_bank(const struct cpu *c)
 static void vcpu_update_watches(struct vcpu *v)
 {
     static const uint8_t sizes[] = { 1, 2, 8, 4 };
-    bool changed = false;
+    bool changed = false, any = v->cpu.dr[7] & 0xff;
 
+    if (!any && !v->watching)
+        return;
+    v->watching = any;
     for (unsigned i = 0; i < WATCHES; i++) {
         unsigned rw = v->cpu.dr[7] >> (16 + i * 4) & 3, size = sizes[v->cpu.dr[7] >> (18 + i * 4) & 3];
         bool on = v->cpu.dr[7] >> (i * 2) & 3 && rw & 1;

@@ -43,6 +43,7 @@ struct vcpu {
     bool rip_after;          /* KVM: bus.origin.rip of the last journey is after its instruction */
     uint8_t insn_bytes;      /* KVM: ... and if it is not, the instruction; 0: unknown */
     uint8_t insn[15];
+    bool watching;           /* DR7 asked for breakpoints last time it was looked at */
     bool stop_on_touch;      /* diff: return after each instruction that touched a device */
     volatile bool attention; /* kicked: leave run() soon */
 };

@@ -20,11 +20,22 @@ struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op
     return s;
 }
 
+static struct memory_shape site_shape(const struct ir_op *o)
+{
+    uint8_t stack = o->stack ? LDX_STACK : 0;
+
+    if (o->op == IR_LDX || o->op == IR_STX)
+        return (struct memory_shape){ .width = o->width, .form = FORM_VECTOR, .flags = o->cc };
+    if (o->op == IR_ATOMIC)
+        return (struct memory_shape){ .width = o->width, .form = FORM_RMW, .kind = o->cc, .flags = stack };
+    return (struct memory_shape){ .width = o->width, .form = o->cc, .flags = stack, .to_write = o->op == IR_LDW };
+}
+
 struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
 {
     struct jit_site *s = &g->block->site[g->block->sites++];
 
-    *s = (struct jit_site){ .block = g->block, .flags = gen_flags_at(g), .insn = o->insn, .op = *o };
+    *s = (struct jit_site){ .block = g->block, .flags = gen_flags_at(g), .insn = o->insn, .op = *o, .shape = site_shape(o) };
     return s;
 }
 
@@ -261,11 +272,11 @@ static void gen_helper(struct gen *g)
         emit_jmp_to(g->e, j->stub_helper_end);
         return;
     }
-    emit_call_to(g->e, j->stub_helper);
+    emit_call_to(g->e, o->fx == FX_USE ? j->stub_helper : j->stub_helper_pure);
     gen_flags_lost(g);
     if (o->fx == FX_USE) {
-        g->in_memory = g->packed = true;
-        g->is_lazy = false;
+        g->in_memory = true;
+        g->packed = g->is_lazy = false;
     }
     if (o->d == IR_NONE)
         return;
@@ -341,7 +352,7 @@ static bool gen_op(struct gen *g)
     const struct ir_op *o = g->op;
 
     gen_begin_op(g);
-    g->save = g->keep_lazy = false;
+    g->save = g->keep_lazy = g->copy_a = g->copy_b = false;
     if (o->fx && o->fx != FX_USE && o->live)
         gen_plan(g);
     if (!gen_alu(g) && !gen_memory(g) && !gen_control(g))

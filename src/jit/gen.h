@@ -63,6 +63,7 @@ struct gen {
     struct lazy lazy;
     bool save, keep_lazy;      /* what the plan says about the flags this operation makes: keep them in memory, or */
     bool copy_a, copy_b;       /* what makes them again; with copies of these operands, which change too early */
+    bool raw;                  /* ... or as the host left them, undefined ones included: nobody asks but an interrupt */
     const struct ir_op *unchecked; /* a check of the branch target that is made where the jump finds nothing */
 
     unsigned stubs;

@@ -576,6 +576,7 @@ bool gen_takes_memory(const struct ir_op *o, ir_operand t)
     switch (o->op) {
     case IR_ADD: case IR_SUB: case IR_AND: case IR_OR: case IR_XOR: case IR_ADC: case IR_SBB:
         return o->b == t && o->a != t && o->d == o->a && o->d < GPRS && jit_pin[o->d] != H_NONE;
+    case IR_IMUL2: return o->width >= 4 && o->b == t && o->d == o->a && o->d < GPRS && jit_pin[o->d] != H_NONE;
     case IR_CMP: return (o->b == t) != (o->a == t) && !gen_is_temp(o->a == t ? o->b : o->a);
     case IR_TEST: return o->a == t && o->b != t && !gen_is_temp(o->b);
     default: return false;
@@ -593,6 +594,8 @@ void gen_from_memory(struct gen *g, const struct ir_op *o, ir_operand t, struct 
             emit_byte(g->e, (uint32_t)imm >> i * 8 & 0xff);
     } else if (o->op == IR_TEST) {
         emit_rm(g->e, o->width == 1 ? 0x84 : 0x85, o->width, gen_use(g, o->b), m);
+    } else if (o->op == IR_IMUL2) {
+        emit_rm(g->e, OP_0F | 0xaf, o->width, jit_pin[o->d], m);
     } else if (o->b == t) {
         emit_alu_rm(g->e, alu_host(o->op), o->width, gen_use(g, o->a), m);
     } else if (gen_imm(g, o->b, o->width, &imm)) {

@@ -96,9 +96,9 @@ static void flags_wanted(struct gen *g, bool host, bool recipe, bool a, bool b)
 void gen_plan(struct gen *g)
 {
     struct lazy l = flags_recipe(g, g->op);
-    bool host = true, a = true, b = true, recipe = l.op != IR_OPCODES && g->jit->options.lazy;
+    bool host = true, a = true, b = true, recipe = l.op != IR_OPCODES && g->jit->options.lazy, seen = false;
 
-    g->save = g->keep_lazy = g->copy_a = g->copy_b = false;
+    g->save = g->keep_lazy = g->copy_a = g->copy_b = g->raw = false;
     for (unsigned i = g->at + 1; i < g->ir->ops; i++) {
         const struct ir_op *o = &g->ir->op[i];
         unsigned ev = flags_events(o);
@@ -108,8 +108,11 @@ void gen_plan(struct gen *g)
         host &= !(ev & EV_CLOBBER_FIRST);
         if (ev & (EV_USE | EV_OBSERVE))
             flags_wanted(g, host, recipe, a, b);
-        if (ev & EV_KILL || ir_ends[o->op])
+        seen |= ev & (EV_USE | EV_OBSERVE);
+        if (ev & EV_KILL || ir_ends[o->op]) {
+            g->raw = !seen && !g->save && !g->keep_lazy;
             return;
+        }
         host &= !(ev & EV_CLOBBER);
         a &= !(l.a < GPRS && ir_writes(o, l.a));
         b &= !(l.b < GPRS && ir_writes(o, l.b));
@@ -269,6 +272,19 @@ static void normal_multiply(struct gen *g)
     emit_byte(g->e, 0xc4);
 }
 
+/* Only an interrupt right after the instruction can ask: jit_flags_out() does then what normal() does. */
+static bool flags_raw(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+
+    if (o->d >= GPRS || o->op == IR_SHLD || o->op == IR_SHRD || (o->op != IR_IMUL2 && !gen_is_const(o->b)) || o->op == IR_MUL || o->op == IR_IMUL)
+        return false;
+    g->lazy = (struct lazy){ o->op, o->width, o->d, IR_NONE };
+    g->in_host = true;
+    g->in_memory = g->is_lazy = false;
+    return true;
+}
+
 /*
  * Some flags of some operations are undefined, and host processors differ in them.  A guest shall not depend on the
  * host, so they are what the interpreter gives.
@@ -282,6 +298,8 @@ static bool flags_normal(struct gen *g)
     case IR_MUL: case IR_IMUL: case IR_IMUL2: normal = normal_multiply; break;
     default: return false;
     }
+    if (g->raw && flags_raw(g))
+        return true;
     gen_release(g, H_RAX);
     gen_take(g, H_RAX);
     normal(g);
@@ -342,7 +360,7 @@ void gen_flags_save(struct gen *g)
     g->in_memory = g->packed = true;
 }
 
-void gen_flags_lost(struct gen *g) { g->in_host = false; }
+void gen_flags_lost(struct gen *g) { g->in_host = g->raw = false; }
 
 void gen_slot_written(struct gen *g, ir_operand x)
 {
@@ -414,5 +432,7 @@ struct flags_at gen_flags_at(const struct gen *g)
         return (struct flags_at){ .place = FLAGS_MEMORY };
     if (g->is_lazy)
         return (struct flags_at){ .place = FLAGS_LAZY, .lazy = g->lazy };
+    if (g->in_host && g->raw)
+        return (struct flags_at){ .place = FLAGS_RAW, .lazy = g->lazy };
     return (struct flags_at){ .place = g->in_host ? FLAGS_HOST : FLAGS_DEAD };
 }

@@ -249,7 +249,7 @@ static void plan_for(struct gen *g, const struct ir_op *o, unsigned at)
 {
     g->op = o;
     g->at = at;
-    g->save = g->keep_lazy = false;
+    g->save = g->keep_lazy = g->raw = false;
     if (o->fx && o->live)
         gen_plan(g);
 }
@@ -639,7 +639,9 @@ static void stub_then(struct gen *g, const struct gen_stub *s)
         emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
         emit_byte(g->e, 8);
     }
-    if (n->d != IR_NONE) {
+    if (n->op == IR_IMUL2) {
+        emit_rr(g->e, OP_0F | 0xaf, n->width, jit_pin[n->d], H_RAX);
+    } else if (n->d != IR_NONE) {
         unsigned opcode = n->op == IR_ADD ? A_ADD : n->op == IR_SUB ? A_SUB : n->op == IR_AND ? A_AND : n->op == IR_OR ? A_OR :
                           n->op == IR_XOR ? A_XOR : n->op == IR_ADC ? A_ADC : A_SBB;
 
@@ -762,7 +764,7 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
     case STUB_HELPER:
         stub_spill(g, s);
         emit_store(g->e, 8, mem_low(&g->jit->argument[0]), (enum host)s->address.mem.base);
-        stub_call(g, s->site, g->jit->stub_helper);
+        stub_call(g, s->site, g->jit->stub_helper_pure);
         stub_reload(g, s, H_NONE);
         break;
     case STUB_PACK: emit_call_to(g->e, g->jit->stub_pack); break;
@@ -770,7 +772,7 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
         if (s->then)
             emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], -(int32_t)s->then->imm));
         emit_store(g->e, 8, mem_low(&g->jit->argument[0]), H_RAX);
-        stub_call(g, s->site, g->jit->stub_helper);
+        stub_call(g, s->site, g->jit->stub_helper_pure);
         if (s->then)
             emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], (int32_t)s->then->imm));
         emit_load(g->e, 8, H_RAX, mem_low(&g->jit->argument[0]));

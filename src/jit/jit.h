@@ -25,6 +25,7 @@
 #include "jit/options.h"
 #include "vcpu.h"
 #include "x86/fetch.h"
+#include "x86/memory.h"
 
 #include <stdio.h>
 
@@ -41,10 +42,13 @@ struct lazy {
     ir_operand a, b;
 };
 
+enum { RECIPE_VCPU = 1 }; /* the flags are the vcpu's words (x86/flags.h) */
+
 /* As a word, when both operands are in jit->lazy. */
 static inline uint32_t jit_recipe(const struct lazy *l) { return 1u << 31 | (uint32_t)l->op << 8 | l->width; }
 
-enum flags_place { FLAGS_MEMORY, FLAGS_HOST, FLAGS_LAZY, FLAGS_DEAD };
+/* FLAGS_RAW: the host's, of the operation `lazy` with result a, undefined ones as the host has them. */
+enum flags_place { FLAGS_MEMORY, FLAGS_HOST, FLAGS_RAW, FLAGS_LAZY, FLAGS_DEAD };
 
 struct flags_at {
     uint8_t place; /* enum flags_place */
@@ -60,6 +64,7 @@ struct jit_site {
     struct jit_block *block;
     struct flags_at flags;
     uint16_t insn;
+    struct memory_shape shape; /* of an access, as memory.h wants it */
     struct ir_op op;
     struct page_cache *cache; /* of a load or store; NULL: none */
     const uint8_t *code;      /* where its slow path begins, for explain and the logs */
@@ -145,7 +150,7 @@ struct jit {
     int (*enter)(const void *code);
     const void *stub_exit[EXIT_STOP + 1]; /* all registers are saved, then out with that reason */
     const void *stub_probe[BANKS][2]; /* rax: address, rdx: of its last byte, rcx: cache; CF: found, rax is the host's */
-    const void *stub_load, *stub_store, *stub_wide, *stub_atomic, *stub_divide, *stub_segment, *stub_helper, *stub_helper_end, *stub_pack;
+    const void *stub_load, *stub_store, *stub_wide, *stub_atomic, *stub_divide, *stub_segment, *stub_helper, *stub_helper_pure, *stub_helper_end, *stub_pack;
     bool avx, avx512;
 
     struct jit_block *hash[1 << JIT_HASH_BITS];

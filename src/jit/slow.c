@@ -39,37 +39,48 @@ static void flags_again(struct jit *j, const struct jit_block *block, const stru
     }
 }
 
+/* Undefined flags as the interpreter has them. */
+static void flags_normal(struct cpu *c, uint16_t packed, const struct lazy *l)
+{
+    if (l->op == IR_IMUL2)
+        alu_mul_flags(c, c->slot[l->a], packed & 1, l->width);
+    else
+        flags_unpack(c, packed & (uint16_t)~(FLAG_AF << 8));
+}
+
 void jit_flags_out(struct jit *j, const struct jit_block *block, const struct flags_at *at)
 {
     struct lazy recipe = { (uint8_t)(j->recipe >> 8), (uint8_t)j->recipe, LAZY_A, LAZY_B };
 
+    if (at->place == FLAGS_MEMORY && j->recipe == RECIPE_VCPU)
+        return;
     if (at->place == FLAGS_MEMORY && j->recipe)
         flags_again(j, NULL, &recipe);
     else if (at->place == FLAGS_MEMORY)
         flags_unpack(&j->v->cpu, j->flags);
     else if (at->place == FLAGS_HOST)
         flags_unpack(&j->v->cpu, j->host_flags);
+    else if (at->place == FLAGS_RAW)
+        flags_normal(&j->v->cpu, j->host_flags, &at->lazy);
     else if (at->place == FLAGS_LAZY)
         flags_again(j, block, &at->lazy);
 }
 
-void jit_flags_in(struct jit *j)
-{
-    uint32_t f = flags_get(&j->v->cpu);
+void jit_flags_in(struct jit *j) { j->recipe = RECIPE_VCPU; }
 
+void jit_flags_pack(struct jit *j)
+{
+    uint32_t f;
+
+    jit_flags_out(j, NULL, &(struct flags_at){ .place = FLAGS_MEMORY });
+    f = flags_get(&j->v->cpu);
     j->flags = (uint16_t)((f & 0xd5) << 8 | (f & FLAG_OF ? 1 : 0));
     j->recipe = 0;
 }
 
-void jit_flags_pack(struct jit *j)
-{
-    jit_flags_out(j, NULL, &(struct flags_at){ .place = FLAGS_MEMORY });
-    jit_flags_in(j);
-}
-
 /* -- an instruction under way ------------------------------------------------------------------------------------------------ */
 
-static struct vcpu *site_enter(struct jit *j, const struct jit_site *site)
+static inline struct vcpu *site_enter(struct jit *j, const struct jit_site *site)
 {
     struct vcpu *v = j->v;
     const struct jit_block *b = site->block;
@@ -89,7 +100,7 @@ static struct slow_result site_fault(struct jit *j, const struct jit_site *site)
 }
 
 /* Something a device did, or a write to code: does it matter before the next instruction? */
-static struct slow_result site_done(struct jit *j, const struct jit_site *site, uint64_t value)
+static inline struct slow_result site_done(struct jit *j, const struct jit_site *site, uint64_t value)
 {
     struct vcpu *v = j->v;
     bool wanted = v->stop_on_touch || v->pins.nmi || v->pins.init || v->attention || (v->pins.intr && v->cpu.rflags & FLAG_IF);
@@ -103,11 +114,6 @@ static struct slow_result site_done(struct jit *j, const struct jit_site *site, 
 
 /* -- memory ------------------------------------------------------------------------------------------------------------------- */
 
-static struct memory_shape site_shape(const struct ir_op *o)
-{
-    return (struct memory_shape){ .width = o->width, .form = o->cc, .flags = o->stack ? LDX_STACK : 0, .to_write = o->op == IR_LDW };
-}
-
 static void note_walks(struct jit *j, uint64_t walks)
 {
     if (j->v->mmu.walks != walks)
@@ -118,16 +124,24 @@ static void note_walks(struct jit *j, uint64_t walks)
         j->stats.slow_other++;
 }
 
+/* Plain memory: the page cache learns where it is, and gets the next access in line. */
+static inline void note_page(struct jit *j, const struct jit_site *site, uint64_t gva, enum tlb_intent intent)
+{
+    const struct mmu *mmu = &j->v->mmu;
+
+    if (site->cache && mmu->tlb[mmu->bank][tlb_index(gva)].tag[intent] == (gva & ~(uint64_t)PAGE_OFFSET))
+        jit_fill_cache(j, site->cache, gva, intent);
+}
+
 struct slow_result jit_slow_load(const struct jit_site *site, uint64_t gva)
 {
     struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t value, walks = v->mmu.walks;
 
-    if (!guest_load(v, gva, site_shape(&site->op), &value))
+    if (!guest_load(v, gva, site->shape, &value))
         return site_fault(j, site);
-    if (site->cache)
-        jit_fill_cache(j, site->cache, gva, site->op.op == IR_LDW ? TLB_WRITE : TLB_READ);
+    note_page(j, site, gva, site->op.op == IR_LDW ? TLB_WRITE : TLB_READ);
     note_walks(j, walks);
     return site_done(j, site, value);
 }
@@ -138,10 +152,9 @@ struct slow_result jit_slow_store(const struct jit_site *site, uint64_t gva, uin
     struct vcpu *v = site_enter(j, site);
     uint64_t walks = v->mmu.walks;
 
-    if (!guest_store(v, gva, site_shape(&site->op), value))
+    if (!guest_store(v, gva, site->shape, value))
         return site_fault(j, site);
-    if (site->cache)
-        jit_fill_cache(j, site->cache, gva, TLB_WRITE);
+    note_page(j, site, gva, TLB_WRITE);
     note_walks(j, walks);
     return site_done(j, site, 0);
 }
@@ -151,11 +164,10 @@ struct slow_result jit_slow_wide(const struct jit_site *site, uint64_t gva)
     struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
     const struct ir_op *o = &site->op;
-    struct memory_shape shape = { .width = o->width, .form = FORM_VECTOR, .flags = o->cc };
     uint8_t *state = (uint8_t *)&v->cpu + o->aux;
     uint64_t walks = v->mmu.walks;
 
-    if (!(o->op == IR_STX ? guest_store_wide(v, gva, shape, state) : guest_load_wide(v, gva, shape, state)))
+    if (!(o->op == IR_STX ? guest_store_wide(v, gva, site->shape, state) : guest_load_wide(v, gva, site->shape, state)))
         return site_fault(j, site);
     note_walks(j, walks);
     return site_done(j, site, 0);
@@ -165,14 +177,12 @@ struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva)
 {
     struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
-    const struct ir_op *o = &site->op;
-    struct memory_shape shape = { .width = o->width, .form = FORM_RMW, .kind = o->cc, .flags = o->stack ? LDX_STACK : 0 };
     uint64_t old, walks = v->mmu.walks;
 
-    if (!guest_atomic(v, gva, shape, j->argument[0], j->argument[1], &old))
+    if (!guest_atomic(v, gva, site->shape, j->argument[0], j->argument[1], &old))
         return site_fault(j, site);
     note_walks(j, walks);
-    return site_done(j, site, bits_trunc(old, o->width));
+    return site_done(j, site, bits_trunc(old, site->op.width));
 }
 
 struct slow_result jit_slow_segment(const struct jit_site *site, uint64_t offset)
@@ -217,22 +227,26 @@ static uint64_t site_next_rip(const struct jit_site *site)
     return site->block->mode & MODE_CODE64 ? rip : (uint32_t)rip;
 }
 
-/* False: a fault, with everything in place for its delivery. */
+static bool helper_has_state(const struct jit_site *site)
+{
+    return helpers[site->op.aux].effects & HELP_STATE || site->op.op == IR_HELPER_END;
+}
+
+/* False: a fault. */
 static bool site_helper(struct jit *j, const struct jit_site *site, uint64_t *result)
 {
     struct vcpu *v = site_enter(j, site);
-    const struct helper *h = &helpers[site->op.aux];
-    bool state = h->effects & HELP_STATE || site->op.op == IR_HELPER_END;
+    bool state = helper_has_state(site);
 
     j->stats.helpers++;
     v->next_rip = site_next_rip(site);
     if (state)
         jit_flags_out(j, site->block, &site->flags);
-    *result = helper_call(v, h, j->argument, (uint64_t)site->op.imm);
+    *result = helper_call(v, &helpers[site->op.aux], j->argument, (uint64_t)site->op.imm);
     if (unlikely(v->fault.vector >= 0)) {
-        if (!state)
-            jit_flags_out(j, site->block, &site->flags);
-        v->retired += site->insn;
+        site_fault(j, site);
+        if (state)
+            j->fault_site = NULL; /* they are out */
         return false;
     }
     if (state)
@@ -274,7 +288,9 @@ struct slow_result jit_slow_helper_end(const struct jit_site *site)
         return (struct slow_result){ 0, EXIT_FAULT };
     j->left += v->again;
     jump = &j->jump[jit_jump_index(v->cpu.rip)];
-    if (v->again || v->cpu.activity != CPU_RUNNING || wants_out(j) || jump->rip != v->cpu.rip)
+    if (v->again || v->cpu.activity != CPU_RUNNING || wants_out(j))
         return (struct slow_result){ 0, EXIT_STOP };
+    if (jump->rip != v->cpu.rip)
+        return (struct slow_result){ 0, EXIT_LOOKUP };
     return (struct slow_result){ (uint64_t)(uintptr_t)jump->code, 0 };
 }

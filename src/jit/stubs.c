@@ -217,6 +217,7 @@ bool jit_make_stubs(struct jit *j)
     j->stub_segment = make_call(j, (uint64_t)(uintptr_t)jit_slow_segment, VOLATILE, leave);
     j->stub_divide = make_call(j, (uint64_t)(uintptr_t)jit_slow_divide, ALL, leave);
     j->stub_helper = make_call(j, (uint64_t)(uintptr_t)jit_slow_helper, ALL, leave);
+    j->stub_helper_pure = make_call(j, (uint64_t)(uintptr_t)jit_slow_helper, VOLATILE, leave);
     j->stub_helper_end = make_helper_end(j, leave);
     j->stub_pack = make_pack(j);
     for (unsigned bank = 0; bank < BANKS; bank++)

@@ -263,8 +263,6 @@ static int run(char **files)
            jit_engine_stats(guests[1].self)->blocks);
     guest_destroy(&guests[0]);
     guest_destroy(&guests[1]);
-    free(code);
-    free(cases);
     return same ? 0 : 1;
 }
 
