@@ -113,13 +113,25 @@ static uint8_t *access_plain(struct mmu *mmu, uint64_t gva, unsigned width, enum
     return (uint8_t *)(gva + (uint64_t)e->addend);
 }
 
+/* The widths of descriptors and stack words without a call. */
+static void access_copy(void *to, const void *from, unsigned width)
+{
+    switch (width) {
+    case 2: memcpy(to, from, 2); break;
+    case 4: memcpy(to, from, 4); break;
+    case 8: memcpy(to, from, 8); break;
+    case 16: memcpy(to, from, 16); break;
+    default: memcpy(to, from, width); break;
+    }
+}
+
 bool access_load(struct mmu *mmu, uint64_t gva, void *data, unsigned width, enum access_form form, unsigned options)
 {
     const uint8_t *host = access_plain(mmu, gva, width, TLB_READ, options);
     struct access a;
 
     if (likely(host)) {
-        memcpy(data, host, width);
+        access_copy(data, host, width);
         return true;
     }
     access_begin(&a, TRANSACTION_LOAD, gva, width);
@@ -138,7 +150,7 @@ bool access_store(struct mmu *mmu, uint64_t gva, const void *data, unsigned widt
     struct access a;
 
     if (likely(host)) {
-        memcpy(host, data, width);
+        access_copy(host, data, width);
         return true;
     }
     access_begin(&a, TRANSACTION_STORE, gva, width);

@@ -107,7 +107,9 @@ void gen_load_into(struct gen *g, enum host reg, ir_operand x);
 void gen_plan(struct gen *g);
 /* The operation has left its flags in the host's; a, b, result: for recomputing them. */
 void gen_flags_made(struct gen *g);
+void gen_flags_before(struct gen *g, enum host value);
 void gen_flags_lost(struct gen *g);
+void gen_flags_merge(struct gen *g, bool carry);
 void gen_slot_written(struct gen *g, ir_operand x);
 /* Makes the host's flags the guest's; only CF of them. */
 void gen_flags_to_host(struct gen *g);

@@ -278,6 +278,7 @@ static void gen_shift(struct gen *g)
     if (shift_count(g, o, o->b, &count)) {
         prepare_flags(g);
         d = o->d == o->a ? gen_result(g, o->d, true) : gen_copy(g, o->a);
+        gen_flags_before(g, d);
         if (count)
             emit_shift_imm(g->e, shift_host(o->op), o->width, d, count);
         else if (o->width == 4)
@@ -299,12 +300,15 @@ static void gen_shift(struct gen *g)
         finish_at(g, o->d, o->width, d);
 }
 
-static void gen_double_shift(struct gen *g)
+/* OF for counts beyond 1 is undefined, and the old value it would take is gone: the interpreter's, where it is seen. */
+static bool gen_double_shift(struct gen *g)
 {
     const struct ir_op *o = g->op;
     unsigned opcode = OP_0F | (o->op == IR_SHLD ? 0xa4 : 0xac), count;
     enum host d, fill;
 
+    if (wants_flags(o) && !(shift_count(g, o, o->c, &count) && count <= 1))
+        return false;
     prepare_flags(g);
     if (shift_count(g, o, o->c, &count)) {
         fill = gen_use(g, o->b);
@@ -321,6 +325,7 @@ static void gen_double_shift(struct gen *g)
     if (o->width == 4)
         emit_zext(g->e, 4, d, d);
     finish(g, o->d, d);
+    return true;
 }
 
 /* -- multiply ------------------------------------------------------------------------------------------------------------------ */
@@ -413,13 +418,18 @@ static void gen_scan(struct gen *g)
     unsigned width = o->width;
     enum host a, t, d;
 
-    prepare_flags(g);
+    if (wants_flags(o))
+        gen_flags_aside(g);
     a = gen_use(g, o->a);
     t = gen_scratch(g);
     d = gen_result(g, o->d, true);
     emit_rr(g->e, OP_0F | (o->op == IR_BSF ? 0xbc : 0xbd), width, t, a);
     emit_rr(g->e, OP_0F | 0x45, width == 2 ? 2 : 8, d, t);
-    finish(g, o->d, d);
+    gen_put(g, o->d, d);
+    gen_flags_lost(g);
+    gen_release(g, t);
+    if (wants_flags(o))
+        gen_flags_merge(g, false);
 }
 
 static void gen_count(struct gen *g)
@@ -428,11 +438,19 @@ static void gen_count(struct gen *g)
     unsigned opcode = o->op == IR_TZCNT ? 0xbc : o->op == IR_LZCNT ? 0xbd : 0xb8;
     enum host a, d;
 
-    prepare_flags(g);
+    if (wants_flags(o) && o->op != IR_POPCNT)
+        gen_flags_aside(g);
     a = gen_use(g, o->a);
     d = gen_result(g, o->d, o->width == 2);
     emit_rr(g->e, OP_F3 | OP_0F | opcode, o->width, d, a);
-    finish(g, o->d, d);
+    if (o->op == IR_POPCNT) {
+        finish(g, o->d, d);
+        return;
+    }
+    gen_put(g, o->d, d);
+    gen_flags_lost(g);
+    if (wants_flags(o))
+        gen_flags_merge(g, true);
 }
 
 /* VEX-encoded: ANDN, BEXTR, BZHI, PDEP, PEXT (d, a, b) and BLSI, BLSMSK, BLSR (group 17). */
@@ -622,7 +640,7 @@ bool gen_alu(struct gen *g)
         return true;
     case IR_INC: case IR_DEC: case IR_NEG: case IR_NOT: gen_alu1(g); return true;
     case IR_SHL: case IR_SHR: case IR_SAR: case IR_ROL: case IR_ROR: case IR_RCL: case IR_RCR: gen_shift(g); return true;
-    case IR_SHLD: case IR_SHRD: gen_double_shift(g); return true;
+    case IR_SHLD: case IR_SHRD: return gen_double_shift(g);
     case IR_MUL: case IR_IMUL: gen_mul(g); return true;
     case IR_IMUL2: gen_imul2(g); return true;
     case IR_BT: case IR_BTS: case IR_BTR: case IR_BTC: gen_bit(g); return true;

@@ -75,11 +75,24 @@ static struct lazy flags_recipe(const struct gen *g, const struct ir_op *o)
             l.b = gen_is_temp(o->b) ? LAZY_B : o->b;
         }
         break;
+    case IR_SHL: case IR_SHR: case IR_SAR: /* of the value before, which gen_flags_before() keeps */
+        if (o->d == o->a && gen_is_const(o->b) && gen_konst(g, o->b) & (o->width == 8 ? 63 : 31))
+            l = (struct lazy){ o->op, o->width, LAZY_A, o->b };
+        break;
     default: break;
     }
     if (gen_is_const(l.b) && !gen_imm(g, l.b, l.width, &imm))
         l.op = IR_OPCODES;
     return l;
+}
+
+static bool flags_of_shift(const struct lazy *l) { return l->op == IR_SHL || l->op == IR_SHR || l->op == IR_SAR; }
+
+/* A shift is about to destroy the value that its flags can be made from again. */
+void gen_flags_before(struct gen *g, enum host value)
+{
+    if (g->op->live && g->keep_lazy && !g->save)
+        emit_store(g->e, 8, gen_slot(g, LAZY_A), value);
 }
 
 /* Somebody asks, and the host's flags are gone: the recipe must do, from copies of what has been overwritten by then. */
@@ -221,6 +234,10 @@ void gen_emit_lazy(struct gen *g, const struct lazy *l)
         gen_lazy_rr(g, A_SUB, l, H_RAX);
         gen_lazy_rr(g, A_ADD, l, H_RAX);
         break;
+    case IR_SHL: case IR_SHR: case IR_SAR:
+        emit_shift_imm(g->e, l->op == IR_SHL ? S_SHL : l->op == IR_SHR ? S_SHR : S_SAR, l->width, H_RAX,
+                       gen_konst(g, l->b) & (l->width == 8 ? 63 : 31));
+        break;
     default:
         gen_lazy_rr(g, A_ADD, l, H_RAX);
         gen_lazy_rr(g, A_SUB, l, H_RAX);
@@ -277,12 +294,28 @@ static bool flags_raw(struct gen *g)
 {
     const struct ir_op *o = g->op;
 
-    if (o->d >= GPRS || o->op == IR_SHLD || o->op == IR_SHRD || (o->op != IR_IMUL2 && !gen_is_const(o->b)) || o->op == IR_MUL || o->op == IR_IMUL)
+    if (o->d >= GPRS || o->op == IR_SHLD || o->op == IR_SHRD || (o->op != IR_IMUL2 && (!gen_is_const(o->b) || (o->op != IR_SHL && o->op != IR_SHR && o->op != IR_SAR))) || o->op == IR_MUL || o->op == IR_IMUL)
         return false;
     g->lazy = (struct lazy){ o->op, o->width, o->d, IR_NONE };
     g->in_host = true;
     g->in_memory = g->is_lazy = false;
     return true;
+}
+
+/* AF and PF (BEXTR: SF too) of the BMI group: undefined by the manual, here those of the result. */
+static void normal_bmi(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+    enum host result = gen_use(g, o->d), carry = gen_scratch(g);
+
+    emit_rr(g->e, OP_0F | 0x92, 1, 0, carry);
+    emit_test_rr(g->e, o->width, result, result);
+    emit_byte(g->e, 0x9f);
+    emit_rr(g->e, 0x8a, 1, 0, carry); /* al = carry, for a moment */
+    emit_byte(g->e, 0x08);            /* or ah, al */
+    emit_byte(g->e, 0xc4);
+    emit_alu_rr(g->e, A_XOR, 1, H_RAX, H_RAX);
+    gen_release(g, carry);
 }
 
 /*
@@ -296,10 +329,17 @@ static bool flags_normal(struct gen *g)
     switch (g->op->op) {
     case IR_SHL: case IR_SHR: case IR_SAR: case IR_SHLD: case IR_SHRD: normal = normal_shift; break;
     case IR_MUL: case IR_IMUL: case IR_IMUL2: normal = normal_multiply; break;
+    case IR_ANDN: case IR_BEXTR: case IR_BLSI: case IR_BLSMSK: case IR_BLSR: case IR_BZHI: normal = normal_bmi; break;
     default: return false;
     }
     if (g->raw && flags_raw(g))
         return true;
+    if (g->keep_lazy && !g->save) { /* a shift: gen_flags_before() has what it takes */
+        g->lazy = flags_recipe(g, g->op);
+        g->is_lazy = g->in_host = true;
+        g->in_memory = false;
+        return true;
+    }
     gen_release(g, H_RAX);
     gen_take(g, H_RAX);
     normal(g);
@@ -316,6 +356,33 @@ static bool flags_normal(struct gen *g)
     }
     gen_release(g, H_RAX);
     return true;
+}
+
+/*
+ * Scans and counts: ZF (and CF) are the host's now, the others what they were in memory.  The processor may have left
+ * anything in those.
+ */
+void gen_flags_merge(struct gen *g, bool carry)
+{
+    gen_take(g, H_RAX);
+    gen_take(g, H_RDX);
+    emit_rr(g->e, OP_0F | 0x94, 1, 0, H_RAX);
+    emit_rr(g->e, OP_0F | 0x92, 1, 0, H_RDX);
+    emit_zext(g->e, 1, H_RAX, H_RAX);
+    emit_shift_imm(g->e, S_SHL, 4, H_RAX, 14);
+    if (carry) {
+        emit_zext(g->e, 1, H_RDX, H_RDX);
+        emit_shift_imm(g->e, S_SHL, 4, H_RDX, 8);
+        emit_alu_rr(g->e, A_OR, 4, H_RAX, H_RDX);
+    }
+    emit_load(g->e, 2, H_RDX, mem_low(&g->jit->flags));
+    emit_alu_ri(g->e, A_AND, 4, H_RDX, carry ? ~0x4100 : ~0x4000);
+    emit_alu_rr(g->e, A_OR, 4, H_RAX, H_RDX);
+    emit_store(g->e, 2, mem_low(&g->jit->flags), H_RAX);
+    gen_release(g, H_RAX);
+    gen_release(g, H_RDX);
+    g->in_memory = g->packed = true;
+    g->in_host = g->is_lazy = g->raw = false;
 }
 
 /* Called when the result is in place, while temporaries still are where the operation used them. */
@@ -355,7 +422,16 @@ void gen_flags_save(struct gen *g)
     if (g->in_memory)
         return;
     reg = gen_take(g, H_RAX);
-    gen_emit_save(g, g->packed);
+    if (g->is_lazy && flags_of_shift(&g->lazy)) { /* AF as in normal_shift() */
+        emit_pack(g);
+        emit_alu_ri(g->e, A_AND, 4, H_RAX, ~0x1000);
+        emit_store(g->e, 2, mem_low(&g->jit->flags), H_RAX);
+        if (!g->packed)
+            emit_store_imm(g->e, 4, mem_low(&g->jit->recipe), 0);
+        g->in_host = false;
+    } else {
+        gen_emit_save(g, g->packed);
+    }
     gen_release(g, reg);
     g->in_memory = g->packed = true;
 }
@@ -383,6 +459,10 @@ void gen_flags_to_host(struct gen *g)
         gen_emit_lazy(g, &g->lazy);
     gen_release(g, reg);
     g->in_host = true;
+    if (!g->in_memory && flags_of_shift(&g->lazy)) {
+        gen_flags_save(g);
+        gen_flags_to_host(g);
+    }
 }
 
 /* CF alone: BT leaves the others undefined but ZF, so they are not the guest's. */

@@ -35,6 +35,9 @@ static void flags_again(struct jit *j, const struct jit_block *block, const stru
     case IR_CMP: alu_sub(c, a, b, l->width, true); break;
     case IR_TEST: alu_logic(c, a, l->width, true); break;
     case IR_ADD: alu_add(c, a - b, b, l->width, true); break;
+    case IR_SHL: alu_shl(c, a, b, l->width, true); break;
+    case IR_SHR: alu_shr(c, a, b, l->width, true); break;
+    case IR_SAR: alu_sar(c, a, b, l->width, true); break;
     default: alu_sub(c, a + b, b, l->width, true); break;
     }
 }

@@ -242,7 +242,7 @@ bool lift_bmi(struct lift *l, int op)
     unsigned width = lift_operand(l, 0)->width;
     ir_operand a = lift_read(l, 1), b = l->i->operands > 2 ? lift_read(l, 2) : IR_NONE;
 
-    lift_opf(l, (enum ir_opcode)op, width, lift_operand(l, 0)->reg, a, b, op == IR_PDEP || op == IR_PEXT ? FX_NONE : FX_PART);
+    lift_opf(l, (enum ir_opcode)op, width, lift_operand(l, 0)->reg, a, b, op == IR_PDEP || op == IR_PEXT ? FX_NONE : FX_SET);
     return true;
 }
 
