@@ -137,6 +137,9 @@ void gen_rmw(struct gen *g, const struct ir_op *o, struct host_mem m);
 void gen_rmw_register(struct gen *g, const struct ir_op *o, enum host reg, enum host b);
 bool gen_takes_memory(const struct ir_op *o, ir_operand t);
 void gen_from_memory(struct gen *g, const struct ir_op *o, ir_operand t, struct host_mem m);
+/* The bank of the TLB that the block's mode uses; the address of an access into a register. */
+enum mmu_bank gen_bank(const struct gen *g);
+void gen_address_into(struct gen *g, enum host reg, struct gaddr a);
 /* The end of a fast path: its stub comes back here. */
 void stub_comes_back(struct gen *g, struct gen_stub *s);
 void gen_memory_stub(struct gen *g, struct gen_stub *s);

@@ -10,7 +10,7 @@
  *     lea  Y, [address]      X = Y >> 6 & entries      Y = page of the last byte      cmp Y, tag[X]      jne stub
  *     mov  X, addend[X]      lea Y, [address]          add Y, X                       ... [Y]
  *
- * A stub saves the temporaries, calls stubs.c and comes back with the value.
+ * gen_stub.c makes the stubs.
  */
 #include "jit/gen.h"
 
@@ -20,7 +20,7 @@
 
 /* -- addresses ---------------------------------------------------------------------------------------------------------- */
 
-static enum mmu_bank gen_bank(const struct gen *g)
+enum mmu_bank gen_bank(const struct gen *g)
 {
     uint32_t mode = g->ir->mode;
 
@@ -98,7 +98,7 @@ static struct gaddr gen_address(struct gen *g, const struct ir_op *o)
     return a;
 }
 
-static void address_into(struct gen *g, enum host reg, struct gaddr a)
+void gen_address_into(struct gen *g, enum host reg, struct gaddr a)
 {
     if (a.constant)
         emit_mov_imm(g->e, reg, a.value);
@@ -143,7 +143,7 @@ static struct host_mem tlb_check(struct gen *g, struct gaddr a, unsigned width, 
     }
     if (a.constant)
         return tlb_check_constant(g, a.value, intent, y, slow);
-    address_into(g, y, a);
+    gen_address_into(g, y, a);
     emit_zext(g->e, 4, x, y);
     emit_shift_imm(g->e, S_SHR, 4, x, 6);
     emit_alu_ri(g->e, A_AND, 4, x, (TLB_ENTRIES - 1) << 6);
@@ -153,7 +153,7 @@ static struct host_mem tlb_check(struct gen *g, struct gaddr a, unsigned width, 
     emit_alu_rm(g->e, A_CMP, 8, y, mem_table(&bank->tag[intent], x));
     *slow = emit_jcc(g->e, CC_NZ);
     emit_load(g->e, 8, x, mem_table(&bank->addend, x));
-    address_into(g, y, a);
+    gen_address_into(g, y, a);
     emit_alu_rr(g->e, A_ADD, 8, y, x);
     return mem_at(y, 0);
 }
@@ -166,7 +166,7 @@ static struct host_mem page_check(struct gen *g, struct gen_stub *s, enum host x
     gen_flags_lost(g);
     if (g->jit->options.count)
         emit_inc(g->e, &g->jit->stats.accesses);
-    address_into(g, x, s->address);
+    gen_address_into(g, x, s->address);
     emit_alu_rm(g->e, A_SUB, 8, x, mem_low(&c->base));
     emit_alu_rm(g->e, A_CMP, 8, x, mem_low(&c->span));
     s->from[0] = emit_jcc(g->e, CC_NB);
@@ -386,7 +386,7 @@ static void gen_atomic(struct gen *g)
     gen_take(g, H_RCX);
     s = memory_stub(g, STUB_ATOMIC, o);
     if (o->width > 1) {
-        address_into(g, H_RCX, s->address);
+        gen_address_into(g, H_RCX, s->address);
         emit_test_ri(g->e, 1, H_RCX, (int32_t)o->width - 1);
         s->from[1] = emit_jcc(g->e, CC_NZ);
     }
@@ -461,7 +461,7 @@ static void gen_wide(struct gen *g)
     gen_take(g, H_RDX);
     s = memory_stub(g, STUB_WIDE, o);
     if (o->cc & LDX_ALIGNED && o->width > 1) {
-        address_into(g, H_RAX, s->address);
+        gen_address_into(g, H_RAX, s->address);
         emit_test_ri(g->e, 4, H_RAX, (int32_t)o->width - 1);
         s->from[1] = emit_jcc(g->e, CC_NZ);
     }
@@ -593,198 +593,7 @@ static void gen_divide(struct gen *g)
     gen_slot_written(g, RDX);
 }
 
-/* -- out of line -------------------------------------------------------------------------------------------------------------------------- */
-
-static struct host_mem temp_slot(const struct gen *g, unsigned temp) { return gen_slot(g, (ir_operand)(GPRS + temp)); }
-
-static void stub_spill(struct gen *g, const struct gen_stub *s)
-{
-    for (unsigned i = 0; i < SCRATCH; i++)
-        if (s->owner[i] < IR_TEMPS)
-            emit_store(g->e, 8, temp_slot(g, s->owner[i]), (enum host)i);
-}
-
-static void stub_restore(struct gen *g, const uint8_t owner[SCRATCH], enum host but)
-{
-    for (unsigned i = 0; i < SCRATCH; i++)
-        if (owner[i] < IR_TEMPS && i != but)
-            emit_load(g->e, 8, (enum host)i, temp_slot(g, owner[i]));
-}
-
-/* As the block's own code left them where the stub comes back. */
-static void stub_reload(struct gen *g, const struct gen_stub *s, enum host but) { stub_restore(g, s->owner_back, but); }
-
-/* An operand, when every temporary is in its slot. */
-static void stub_value(struct gen *g, enum host reg, ir_operand x)
-{
-    if (gen_is_temp(x))
-        emit_load(g->e, 8, reg, gen_slot(g, x));
-    else
-        gen_load_into(g, reg, x);
-}
-
-static void stub_call(struct gen *g, struct jit_site *site, const void *stub)
-{
-    emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)site);
-    emit_call_to(g->e, stub);
-}
-
-/* What the load feeds: d = d op rax, or flags of rax against an operand. */
-static void stub_then(struct gen *g, const struct gen_stub *s)
-{
-    const struct ir_op *n = s->then;
-    bool carry = n->fx == FX_PART && (n->live || ir_uses_carry(n));
-
-    if (carry) {
-        emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
-        emit_byte(g->e, 8);
-    }
-    if (n->op == IR_IMUL2) {
-        emit_rr(g->e, OP_0F | 0xaf, n->width, jit_pin[n->d], H_RAX);
-    } else if (n->d != IR_NONE) {
-        unsigned opcode = n->op == IR_ADD ? A_ADD : n->op == IR_SUB ? A_SUB : n->op == IR_AND ? A_AND : n->op == IR_OR ? A_OR :
-                          n->op == IR_XOR ? A_XOR : n->op == IR_ADC ? A_ADC : A_SBB;
-
-        emit_alu_rr(g->e, (enum host_alu)opcode, n->width, jit_pin[n->d], H_RAX);
-    } else {
-        ir_operand t = s->op->d;
-
-        stub_value(g, H_RCX, n->a == t ? n->b : n->a);
-        if (n->op == IR_TEST)
-            emit_test_rr(g->e, n->width, H_RAX, H_RCX);
-        else
-            emit_alu_rr(g->e, A_CMP, n->width, n->a == t ? H_RAX : H_RCX, n->a == t ? H_RCX : H_RAX);
-    }
-}
-
-/* The page cache was wrong: the TLB may know, and then the cache is set right; else on with rax = address. */
-static void stub_probe(struct gen *g, const struct gen_stub *s, enum tlb_intent intent)
-{
-    uint8_t *missed;
-
-    address_into(g, H_RAX, s->address);
-    if (!s->address.cache)
-        return;
-    emit_lea(g->e, 8, H_RDX, mem_at(H_RAX, (int32_t)s->op->width - 1));
-    emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)s->address.cache);
-    emit_call_to(g->e, g->jit->stub_probe[gen_bank(g)][intent == TLB_WRITE]);
-    missed = emit_jcc(g->e, CC_NB);
-    stub_restore(g, s->owner, H_RAX);
-    emit_mov(g->e, (enum host)s->host, H_RAX);
-    if (s->owner[H_RAX] < IR_TEMPS)
-        emit_load(g->e, 8, H_RAX, temp_slot(g, s->owner[H_RAX]));
-    emit_jmp_to(g->e, s->access);
-    emit_here(g->e, missed);
-}
-
-static void stub_load(struct gen *g, const struct gen_stub *s)
-{
-    stub_spill(g, s);
-    stub_probe(g, s, s->op->op == IR_LDW ? TLB_WRITE : TLB_READ);
-    stub_call(g, s->site, g->jit->stub_load);
-    if (s->then)
-        stub_then(g, s);
-    else
-        emit_mov(g->e, s->result, H_RAX);
-    stub_reload(g, s, s->then ? H_NONE : s->result);
-}
-
-static void stub_store(struct gen *g, const struct gen_stub *s)
-{
-    stub_spill(g, s);
-    stub_probe(g, s, TLB_WRITE);
-    stub_value(g, H_RDX, s->op->b);
-    stub_call(g, s->site, g->jit->stub_store);
-    stub_reload(g, s, H_NONE);
-}
-
-static void stub_modify(struct gen *g, const struct gen_stub *s)
-{
-    const struct ir_op *n = s->then;
-    bool flags = n->fx && n->live;
-    struct host_mem address = mem_low(&g->jit->argument[3]);
-
-    stub_spill(g, s);
-    stub_probe(g, s, TLB_WRITE);
-    emit_store(g->e, 8, address, H_RAX);
-    stub_call(g, s->site, g->jit->stub_load);
-    emit_mov(g->e, H_RDX, H_RAX);
-    stub_value(g, H_RCX, n->b);
-    if (n->fx == FX_PART && (n->live || ir_uses_carry(n))) {
-        emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
-        emit_byte(g->e, 8);
-    }
-    gen_rmw_register(g, n, H_RDX, H_RCX);
-    if (flags)
-        gen_emit_save(g, true);
-    emit_load(g->e, 8, H_RAX, address);
-    stub_call(g, s->site2, g->jit->stub_store);
-    if (flags)
-        gen_emit_restore(g);
-    stub_reload(g, s, H_NONE);
-}
-
-static void stub_atomic(struct gen *g, const struct gen_stub *s)
-{
-    stub_spill(g, s);
-    address_into(g, H_RAX, s->address);
-    stub_value(g, H_RDX, s->op->b);
-    emit_store(g->e, 8, mem_low(&g->jit->argument[0]), H_RDX);
-    stub_value(g, H_RDX, s->op->c);
-    emit_store(g->e, 8, mem_low(&g->jit->argument[1]), H_RDX);
-    stub_call(g, s->site, g->jit->stub_atomic);
-    stub_reload(g, s, H_RAX);
-}
-
-void gen_memory_stub(struct gen *g, struct gen_stub *s)
-{
-    for (unsigned i = 0; i < ARRAY_LEN(s->from); i++)
-        if (s->from[i])
-            emit_here(g->e, s->from[i]);
-    if (s->site)
-        s->site->code = emit_address(g->e);
-    switch (s->kind) {
-    case STUB_LOAD: stub_load(g, s); break;
-    case STUB_STORE: stub_store(g, s); break;
-    case STUB_MODIFY: stub_modify(g, s); break;
-    case STUB_ATOMIC: stub_atomic(g, s); break;
-    case STUB_WIDE:
-        stub_spill(g, s);
-        address_into(g, H_RAX, s->address);
-        stub_call(g, s->site, g->jit->stub_wide);
-        stub_reload(g, s, H_NONE);
-        break;
-    case STUB_SEGMENT:
-        stub_spill(g, s);
-        emit_mov(g->e, H_RAX, (enum host)s->address.mem.base);
-        stub_call(g, s->site, g->jit->stub_segment);
-        emit_mov(g->e, s->result, H_RAX);
-        stub_reload(g, s, s->result);
-        break;
-    case STUB_HELPER:
-        stub_spill(g, s);
-        emit_store(g->e, 8, mem_low(&g->jit->argument[0]), (enum host)s->address.mem.base);
-        stub_call(g, s->site, g->jit->stub_helper_pure);
-        stub_reload(g, s, H_NONE);
-        break;
-    case STUB_PACK: emit_call_to(g->e, g->jit->stub_pack); break;
-    case STUB_TARGET: /* with the stack pointer as it was: s->then has moved it */
-        if (s->then)
-            emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], -(int32_t)s->then->imm));
-        emit_store(g->e, 8, mem_low(&g->jit->argument[0]), H_RAX);
-        stub_call(g, s->site, g->jit->stub_helper_pure);
-        if (s->then)
-            emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], (int32_t)s->then->imm));
-        emit_load(g->e, 8, H_RAX, mem_low(&g->jit->argument[0]));
-        s->back = g->jit->stub_exit[EXIT_LOOKUP];
-        break;
-    default:
-        emit_mov(g->e, H_RAX, H_RCX);
-        stub_call(g, s->site, g->jit->stub_divide);
-        break;
-    }
-    emit_jmp_to(g->e, s->back);
-}
+/* -- the table ------------------------------------------------------------------------------------------------------- */
 
 bool gen_memory(struct gen *g)
 {

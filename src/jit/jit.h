@@ -1,7 +1,7 @@
 /*
  * jit.h - the JIT: what its files share.
  *
- *   gen*.c    IR of one block -> host code           stubs.c   ways in and out of it
+ *   gen*.c    IR of one block -> host code           stubs.c   ways in and out of it, made once
  *   emit.c    host instructions as bytes              cache.c   blocks: found, chained, dropped
  *   slow.c    what the code calls                     engine.c  the engine, around the interpreter's loop
  *   inspect.c what it made, for people and profilers  show.c   ... for explain
