@@ -88,15 +88,17 @@ static void leave_armed(struct jit *j)
     jit_flags_out(j, b, &b->boundary[j->armed_insn].flags);
 }
 
-static void run_blocks(struct jit *j, const struct jit_block *block)
+static void run_blocks(struct jit *j, const uint8_t *code)
 {
+    const struct jit_block *block;
     enum jit_exit reason;
 
     do {
-        reason = (enum jit_exit)j->enter(block->entry);
+        reason = (enum jit_exit)j->enter(code);
         j->stats.exits[reason]++;
         block = reason == EXIT_LINK || reason == EXIT_LOOKUP ? next_block(j, reason) : NULL;
-    } while (block);
+        code = block ? block->entry : NULL;
+    } while (code);
     j->v->in_block = 0;
     if (reason == EXIT_ARMED)
         leave_armed(j);
@@ -111,12 +113,27 @@ static void run_blocks(struct jit *j, const struct jit_block *block)
     j->forced = false;
 }
 
+/* Code for where the vcpu is: the table of jumps knows the handlers that interrupts and faults come to. */
+static const uint8_t *code_here(struct jit *j)
+{
+    const struct jump_entry *jump = &j->jump[jit_jump_index(j->v->cpu.rip)];
+    const struct jit_block *b;
+
+    if (jump->rip == j->v->cpu.rip && j->seen_flushes == j->v->mmu.flushes && j->left >= IR_INSNS)
+        return jump->code;
+    b = jit_lookup(j);
+    if (!b || b->insns > j->left)
+        return NULL;
+    jit_fill_jump(j, b);
+    return b->entry;
+}
+
 /* The interpreter's hook. */
 static bool jit_translated(void *opaque)
 {
     struct jit *j = opaque;
     struct vcpu *v = j->v;
-    const struct jit_block *b;
+    const uint8_t *code;
 
     if (j->map_changed) {
         j->map_changed = false;
@@ -127,15 +144,16 @@ static bool jit_translated(void *opaque)
         j->seen_protects = v->mmu.protects;
         jit_clear_caches(j);
     }
-    b = jit_lookup(j);
     j->given = j->left = bits_min(j->interp->end - v->retired, RUN_INSNS);
-    if (!b || b->insns > j->left)
+    code = code_here(j);
+    if (!code)
         return false;
     j->stats.entries++;
     j->retired_before = v->retired;
     jit_flags_in(j);
-    run_blocks(j, b);
-    return true;
+    run_blocks(j, code);
+    /* The table may have known another mode's block, and nothing has run. */
+    return v->retired != j->retired_before || v->fault.vector >= 0 || v->again;
 }
 
 /* -- the engine ------------------------------------------------------------------------------------------------------------------ */
