@@ -52,12 +52,6 @@ static void jit_map_changed(struct phys_listener *listener)
 
 /* -- running -------------------------------------------------------------------------------------------------------------------- */
 
-static void note_retired(struct jit *j, uint64_t unfinished)
-{
-    j->v->retired = j->retired_before + j->given - jit_left(j) - unfinished;
-    j->v->in_block = 0;
-}
-
 /* The block to go on with after an exit that found none, or NULL: then out. */
 static const struct jit_block *next_block(struct jit *j, enum jit_exit reason)
 {
@@ -107,7 +101,7 @@ static void run_blocks(struct jit *j, const uint8_t *code)
     else if (reason != EXIT_FAULT)
         jit_flags_out(j, NULL, &(struct flags_at){ .place = FLAGS_MEMORY });
     if (reason != EXIT_FAULT)
-        note_retired(j, 0);
+        j->v->retired = j->retired_before + j->given - jit_left(j);
     jit_disarm(j);
     j->fault_site = NULL;
     j->forced = false;

@@ -18,7 +18,8 @@ struct gaddr {
     struct page_cache *cache; /* NULL: look the TLB up */
 };
 
-enum stub_kind { STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER, STUB_TARGET, STUB_PACK, STUB_EXIT };
+enum stub_kind { STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER,
+                 STUB_TARGET, STUB_PACK, STUB_EXIT };
 
 /* Code that is made after the block's own: what happens where its fast path does not hold. */
 struct gen_stub {
@@ -33,7 +34,7 @@ struct gen_stub {
     uint16_t at;               /* operation number */
     uint8_t result;            /* host register that takes the value */
     struct jit_site *site, *site2;
-    struct flags_at flags;     /* STUB_EXIT, STUB_MODIFY: as they are at the jump */
+    struct flags_at flags;     /* STUB_EXIT: as they are at the jump */
     bool packed;               /* STUB_EXIT */
     uint64_t rip;              /* STUB_EXIT */
     unsigned retired;
@@ -59,11 +60,12 @@ struct gen {
     struct page_cache *by_base[GPRS][2];
 
     bool in_memory, in_host, is_lazy; /* the flags, all that is true */
+    bool raw;                  /* ... in the host's, but undefined ones are the host's too: lazy says of what */
     bool packed;               /* what is in memory is no recipe: known since it was looked at, or written, in this block */
     struct lazy lazy;
     bool save, keep_lazy;      /* what the plan says about the flags this operation makes: keep them in memory, or */
     bool copy_a, copy_b;       /* what makes them again; with copies of these operands, which change too early */
-    bool raw;                  /* ... or as the host left them, undefined ones included: nobody asks but an interrupt */
+    bool unseen;               /* ... or nobody asks but an interrupt right after the instruction */
     const struct ir_op *unchecked; /* a check of the branch target that is made where the jump finds nothing */
 
     unsigned stubs;
@@ -119,6 +121,8 @@ unsigned gen_condition(struct gen *g, unsigned cc);
 void gen_flags_save(struct gen *g);
 struct flags_at gen_flags_at(const struct gen *g);
 void gen_flags_aside(struct gen *g);
+enum { PACKED_CF = 8 };
+void gen_emit_flag(struct gen *g, unsigned bit);
 void gen_emit_save(struct gen *g, bool packed);
 void gen_emit_flags_out(struct gen *g, const struct flags_at *at, bool packed);
 void gen_emit_restore(struct gen *g);

@@ -52,11 +52,19 @@ static bool flags_insn_touches(const struct gen *g, unsigned insn)
 
 /* -- recomputing -------------------------------------------------------------------------------------------------------- */
 
+/* The constant by which SHL, SHR or SAR shifts; 0: by none, by CL, or another operation. */
+static unsigned shift_by(const struct gen *g, const struct ir_op *o)
+{
+    if ((o->op != IR_SHL && o->op != IR_SHR && o->op != IR_SAR) || !gen_is_const(o->b))
+        return 0;
+    return gen_konst(g, o->b) & (o->width == 8 ? 63 : 31);
+}
+
 /* What would make this operation's flags again; op IR_OPCODES: nothing. */
 static struct lazy flags_recipe(const struct gen *g, const struct ir_op *o)
 {
-    int32_t imm;
     struct lazy l = { .op = IR_OPCODES, .width = o->width, .a = o->d, .b = IR_NONE };
+    int32_t imm;
 
     switch (o->op) {
     case IR_CMP: l = (struct lazy){ IR_CMP, o->width, gen_is_temp(o->a) ? LAZY_A : o->a, gen_is_temp(o->b) ? LAZY_B : o->b }; break;
@@ -76,7 +84,7 @@ static struct lazy flags_recipe(const struct gen *g, const struct ir_op *o)
         }
         break;
     case IR_SHL: case IR_SHR: case IR_SAR: /* of the value before, which gen_flags_before() keeps */
-        if (o->d == o->a && gen_is_const(o->b) && gen_konst(g, o->b) & (o->width == 8 ? 63 : 31))
+        if (o->d == o->a && shift_by(g, o))
             l = (struct lazy){ o->op, o->width, LAZY_A, o->b };
         break;
     default: break;
@@ -111,7 +119,7 @@ void gen_plan(struct gen *g)
     struct lazy l = flags_recipe(g, g->op);
     bool host = true, a = true, b = true, recipe = l.op != IR_OPCODES && g->jit->options.lazy, seen = false;
 
-    g->save = g->keep_lazy = g->copy_a = g->copy_b = g->raw = false;
+    g->save = g->keep_lazy = g->copy_a = g->copy_b = g->unseen = false;
     for (unsigned i = g->at + 1; i < g->ir->ops; i++) {
         const struct ir_op *o = &g->ir->op[i];
         unsigned ev = flags_events(o);
@@ -123,7 +131,7 @@ void gen_plan(struct gen *g)
             flags_wanted(g, host, recipe, a, b);
         seen |= ev & (EV_USE | EV_OBSERVE);
         if (ev & EV_KILL || ir_ends[o->op]) {
-            g->raw = !seen && !g->save && !g->keep_lazy;
+            g->unseen = !seen && !g->save && !g->keep_lazy;
             return;
         }
         host &= !(ev & EV_CLOBBER);
@@ -197,6 +205,13 @@ static void flags_pack(struct gen *g)
     s->from[0] = emit_jcc(g->e, CC_NZ);
     s->back = emit_address(g->e);
     g->packed = true;
+}
+
+/* One bit of the packed flags into the host's CF. */
+void gen_emit_flag(struct gen *g, unsigned bit)
+{
+    emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
+    emit_byte(g->e, bit);
 }
 
 void gen_emit_restore(struct gen *g)
@@ -294,10 +309,10 @@ static bool flags_raw(struct gen *g)
 {
     const struct ir_op *o = g->op;
 
-    if (o->d >= GPRS || o->op == IR_SHLD || o->op == IR_SHRD || (o->op != IR_IMUL2 && (!gen_is_const(o->b) || (o->op != IR_SHL && o->op != IR_SHR && o->op != IR_SAR))) || o->op == IR_MUL || o->op == IR_IMUL)
+    if (!g->unseen || o->d >= GPRS || (o->op != IR_IMUL2 && !shift_by(g, o)))
         return false;
     g->lazy = (struct lazy){ o->op, o->width, o->d, IR_NONE };
-    g->in_host = true;
+    g->in_host = g->raw = true;
     g->in_memory = g->is_lazy = false;
     return true;
 }
@@ -332,7 +347,7 @@ static bool flags_normal(struct gen *g)
     case IR_ANDN: case IR_BEXTR: case IR_BLSI: case IR_BLSMSK: case IR_BLSR: case IR_BZHI: normal = normal_bmi; break;
     default: return false;
     }
-    if (g->raw && flags_raw(g))
+    if (flags_raw(g))
         return true;
     if (g->keep_lazy && !g->save) { /* a shift: gen_flags_before() has what it takes */
         g->lazy = flags_recipe(g, g->op);
@@ -382,7 +397,7 @@ void gen_flags_merge(struct gen *g, bool carry)
     gen_release(g, H_RAX);
     gen_release(g, H_RDX);
     g->in_memory = g->packed = true;
-    g->in_host = g->is_lazy = g->raw = false;
+    g->in_host = g->is_lazy = false;
 }
 
 /* Called when the result is in place, while temporaries still are where the operation used them. */
@@ -393,7 +408,6 @@ void gen_flags_made(struct gen *g)
 
     if (flags_normal(g))
         return;
-
     g->in_host = true;
     g->in_memory = g->is_lazy = false;
     if (g->save) {
@@ -475,8 +489,7 @@ void gen_carry_to_host(struct gen *g)
         return;
     }
     flags_pack(g);
-    emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
-    emit_byte(g->e, 8);
+    gen_emit_flag(g, PACKED_CF);
 }
 
 /* The flags are in memory and may be looked at bit by bit. */
@@ -491,15 +504,14 @@ void gen_flags_aside(struct gen *g)
 
 unsigned gen_condition(struct gen *g, unsigned cc)
 {
-    static const uint8_t bits[] = { [CC_O >> 1] = 0, [CC_B >> 1] = 8, [CC_Z >> 1] = 14, [CC_S >> 1] = 15, [CC_P >> 1] = 10 };
+    static const uint8_t bits[] = { [CC_O >> 1] = 0, [CC_B >> 1] = PACKED_CF, [CC_Z >> 1] = 14, [CC_S >> 1] = 15, [CC_P >> 1] = 10 };
     unsigned pair = cc >> 1;
 
     if (g->in_host)
         return cc;
     if (g->in_memory && (pair == CC_O >> 1 || pair == CC_B >> 1 || pair == CC_Z >> 1 || pair == CC_S >> 1 || pair == CC_P >> 1)) {
         flags_pack(g);
-        emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
-        emit_byte(g->e, bits[pair]);
+        gen_emit_flag(g, bits[pair]);
         return CC_B | (cc & 1);
     }
     gen_flags_to_host(g);
@@ -512,7 +524,7 @@ struct flags_at gen_flags_at(const struct gen *g)
         return (struct flags_at){ .place = FLAGS_MEMORY };
     if (g->is_lazy)
         return (struct flags_at){ .place = FLAGS_LAZY, .lazy = g->lazy };
-    if (g->in_host && g->raw)
+    if (g->raw)
         return (struct flags_at){ .place = FLAGS_RAW, .lazy = g->lazy };
     return (struct flags_at){ .place = g->in_host ? FLAGS_HOST : FLAGS_DEAD };
 }

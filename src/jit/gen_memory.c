@@ -249,7 +249,7 @@ static void plan_for(struct gen *g, const struct ir_op *o, unsigned at)
 {
     g->op = o;
     g->at = at;
-    g->save = g->keep_lazy = g->raw = false;
+    g->save = g->keep_lazy = g->unseen = false;
     if (o->fx && o->live)
         gen_plan(g);
 }

@@ -46,17 +46,12 @@ static void stub_then(struct gen *g, const struct gen_stub *s)
     const struct ir_op *n = s->then;
     bool carry = n->fx == FX_PART && (n->live || ir_uses_carry(n));
 
-    if (carry) {
-        emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
-        emit_byte(g->e, 8);
-    }
+    if (carry)
+        gen_emit_flag(g, PACKED_CF);
     if (n->op == IR_IMUL2) {
         emit_rr(g->e, OP_0F | 0xaf, n->width, jit_pin[n->d], H_RAX);
     } else if (n->d != IR_NONE) {
-        unsigned opcode = n->op == IR_ADD ? A_ADD : n->op == IR_SUB ? A_SUB : n->op == IR_AND ? A_AND : n->op == IR_OR ? A_OR :
-                          n->op == IR_XOR ? A_XOR : n->op == IR_ADC ? A_ADC : A_SBB;
-
-        emit_alu_rr(g->e, (enum host_alu)opcode, n->width, jit_pin[n->d], H_RAX);
+        gen_rmw_register(g, n, jit_pin[n->d], H_RAX);
     } else {
         ir_operand t = s->op->d;
 
@@ -121,10 +116,8 @@ static void stub_modify(struct gen *g, const struct gen_stub *s)
     stub_call(g, s->site, g->jit->stub_load);
     emit_mov(g->e, H_RDX, H_RAX);
     stub_value(g, H_RCX, n->b);
-    if (n->fx == FX_PART && (n->live || ir_uses_carry(n))) {
-        emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
-        emit_byte(g->e, 8);
-    }
+    if (n->fx == FX_PART && (n->live || ir_uses_carry(n)))
+        gen_emit_flag(g, PACKED_CF);
     gen_rmw_register(g, n, H_RDX, H_RCX);
     if (flags)
         gen_emit_save(g, true);

@@ -34,8 +34,8 @@
 enum { LAZY_A = 0x2000, LAZY_B = 0x2001 }; /* operands beside slots and constants: jit->lazy[0], [1] */
 
 /*
- * `op` of IR_CMP (a - b), IR_TEST (result a), IR_ADD (result a, addend b), IR_SUB (result a, subtrahend b): the flags
- * can be computed from what these operands hold now.
+ * `op` of IR_CMP (a - b), IR_TEST (result a), IR_ADD (result a, addend b), IR_SUB (result a, subtrahend b), IR_SHL,
+ * IR_SHR, IR_SAR (a shifted by the constant b): the flags can be computed from what these operands hold now.
  */
 struct lazy {
     uint8_t op, width;
@@ -129,7 +129,7 @@ struct jit {
     /* Addressed by translated code. */
     struct jump_entry jump[JUMP_ENTRIES];
     uint16_t flags, host_flags;
-    uint32_t recipe;              /* 0: the flags are in `flags`; else jit_recipe(), of lazy[0] and lazy[1] */
+    uint32_t recipe;              /* 0: the flags are in `flags`; RECIPE_VCPU; else jit_recipe(), of lazy[0] and lazy[1] */
     uint64_t lazy[2];
     struct page_cache stack[BANKS][2]; /* of accesses through RSP: read, write */
     struct page_cache cache[PAGE_CACHES];
@@ -150,7 +150,8 @@ struct jit {
     int (*enter)(const void *code);
     const void *stub_exit[EXIT_STOP + 1]; /* all registers are saved, then out with that reason */
     const void *stub_probe[BANKS][2]; /* rax: address, rdx: of its last byte, rcx: cache; CF: found, rax is the host's */
-    const void *stub_load, *stub_store, *stub_wide, *stub_atomic, *stub_divide, *stub_segment, *stub_helper, *stub_helper_pure, *stub_helper_end, *stub_pack;
+    const void *stub_load, *stub_store, *stub_wide, *stub_atomic, *stub_divide, *stub_segment;
+    const void *stub_helper, *stub_helper_pure, *stub_helper_end, *stub_pack; /* pure: registers stay where they are */
     bool avx, avx512;
 
     struct jit_block *hash[1 << JIT_HASH_BITS];

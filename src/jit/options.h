@@ -40,7 +40,7 @@ struct jit_stats {
     uint64_t links, lookups, misses;          /* edges patched; look-ups in C, and those that found no block */
     uint64_t entries, exits[EXIT_STOP + 1];
     uint64_t slow_walk, slow_device, slow_other, helpers, divides, segments;
-    uint64_t translate_ns, run_ns;
+    uint64_t translate_ns;
 };
 
 extern struct jit_options jit_options; /* of the next engine that is created */

@@ -696,6 +696,59 @@ START_TEST(nmi_comes_before_a_maskable_interrupt)
 }
 END_TEST
 
+/* A device raises an interrupt when it is touched. */
+static uint64_t device_read(void *state, uint64_t offset, unsigned width)
+{
+    (void)offset, (void)width;
+    pend(0x40);
+    return *(uint32_t *)state;
+}
+
+static void device_write(void *state, uint64_t offset, unsigned width, uint64_t value)
+{
+    (void)offset, (void)width;
+    pend(0x40);
+    *(uint32_t *)state = (uint32_t)value;
+}
+
+/* EAX is 3, `value` is in the device, CF is set.  Of IMUL only CF and OF are defined. */
+static const struct { uint8_t length, bytes[3]; uint32_t value; uint64_t flags; } touching[] = {
+    { 2, { 0x39, 0x07 }, 0x10, FLAG_AF },                                    /* cmp [rdi], eax: d */
+    { 2, { 0x03, 0x07 }, 0x0d, FLAG_AF },                                    /* add eax, [rdi]: 10 */
+    { 2, { 0x85, 0x07 }, 0x11, 0 },                                          /* test [rdi], eax: 1 */
+    { 2, { 0xff, 0x07 }, 0x0f, FLAG_AF | FLAG_CF },                          /* inc dword ptr [rdi]: 10 */
+    { 2, { 0xff, 0x0f }, 0x10, FLAG_AF | FLAG_PF | FLAG_CF },                /* dec dword ptr [rdi]: f */
+    { 2, { 0xf7, 0x1f }, 0x01, FLAG_AF | FLAG_PF | FLAG_SF | FLAG_CF },      /* neg dword ptr [rdi]: ffffffff */
+    { 2, { 0x11, 0x07 }, 0x0c, FLAG_AF },                                    /* adc [rdi], eax: 10 */
+    { 2, { 0x19, 0x07 }, 0x10, FLAG_AF | FLAG_PF },                          /* sbb [rdi], eax: c */
+    { 3, { 0x0f, 0xaf, 0x07 }, 0x40000000, FLAG_CF | FLAG_OF | FLAG_PF | FLAG_SF }, /* imul eax, [rdi]: c0000000 */
+    { 2, { 0x89, 0x07 }, 0, FLAG_CF },                                       /* mov [rdi], eax: as before */
+};
+
+/* The next instruction makes all flags anew, but the interrupt comes before it. */
+START_TEST(interrupt_after_a_device_access_pushes_the_flags_of_that_instruction)
+{
+    static const struct region_ops ops = { .read = device_read, .write = device_write, .limits = { W_REGISTERS, 0, 0, 0 } };
+    unsigned length = touching[_i].length;
+    uint32_t value = touching[_i].value;
+    struct region region = { .name = "device", .base = GIB(1), .size = PAGE_BYTES, .enabled = true, .ops = &ops, .state = &value };
+    uint8_t code[5];
+
+    memcpy(code, touching[_i].bytes, length);
+    memcpy(code + length, (uint8_t[]){ 0x31, 0xdb }, 2); /* xor ebx, ebx */
+    b.phys.map.add(&b.phys.map, &region);
+    box_reset(&b, BOX_LONG, 0);
+    box_put(&b, box_pte(&b, BOX_FREE), 8, region.base | 3);
+    box_code(&b, code, length + 2);
+    cpu->slot[RDI] = BOX_FREE;
+    cpu->slot[RAX] = 3;
+    cpu_set_rflags(cpu, FLAG_IF | FLAG_CF);
+    ck_assert_int_eq(RUN(), 0x40);
+    ck_assert_uint_eq(box_frame(&b, 8, 0), BOX_CODE + length);
+    ck_assert_uint_eq(box_frame(&b, 8, 2) & FLAGS_ARITHMETIC, touching[_i].flags);
+}
+END_TEST
+
 START_TEST(hlt_resumes_behind_itself_after_an_interrupt)
 {
     box_reset(&b, BOX_LONG, 0);
@@ -1499,6 +1552,7 @@ static void add_events(Suite *suite)
     TEST(interrupt_and_nmi_wait_for_the_instruction_after_mov_ss);
     TEST(nmi_blocks_nmi_until_iret);
     TEST(nmi_comes_before_a_maskable_interrupt);
+    tcase_add_loop_test(tc, interrupt_after_a_device_access_pushes_the_flags_of_that_instruction, 0, ARRAY_LEN(touching));
     TEST(hlt_resumes_behind_itself_after_an_interrupt);
     TEST(init_resets_registers_and_keeps_memory_and_msrs);
 }
