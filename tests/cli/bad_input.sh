@@ -124,10 +124,10 @@ nop' '# nothing' '.byte 0x90' '.org 5000000000' '.rept 100000000' '"' 'mov [rdi]
 done
 refused "explain: a register that is no number" explain --rdi frob 'mov [rdi], rax'
 refused "explain: an unknown policy" explain --split frob 'mov [rdi], rax'
-(cd "$tmp/work" && PATH=$images TMPDIR=$tmp/tmpdir "$WIDELOAD" explain nop) >"$tmp/out" 2>"$tmp/err"
+(cd "$tmp/cwd" && PATH=$images TMPDIR=$tmp/tmpdir "$WIDELOAD" explain nop) >"$tmp/out" 2>"$tmp/err"
 status=$?
 explain_refusal "explain: text without an assembler" explain nop
-(cd "$tmp/work" && TMPDIR=$images/missing "$WIDELOAD" explain nop) >"$tmp/out" 2>"$tmp/err"
+(cd "$tmp/cwd" && TMPDIR=$images/missing "$WIDELOAD" explain nop) >"$tmp/out" 2>"$tmp/err"
 status=$?
 explain_refusal "explain: no temporary folder" explain nop
 
@@ -147,7 +147,7 @@ else
     case $(nobody "$WIDELOAD" list engines 2>&1 | sed -n 's/^kvm *//p') in
     "not here"*)
         for command in "run --engine kvm" diff; do
-            (cd "$tmp/work" && TMPDIR=$tmp/tmpdir nobody "$WIDELOAD" $command "$loop") >"$tmp/out" 2>"$tmp/err" </dev/null
+            (cd "$tmp/cwd" && TMPDIR=$tmp/tmpdir nobody "$WIDELOAD" $command "$loop") >"$tmp/out" 2>"$tmp/err" </dev/null
             status=$?
             explain_refusal "$command: /dev/kvm without permission" $command
         done ;;

@@ -74,14 +74,14 @@ wideload run --engine jit --stats --limit 1 $guest
 check "--stats of a run without translated code divides nothing by zero" $?
 
 # -- profilers
-(cd "$tmp/work" && exec "$WIDELOAD" run --engine jit --perf-map --jitdump $guest) >"$tmp/out" 2>"$tmp/err" &
+(cd "$tmp/cwd" && exec "$WIDELOAD" run --engine jit --perf-map --jitdump $guest) >"$tmp/out" 2>"$tmp/err" &
 pid=$!
 wait $pid
 map=/tmp/perf-$pid.map
 [ -s "$map" ] && ! grep -v -q '^[0-9a-f][0-9a-f]* [0-9a-f][0-9a-f]* guest:[0-9a-f][0-9a-f]*$' "$map"
 check "--perf-map writes address, size and name" $?
 rm -f "$map"
-dump=$tmp/work/jit-$pid.dump
+dump=$tmp/cwd/jit-$pid.dump
 [ "$(head -c 4 "$dump" 2>/dev/null)" = DTiJ ] && grep -a -q 'guest:10' "$dump"
 check "--jitdump writes jit-PID.dump with magic and names" $?
 if command -v python3 >/dev/null 2>&1; then
