@@ -45,7 +45,7 @@ ir_operand ir_const(struct ir_block *b, uint64_t value)
     return (ir_operand)(IR_CONST + b->consts++);
 }
 
-bool ir_can_fault(const struct ir_op *o) { return ir_faults[o->op] && !o->proven; }
+bool ir_can_fault(const struct ir_op *o) { return ir_faults[o->op] && !o->proven && o->cover != COVER_FOLLOWS; }
 
 bool ir_leaves(const struct ir_op *o)
 {
@@ -69,7 +69,7 @@ static bool ir_boundary_shows(const struct ir_block *b, unsigned at)
     if (at + 1 < b->ops && b->op[at + 1].insn == b->op[at].insn)
         return false;
     for (unsigned i = b->insn[b->op[at].insn].first; i <= at; i++)
-        switch (b->op[i].op) {
+        switch (b->op[i].cover ? IR_MOV : b->op[i].op) {
         case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: case IR_HELPER: return true;
         default: break;
         }
@@ -78,10 +78,9 @@ static bool ir_boundary_shows(const struct ir_block *b, unsigned at)
 
 /*
  * An exception, an interrupt after a device was touched, or a block's end shows the flags to the guest, so they must
- * be there.  What writes only some of them
- * (FX_PART) is not needed either where nobody wants any.
+ * be there.  What writes only some of them (FX_PART) is not needed either where nobody wants any.
  */
-static void ir_mark_live_flags(struct ir_block *b)
+void ir_mark_live_flags(struct ir_block *b)
 {
     bool wanted = true;
 
@@ -127,6 +126,38 @@ bool ir_writes(const struct ir_op *o, ir_operand x)
     return (o->op == IR_MUL || o->op == IR_IMUL) && o->width > 1 && o->aux == x;
 }
 
+static unsigned ir_insn_end(const struct ir_block *b, unsigned insn)
+{
+    return insn + 1 < b->insns ? b->insn[insn + 1].first : b->ops;
+}
+
+static bool ir_is_register(ir_operand x) { return x < GPRS || x == IR_NONE; }
+
+static bool ir_takes_address(const struct ir_op *o, ir_operand t)
+{
+    return (o->op == IR_LD || o->op == IR_LDW || o->op == IR_ST) && o->a == t && o->b != t;
+}
+
+bool ir_folds_address(const struct ir_block *b, unsigned at)
+{
+    const struct ir_op *o = &b->op[at];
+    unsigned last = ir_insn_end(b, o->insn);
+
+    if (o->d < GPRS || o->d >= SLOTS || o->width < 4 || !ir_is_register(o->a) || !ir_is_register(o->b) || o->imm != (int32_t)o->imm)
+        return false;
+    while (--last > at && !ir_reads(&b->op[last], o->d) && !ir_writes(&b->op[last], o->d))
+        continue;
+    for (unsigned i = at + 1; i <= last; i++) {
+        const struct ir_op *u = &b->op[i];
+
+        if (ir_writes(u, o->d) || (ir_reads(u, o->d) && !ir_takes_address(u, o->d)))
+            return false;
+        if (i < last && ((o->a < GPRS && ir_writes(u, o->a)) || (o->b < GPRS && ir_writes(u, o->b))))
+            return false;
+    }
+    return true;
+}
+
 /* Does `o` hand on unchanged what `from` produced?  Loads, LEA, ZEXT and GETHI fill all 64 bits, zero beyond their width. */
 static bool ir_is_copy(const struct ir_op *o, const struct ir_op *from)
 {
@@ -157,11 +188,6 @@ static struct ir_op *ir_copy_source(struct ir_block *b, unsigned at, unsigned en
             return NULL;
     }
     return NULL;
-}
-
-static unsigned ir_insn_end(const struct ir_block *b, unsigned insn)
-{
-    return insn + 1 < b->insns ? b->insn[insn + 1].first : b->ops;
 }
 
 /* Removes the operations marked with opcode IR_OPCODES. */

@@ -22,6 +22,9 @@ enum ir_opcode {
     IR_OPCODES
 };
 
+/* What the JIT knows of an access: it goes on only if this is plain memory; an earlier one has seen to that. */
+enum ir_cover { COVER_NONE, COVER_LEADS, COVER_FOLLOWS };
+
 enum ir_fx { FX_NONE, FX_SET, FX_PART, FX_USE };
 
 enum atomic_kind { ATOMIC_ADD, ATOMIC_SUB, ATOMIC_AND, ATOMIC_OR, ATOMIC_XOR, ATOMIC_XCHG, ATOMIC_CMPXCHG,
@@ -38,6 +41,7 @@ struct ir_op {
     uint8_t cc;     /* condition; LD, LDW, ST: enum access_form; LDX, STX: enum ldx_flags; SEGCHECK: intent; ATOMIC: kind */
     uint8_t fx;
     bool proven;    /* cannot fault: see above */
+    uint8_t cover;  /* enum ir_cover: the JIT's */
     bool live;      /* its flags are wanted (ir_optimise) */
     bool stack;     /* through SS: a non-canonical address is #SS */
     uint16_t insn;  /* index of its instruction */
@@ -76,8 +80,16 @@ bool ir_leaves(const struct ir_op *o);
 /* Does it read, or write, this slot?  Helpers count as reading and writing every general register. */
 bool ir_reads(const struct ir_op *o, ir_operand x);
 bool ir_writes(const struct ir_op *o, ir_operand x);
+/*
+ * Can the LEA that is operation `at` be left to the accesses that use its result?  It makes a temporary that only they
+ * use, as their address, while its operands still hold.
+ */
+bool ir_folds_address(const struct ir_block *b, unsigned at);
 /* Is CF (ADOX: OF) an input? */
 bool ir_uses_carry(const struct ir_op *o);
+
+/* Which operations' flags are wanted: `live`.  Part of ir_optimise(); again when `cover` has been set. */
+void ir_mark_live_flags(struct ir_block *b);
 
 /* Drops flags nobody reads and moves nobody needs.  Flags count as read wherever an exception could show them. */
 void ir_optimise(struct ir_block *b);

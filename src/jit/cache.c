@@ -22,9 +22,9 @@ static bool cache_map(struct jit *j, struct err *err)
     if (j->fd < 0 || ftruncate(j->fd, (off_t)j->size))
         return err_set(err, "no memory for translated code: %s", strerror(errno));
     j->write = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, j->fd, 0);
-    j->run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, j->fd, 0);
+    j->run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_32BIT, j->fd, 0);
     if (j->write == MAP_FAILED || j->run == MAP_FAILED)
-        return err_set(err, "this host gives no executable memory: %s", strerror(errno));
+        return err_set(err, "this host gives no executable memory below 2 GiB: %s", strerror(errno));
     return true;
 }
 
@@ -83,14 +83,14 @@ static bool second_page_holds(const struct jit_block *b, struct vcpu *v)
     return e && e->gpa == b->gpa[1];
 }
 
-static struct jit_block *find(struct jit *j, uint64_t gpa)
+static struct jit_block *find(struct jit *j, uint64_t gpa, bool careful)
 {
     struct vcpu *v = j->v;
     struct jit_block *b;
 
     for (b = *hash_bucket(j, gpa, v->cpu.rip); b; b = b->next)
         if (b->rip == v->cpu.rip && b->mode == v->cpu.mode && b->cs_base == code_base(v) && b->gpa[0] == gpa &&
-            second_page_holds(b, v))
+            b->careful == careful && second_page_holds(b, v))
             return b;
     return NULL;
 }
@@ -109,59 +109,6 @@ void jit_fill_jump(struct jit *j, const struct jit_block *b)
     if (!entry->code)
         j->filled[j->filled_count++] = (uint16_t)jit_jump_index(b->rip);
     *entry = (struct jump_entry){ b->rip, b->checked };
-}
-
-void jit_clear_caches(struct jit *j)
-{
-    struct page_cache *next;
-
-    for (struct page_cache *c = j->filled_caches; c; c = next) {
-        next = c->next;
-        *c = (struct page_cache){ 0 };
-    }
-    j->filled_caches = NULL;
-}
-
-/* May all of [gpa, gpa + size) be written without a look? */
-static bool free_of_code(const struct code *code, uint64_t gpa, uint64_t size)
-{
-    for (uint64_t at = 0; at < size; at += PAGE_BYTES)
-        if (code_present(code, gpa + at))
-            return false;
-    return true;
-}
-
-/* A large page of plain memory is one stretch of the host's: the cache may hold all of it. */
-static void cache_widen(struct jit *j, struct page_cache *c, const struct tlb_entry *e, enum tlb_intent intent)
-{
-    uint64_t size = bits_min(BIT(tlb_shift(e)), MIB(2)), into = c->base & (size - 1), gpa = e->gpa - into;
-    struct phys *phys = j->v->bus.phys;
-    uint8_t *host = intent == TLB_WRITE ? phys_writable(phys, gpa, size) : phys_readable(phys, gpa, size);
-
-    for (unsigned i = 0; i < WATCHES; i++)
-        if (j->v->mmu.watch[i].size)
-            return;
-    if (size == PAGE_BYTES || !host || (uintptr_t)host + into != c->host || phys->a20_mask != UINT64_MAX ||
-        (intent == TLB_WRITE && !free_of_code(&j->v->code, gpa, size)))
-        return;
-    *c = (struct page_cache){ c->base - into, size - 7, c->host - into, c->next };
-}
-
-void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, enum tlb_intent intent)
-{
-    const struct tlb_entry *e = &j->v->mmu.tlb[j->v->mmu.bank][tlb_index(gva)];
-    uint64_t page = gva & ~(uint64_t)PAGE_OFFSET;
-
-    if (e->tag[intent] != page)
-        return;
-    if (!c->span) {
-        c->next = j->filled_caches;
-        j->filled_caches = c;
-    }
-    c->base = page;
-    c->span = PAGE_BYTES - 7;
-    c->host = page + (uintptr_t)e->addend;
-    cache_widen(j, c, e, intent);
 }
 
 /* -- making ------------------------------------------------------------------------------------------------------------------- */
@@ -183,7 +130,7 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
 
     for (unsigned i = 0; i < ir->ops; i++) {
         sites += op_has_site(&ir->op[i]);
-        edges += ir_leaves(&ir->op[i]);
+        edges += ir_leaves(&ir->op[i]) + (ir->op[i].cover == COVER_LEADS);
     }
     b = calloc(1, sizeof(*b) + sites * sizeof(*b->site) + edges * sizeof(*b->edge) + ir->insns * (sizeof(*b->insn) + sizeof(*b->boundary)) +
                       ir->consts * sizeof(*b->konst));
@@ -235,19 +182,32 @@ static void block_insert(struct jit *j, struct jit_block *b)
     block_protect(j, b);
 }
 
-/* Code for as much of the block as can be; the cache is emptied once if it is full. */
-static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block **out, const struct fetched *f)
+static uint8_t *refused_level(struct jit *j, uint64_t rip, uint64_t gpa) { return &j->refused[(rip ^ gpa >> 12) % HOT_ENTRIES]; }
+
+static void block_plan(struct jit *j, struct window_plan *plan, struct ir_block *ir, const struct fetched *f, bool careful)
 {
+    static const unsigned bytes[REFUSED_LEVELS] = { WINDOW_BYTES, 64, 0 };
+    bool none = careful || !j->options.windows || !j->options.tlb || !j->options.pages;
+
+    window_plan(plan, ir, none ? 0 : bytes[*refused_level(j, ir->rip, f->gpa[0])], j->options.fold);
+}
+
+/* Code for as much of the block as can be; the cache is emptied once if it is full. */
+static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block **out, const struct fetched *f, bool careful)
+{
+    static struct window_plan plan; /* large */
+
     for (unsigned attempt = 0; attempt < 3; attempt++) {
         uint8_t *start = j->e.at;
-        unsigned caches;
-        struct jit_block *b = block_allocate(j, ir, f);
+        unsigned caches = j->caches;
+        struct jit_block *b;
 
-        *out = b;
+        block_plan(j, &plan, ir, f, careful);
+        *out = b = block_allocate(j, ir, f);
+        b->careful = careful;
         j->e.full = false;
         j->declined_at = 0;
-        caches = j->caches;
-        if (jit_generate(j, b, ir)) {
+        if (jit_generate(j, b, ir, &plan)) {
             b->bytes = (size_t)(j->e.at - start);
             return true;
         }
@@ -264,6 +224,7 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
         free(b);
     }
     *out = block_allocate(j, ir, f);
+    (*out)->careful = careful;
     return false;
 }
 
@@ -275,22 +236,23 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static struct jit_block *translate(struct jit *j)
+static struct jit_block *translate(struct jit *j, bool careful)
 {
     static struct ir_block ir; /* large, and rebuilt every time */
     uint64_t start = now_ns();
     struct fetched f;
     struct jit_block *b;
 
-    if (!fetch_block(j->v, &ir, IR_INSNS, j->options.extend, &f) || f.uncached)
+    if (!fetch_block(j->v, &ir, IR_INSNS, j->options.extend && !careful, &f) || f.uncached)
         return NULL;
     j->stats.insns += ir.insns;
-    if (!block_generate(j, &ir, &b, &f)) {
+    if (!block_generate(j, &ir, &b, &f, careful)) {
         b->declined = true;
         j->stats.declined++;
     }
     block_insert(j, b);
     j->stats.blocks++;
+    j->stats.careful += careful;
     j->stats.bytes += b->bytes;
     j->stats.translate_ns += now_ns() - start;
     if (!b->declined)
@@ -298,12 +260,25 @@ static struct jit_block *translate(struct jit *j)
     return b;
 }
 
-struct jit_block *jit_lookup(struct jit *j)
+/* Has the code here run often enough? */
+static bool is_hot(struct jit *j, uint64_t gpa)
+{
+    uint8_t *hot = &j->hot[(j->v->cpu.rip ^ gpa >> 12) % HOT_ENTRIES];
+
+    if (*hot >= j->options.hot) {
+        *hot = 0;
+        return true;
+    }
+    ++*hot;
+    j->stats.misses++;
+    return false;
+}
+
+struct jit_block *jit_lookup(struct jit *j, bool careful)
 {
     struct vcpu *v = j->v;
     const struct tlb_entry *e;
     struct jit_block *b;
-    uint8_t *hot;
 
     if (j->seen_flushes != v->mmu.flushes) {
         j->seen_flushes = v->mmu.flushes;
@@ -316,17 +291,11 @@ struct jit_block *jit_lookup(struct jit *j)
     if (!e)
         return NULL; /* the interpreter finds the same fault */
     j->stats.lookups++;
-    b = find(j, e->gpa);
-    if (!b) {
-        hot = &j->hot[(v->cpu.rip ^ e->gpa >> 12) % HOT_ENTRIES];
-        if (*hot < j->options.hot) {
-            ++*hot;
-            j->stats.misses++;
-            return NULL;
-        }
-        *hot = 0;
-        b = translate(j);
-    }
+    b = find(j, e->gpa, careful);
+    if (!b && !careful && !is_hot(j, e->gpa))
+        return NULL;
+    if (!b)
+        b = translate(j, careful);
     return b && !b->declined ? b : NULL;
 }
 
@@ -400,6 +369,16 @@ static void block_drop(struct jit *j, struct jit_block *b)
     j->stats.drops++;
 }
 
+void jit_refuse_windows(struct jit *j, struct jit_block *b)
+{
+    uint8_t *level = refused_level(j, b->rip, b->gpa[0]);
+
+    if (*level < REFUSED_LEVELS - 1)
+        ++*level;
+    if (!b->dead)
+        block_drop(j, b);
+}
+
 void jit_drop_all(struct jit *j)
 {
     for (unsigned i = 0; i < ARRAY_LEN(j->hash); i++)
@@ -407,6 +386,7 @@ void jit_drop_all(struct jit *j)
             block_drop(j, j->hash[i]);
     jit_clear_jumps(j);
     jit_clear_caches(j);
+    memset(j->refused, 0, sizeof(j->refused));
     j->caches = 0;
     j->e.at = j->write + j->stubs;
     j->e.full = false;

@@ -54,12 +54,26 @@ static void emit_prefixes(struct emit *e, unsigned opcode, unsigned width, unsig
     emit_opcode(e, opcode);
 }
 
-static void emit_modrm_mem(struct emit *e, unsigned reg, struct host_mem m)
+/*
+ * RIP-relative: processors forward a store to a later load of the same variable without delay when the address is a
+ * register and a displacement, not when it is a displacement alone.  `imm`: bytes that follow.
+ */
+static void emit_modrm_rip(struct emit *e, unsigned reg, struct host_mem m, unsigned imm)
 {
-    bool none = m.base == H_NONE, sib = m.index != H_NONE || none || (m.base & 7) == H_RSP;
+    emit_byte(e, (reg & 7) << 3 | 5);
+    emit_u32(e, (uint32_t)(m.disp - (int64_t)(intptr_t)emit_address(e) - 4 - imm));
+}
+
+static void emit_modrm_mem(struct emit *e, unsigned reg, struct host_mem m, unsigned imm)
+{
+    bool none = m.base == H_NONE, sib = m.index != H_NONE || (m.base & 7) == H_RSP;
     unsigned index = m.index == H_NONE ? 4 : m.index & 7;
     unsigned mod = none || (!m.disp && (m.base & 7) != H_RBP) ? 0 : m.disp == (int8_t)m.disp ? 1 : 2;
 
+    if (none && m.index == H_NONE) {
+        emit_modrm_rip(e, reg, m, imm);
+        return;
+    }
     emit_byte(e, mod << 6 | (reg & 7) << 3 | (sib ? 4u : m.base & 7u));
     if (sib)
         emit_byte(e, (unsigned)m.scale << 6 | index << 3 | (none ? 5u : m.base & 7u));
@@ -81,7 +95,15 @@ void emit_rr(struct emit *e, unsigned opcode, unsigned width, unsigned reg, enum
 void emit_rm(struct emit *e, unsigned opcode, unsigned width, unsigned reg, struct host_mem m)
 {
     emit_prefixes(e, opcode, width, reg, mem_index(m), mem_base(m), width == 1 && reg >= 4);
-    emit_modrm_mem(e, reg, m);
+    emit_modrm_mem(e, reg, m, 0);
+}
+
+void emit_rm_imm(struct emit *e, unsigned opcode, unsigned width, unsigned group, struct host_mem m, unsigned bytes, int32_t value)
+{
+    emit_prefixes(e, opcode, width, 0, mem_index(m), mem_base(m), false);
+    emit_modrm_mem(e, group, m, bytes);
+    for (unsigned i = 0; i < bytes; i++)
+        emit_byte(e, (uint32_t)value >> i * 8 & 0xff);
 }
 
 static void emit_vex(struct emit *e, unsigned pp, unsigned map, bool w, unsigned l, unsigned reg, unsigned vvvv, unsigned index,
@@ -105,7 +127,7 @@ void emit_vex_rm(struct emit *e, unsigned pp, unsigned map, unsigned opcode, boo
 {
     emit_vex(e, pp, map, w, l, reg, vvvv, mem_index(m), mem_base(m));
     emit_byte(e, opcode);
-    emit_modrm_mem(e, reg, m);
+    emit_modrm_mem(e, reg, m, 0);
 }
 
 /* EVEX.512.F3.0F.W1 6F/7F; a disp8 would be scaled, so the displacement is always 32 bits or none. */
@@ -196,9 +218,7 @@ void emit_store(struct emit *e, unsigned width, struct host_mem m, enum host s)
 
 void emit_store_imm(struct emit *e, unsigned width, struct host_mem m, int32_t value)
 {
-    emit_rm(e, width == 1 ? 0xc6 : 0xc7, width, 0, m);
-    for (unsigned i = 0; i < (width == 8 ? 4 : width); i++)
-        emit_byte(e, (uint32_t)value >> i * 8 & 0xff);
+    emit_rm_imm(e, width == 1 ? 0xc6 : 0xc7, width, 0, m, width == 8 ? 4 : width, value);
 }
 
 void emit_lea(struct emit *e, unsigned width, enum host d, struct host_mem m) { emit_rm(e, 0x8d, width, d, m); }
@@ -231,26 +251,22 @@ static unsigned imm_opcode(unsigned width, int32_t value)
     return width == 1 ? 0x80 : value == (int8_t)value ? 0x83 : 0x81;
 }
 
-static void emit_imm(struct emit *e, unsigned width, int32_t value)
+static unsigned imm_bytes(unsigned width, int32_t value)
 {
-    unsigned n = width == 1 || value == (int8_t)value ? 1 : width == 2 ? 2 : 4;
-
-    for (unsigned i = 0; i < n; i++)
-        emit_byte(e, (uint32_t)value >> i * 8 & 0xff);
+    return width == 1 || value == (int8_t)value ? 1 : width == 2 ? 2 : 4;
 }
 
 void emit_alu_ri(struct emit *e, enum host_alu op, unsigned width, enum host d, int32_t value)
 {
     emit_prefixes(e, imm_opcode(width, value), width, 0, 0, d, width == 1 && d >= 4);
     emit_byte(e, 0xc0 | (unsigned)op << 3 | (d & 7u));
-    emit_imm(e, width, value);
+    for (unsigned i = 0; i < imm_bytes(width, value); i++)
+        emit_byte(e, (uint32_t)value >> i * 8 & 0xff);
 }
 
 void emit_alu_mi(struct emit *e, enum host_alu op, unsigned width, struct host_mem m, int32_t value)
 {
-    emit_prefixes(e, imm_opcode(width, value), width, 0, mem_index(m), mem_base(m), false);
-    emit_modrm_mem(e, op, m);
-    emit_imm(e, width, value);
+    emit_rm_imm(e, imm_opcode(width, value), width, op, m, imm_bytes(width, value), value);
 }
 
 void emit_test_rr(struct emit *e, unsigned width, enum host a, enum host b)

@@ -19,7 +19,7 @@ struct emit {
     bool full;
 };
 
-/* base + (index << scale) + disp; base H_NONE: an absolute address below 2 GiB. */
+/* base + (index << scale) + disp; base H_NONE: an absolute address below 2 GiB, as the code is. */
 struct host_mem {
     uint8_t base, index, scale;
     int32_t disp;
@@ -59,6 +59,8 @@ enum { OP_0F = 0x100, OP_0F38 = 0x200, OP_0F3A = 0x300, OP_F3 = 0x1000, OP_F2 = 
 /* opcode reg, rm of `width` bytes; width 1 takes care of SIL, DIL, BPL.  The opcode itself says 8 bits or more. */
 void emit_rr(struct emit *e, unsigned opcode, unsigned width, unsigned reg, enum host rm);
 void emit_rm(struct emit *e, unsigned opcode, unsigned width, unsigned reg, struct host_mem m);
+/* A group's opcode on memory, with an immediate of so many bytes. */
+void emit_rm_imm(struct emit *e, unsigned opcode, unsigned width, unsigned group, struct host_mem m, unsigned bytes, int32_t value);
 /* VEX-encoded: pp 0 none, 1 66, 2 F3, 3 F2; map 1 0F, 2 0F38, 3 0F3A; l: 0 128 bits, 1 256 bits. */
 void emit_vex_rr(struct emit *e, unsigned pp, unsigned map, unsigned opcode, bool w, unsigned l, unsigned reg, unsigned vvvv,
                  enum host rm);

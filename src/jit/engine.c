@@ -62,7 +62,7 @@ static const struct jit_block *next_block(struct jit *j, enum jit_exit reason)
         j->v->cpu.rip = edge->rip;
     if (j->forced || j->map_changed)
         return NULL;
-    b = jit_lookup(j);
+    b = jit_lookup(j, reason == EXIT_LINK && edge->careful);
     if (!b || b->insns > j->left)
         return NULL;
     if (reason == EXIT_LINK)
@@ -115,7 +115,7 @@ static const uint8_t *code_here(struct jit *j)
 
     if (jump->rip == j->v->cpu.rip && j->seen_flushes == j->v->mmu.flushes && j->left >= IR_INSNS)
         return jump->code;
-    b = jit_lookup(j);
+    b = jit_lookup(j, false);
     if (!b || b->insns > j->left)
         return NULL;
     jit_fill_jump(j, b);

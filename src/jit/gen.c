@@ -2,7 +2,7 @@
  * gen.c - a block: its entry, its operations one by one, its ways out, and the stubs behind it.
  *
  *     checked:  cmp mode, the block's; jne out      entered from a look-up: another mode is another meaning
- *     entry:    sub r15, instructions; js out       entered from a chained jump
+ *     entry:    sub left, instructions; js out      entered from a chained jump
  *               ...
  */
 #include "jit/gen.h"
@@ -37,6 +37,11 @@ struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
 
     *s = (struct jit_site){ .block = g->block, .flags = gen_flags_at(g), .insn = o->insn, .op = *o, .shape = site_shape(o) };
     return s;
+}
+
+static void gen_budget(struct gen *g, enum host_alu op, unsigned insns)
+{
+    emit_alu_mi(g->e, op, 8, mem_low(&g->jit->left), (int32_t)insns);
 }
 
 /* -- ways out ------------------------------------------------------------------------------------------------------------ */
@@ -99,25 +104,36 @@ static bool gen_chains(const struct gen *g, uint64_t rip)
     return true;
 }
 
-/* Out to `rip`: all state is where it belongs, flags are in memory. */
-static void gen_leave_to(struct gen *g, uint64_t rip)
+/* A jump that will be patched; until then it asks for the block. */
+static void gen_edge(struct gen *g, uint64_t rip, bool careful)
 {
-    struct jit_edge *edge;
+    struct jit_edge *edge = &g->block->edge[g->block->edges++];
 
-    if (!gen_chains(g, rip)) {
-        gen_jump_known(g, rip);
-        return;
-    }
-    if (rip == g->block->rip) {
-        emit_jmp_to(g->e, g->block->entry);
-        return;
-    }
-    edge = &g->block->edge[g->block->edges++];
-    *edge = (struct jit_edge){ .from = g->block, .rip = rip, .displacement = emit_jmp(g->e) };
+    *edge = (struct jit_edge){ .from = g->block, .rip = rip, .careful = careful, .displacement = emit_jmp(g->e) };
     edge->stub = emit_address(g->e);
     emit_here(g->e, edge->displacement);
     emit_mov_imm(g->e, H_RAX, (uint64_t)(uintptr_t)edge);
     emit_jmp_to(g->e, g->jit->stub_exit[EXIT_LINK]);
+}
+
+/* Out to `rip`: all state is where it belongs, flags are in memory. */
+static void gen_leave_to(struct gen *g, uint64_t rip)
+{
+    if (!gen_chains(g, rip)) {
+        gen_jump_known(g, rip);
+        return;
+    }
+    if (rip == g->block->rip && !g->block->careful)
+        emit_jmp_to(g->e, g->block->entry);
+    else
+        gen_edge(g, rip, false);
+}
+
+void gen_leave_careful(struct gen *g, const struct jit_site *site)
+{
+    gen_emit_flags_out(g, &site->flags, false);
+    gen_budget(g, A_ADD, g->ir->insns - site->insn);
+    gen_edge(g, g->ir->insn[site->insn].rip, true);
 }
 
 static void gen_flags_to_memory(struct gen *g)
@@ -149,7 +165,7 @@ static void gen_exit_stub(struct gen *g, const struct gen_stub *s)
     emit_here(g->e, s->from[0]);
     gen_emit_flags_out(g, &s->flags, s->packed);
     if (g->ir->insns != s->retired)
-        emit_alu_ri(g->e, A_ADD, 8, H_R15, (int32_t)(g->ir->insns - s->retired));
+        gen_budget(g, A_ADD, g->ir->insns - s->retired);
     gen_leave_to(g, s->rip);
 }
 
@@ -315,7 +331,7 @@ static void gen_out(struct gen *g, uint8_t *from, const void *exit, bool refund)
 {
     emit_here(g->e, from);
     if (refund)
-        emit_alu_ri(g->e, A_ADD, 8, H_R15, (int32_t)g->ir->insns);
+        gen_budget(g, A_ADD, g->ir->insns);
     emit_mov_imm(g->e, H_RAX, g->ir->rip);
     emit_jmp_to(g->e, exit);
 }
@@ -334,7 +350,7 @@ static void gen_entry(struct gen *g, uint8_t *from[3])
     g->block->entry = emit_address(g->e);
     if (g->jit->options.count)
         emit_inc(g->e, &g->jit->stats.executions);
-    emit_alu_ri(g->e, A_SUB, 8, H_R15, (int32_t)g->ir->insns);
+    gen_budget(g, A_SUB, g->ir->insns);
     from[2] = emit_jcc(g->e, CC_S);
 }
 
@@ -375,13 +391,14 @@ static bool gen_ops(struct gen *g)
     return true;
 }
 
-bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir)
+bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir, const struct window_plan *plan)
 {
     static struct gen g;
     uint8_t *from[3] = { 0 };
 
     memset(&g, 0, offsetof(struct gen, stub));
-    g.jit = jit, g.block = block, g.ir = ir, g.e = &jit->e;
+    g.jit = jit, g.block = block, g.ir = ir, g.plan = plan, g.e = &jit->e;
+    memset(g.window_at, H_NONE, sizeof(g.window_at));
     g.in_memory = true;
     gen_entry(&g, from);
     if (!gen_ops(&g))

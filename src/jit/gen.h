@@ -6,8 +6,12 @@
 #include "x86/flags.h"
 #include "x86/helpers.h"
 
-enum { SCRATCH = 3 }; /* rax, rcx, rdx: the first three in ModRM order */
-enum { OWNER_NONE = 0xff, OWNER_OPERATION = 0xfe };
+/* Host registers that hold no guest register, by number. */
+#define SCRATCHES (1u << H_RAX | 1u << H_RCX | 1u << H_RDX | 1u << H_R15)
+enum { HOSTS = 16 };
+static inline bool gen_is_scratch(unsigned host) { return host < HOSTS && SCRATCHES >> host & 1; }
+
+enum { OWNER_NONE = 0xff, OWNER_OPERATION = 0xfe, OWNER_WINDOW = 0x80 /* + its number */ };
 
 /* A guest address as the host can form it: LEA of `width` of `mem`, or a constant. */
 struct gaddr {
@@ -18,7 +22,7 @@ struct gaddr {
     struct page_cache *cache; /* NULL: look the TLB up */
 };
 
-enum stub_kind { STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER,
+enum stub_kind { STUB_WINDOW, STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER,
                  STUB_TARGET, STUB_PACK, STUB_EXIT };
 
 /* Code that is made after the block's own: what happens where its fast path does not hold. */
@@ -27,10 +31,11 @@ struct gen_stub {
     uint8_t *from[2];          /* displacements of the jumps that lead here */
     const uint8_t *back;       /* where it goes on */
     const uint8_t *access;     /* ... or with the host's address in `host` */
-    uint8_t host;
+    uint8_t host;              /* ... or its distance from the guest's */
+    bool whole;                /* the former */
     const struct ir_op *op, *then; /* then: what a load feeds directly, or the operation between LDW and ST */
     struct gaddr address;
-    uint8_t owner[SCRATCH], owner_back[SCRATCH]; /* who lived where at the jump, and at `back` */
+    uint8_t owner[HOSTS], owner_back[HOSTS]; /* who lived where at the jump, and at `back` */
     uint16_t at;               /* operation number */
     uint8_t result;            /* host register that takes the value */
     struct jit_site *site, *site2;
@@ -51,12 +56,15 @@ struct gen {
     unsigned at;
     bool declined;
 
-    uint8_t owner[SCRATCH];    /* a temporary, or one of the above */
+    uint8_t owner[HOSTS];    /* a temporary, or one of the above */
     unsigned locked;           /* registers the operation cannot spare */
     uint8_t temp_at[IR_TEMPS]; /* its register, or H_NONE: in its slot */
     bool temp_saved[IR_TEMPS]; /* its slot has it */
     uint16_t last_use[IR_TEMPS];
     const struct ir_op *lea[IR_TEMPS]; /* the address it is, where that is all it is used for: folded into accesses */
+    const struct window_plan *plan;
+    uint8_t window_at[WINDOWS]; /* register of what is kept of a window (see struct window), or H_NONE: in its slot */
+    bool window_saved[WINDOWS]; /* its slot has it */
     struct page_cache *by_base[GPRS][2];
 
     bool in_memory, in_host, is_lazy; /* the flags, all that is true */
@@ -74,6 +82,7 @@ struct gen {
 
 /* -- gen_value.c ---------------------------------------------------------------------------------------------------- */
 
+static inline bool gen_is_window(unsigned owner) { return owner >= OWNER_WINDOW && owner < OWNER_WINDOW + WINDOWS; }
 static inline bool gen_is_temp(ir_operand x) { return x >= GPRS && x < SLOTS; }
 static inline bool gen_is_const(ir_operand x) { return x >= IR_CONST && x != IR_NONE; }
 static inline uint64_t gen_konst(const struct gen *g, ir_operand x) { return g->ir->konst[x - IR_CONST]; }
@@ -87,7 +96,11 @@ void gen_end_op(struct gen *g);
 /* A scratch register of the operation's own; one given by name, whatever was there moves. */
 enum host gen_scratch(struct gen *g);
 enum host gen_take(struct gen *g, enum host scratch);
+/* One for a window, from now on; the one it is in now. */
+enum host gen_window_new(struct gen *g, unsigned window);
+enum host gen_window(struct gen *g, unsigned window);
 void gen_release(struct gen *g, enum host scratch);
+struct host_mem gen_window_slot(const struct gen *g, unsigned window);
 /* Makes them all free: before a call. */
 void gen_spill_all(struct gen *g);
 /* The operand's value in a register that must not be written. */
@@ -132,8 +145,6 @@ void gen_emit_lazy(struct gen *g, const struct lazy *lazy);
 
 /* False: not one of theirs, or not on this host. */
 bool gen_alu(struct gen *g);
-/* A LEA that its uses can take over. */
-bool gen_folds(const struct gen *g);
 bool gen_memory(struct gen *g);
 /* An ALU operation on memory or from it; b is a register, or H_NONE and an immediate. */
 bool gen_is_rmw(const struct ir_op *o);
@@ -149,5 +160,7 @@ void stub_comes_back(struct gen *g, struct gen_stub *s);
 void gen_memory_stub(struct gen *g, struct gen_stub *s);
 struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op *o);
 struct jit_site *gen_site(struct gen *g, const struct ir_op *o);
+/* Out to a careful block, before the instruction of this operation has done anything. */
+void gen_leave_careful(struct gen *g, const struct jit_site *site);
 
 #endif

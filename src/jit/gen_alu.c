@@ -112,7 +112,7 @@ static void gen_lea(struct gen *g)
     int64_t disp = o->imm;
     enum host d;
 
-    if (gen_folds(g)) {
+    if (g->jit->options.fold && ir_folds_address(g->ir, g->at)) {
         g->lea[o->d - GPRS] = o;
         return;
     }
@@ -607,9 +607,7 @@ void gen_from_memory(struct gen *g, const struct ir_op *o, ir_operand t, struct 
 
     prepare_flags(g);
     if (o->op == IR_TEST && gen_imm(g, o->b, o->width, &imm)) {
-        emit_rm(g->e, o->width == 1 ? 0xf6 : 0xf7, o->width, 0, m);
-        for (unsigned i = 0; i < (o->width == 8 ? 4 : o->width); i++)
-            emit_byte(g->e, (uint32_t)imm >> i * 8 & 0xff);
+        emit_rm_imm(g->e, o->width == 1 ? 0xf6 : 0xf7, o->width, 0, m, o->width == 8 ? 4 : o->width, imm);
     } else if (o->op == IR_TEST) {
         emit_rm(g->e, o->width == 1 ? 0x84 : 0x85, o->width, gen_use(g, o->b), m);
     } else if (o->op == IR_IMUL2) {

@@ -17,6 +17,8 @@ enum {
 
 static unsigned flags_events(const struct ir_op *o)
 {
+    if (o->cover == COVER_FOLLOWS)
+        return 0;
     switch (o->op) {
     case IR_MOV: case IR_ZEXT: case IR_SEXT: case IR_GETHI: case IR_SETHI: case IR_LEA: case IR_BSWAP: case IR_SEGBASE:
     case IR_MOVX: case IR_ZEROX: case IR_PDEP: case IR_PEXT: case IR_CRC32: case IR_NOT: return 0;
@@ -43,7 +45,7 @@ static unsigned flags_events(const struct ir_op *o)
 static bool flags_insn_touches(const struct gen *g, unsigned insn)
 {
     for (unsigned i = g->ir->insn[insn].first; i < g->ir->ops && g->ir->op[i].insn == insn; i++)
-        switch (g->ir->op[i].op) {
+        switch (g->ir->op[i].cover ? IR_MOV : g->ir->op[i].op) {
         case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: case IR_HELPER: return true;
         default: break;
         }
@@ -210,8 +212,7 @@ static void flags_pack(struct gen *g)
 /* One bit of the packed flags into the host's CF. */
 void gen_emit_flag(struct gen *g, unsigned bit)
 {
-    emit_rm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags));
-    emit_byte(g->e, bit);
+    emit_rm_imm(g->e, OP_0F | 0xba, 2, 4, mem_low(&g->jit->flags), 1, (int32_t)bit);
 }
 
 void gen_emit_restore(struct gen *g)

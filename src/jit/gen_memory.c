@@ -1,11 +1,17 @@
 /*
  * gen_memory.c - loads, stores, atomics, segments: translated in line, everything else out of line.
  *
- * Accesses of up to 8 bytes look where the last one of their kind went (struct page_cache):
+ * Accesses of up to 8 bytes look where the last one of their kind went (struct page_cache).  The look is beside the way of
+ * the access itself, which need not wait for it:
  *
- *     lea  X, [address]      sub X, base      cmp X, span      jae stub      add X, host      ... [X]
+ *     lea  X, [address]      sub X, base      cmp X, span      jae stub      mov X, delta      ... [address + X]
  *
- * The stub asks the TLB, which sets the cache right; wider ones and atomics ask it in line:
+ * Where the address already takes two registers, it is made first, and the host's from it:
+ *
+ *     lea  Y, [address]      mov X, Y     sub X, base     cmp X, span     jae stub     add Y, delta      ... [Y]
+ *
+ * The stub asks the TLB, which sets the cache right.  The first access of a window (window.h) does the same and keeps X or
+ * Y for those that follow.  Wider accesses and atomics ask the TLB in line:
  *
  *     lea  Y, [address]      X = Y >> 6 & entries      Y = page of the last byte      cmp Y, tag[X]      jne stub
  *     mov  X, addend[X]      lea Y, [address]          add Y, X                       ... [Y]
@@ -27,27 +33,15 @@ enum mmu_bank gen_bank(const struct gen *g)
     return mode & MODE_USER ? BANK_USER : mode & MODE_AC ? BANK_SUPERVISOR_AC : BANK_SUPERVISOR;
 }
 
-static bool takes_address(const struct ir_op *o, ir_operand t)
+static struct page_cache *cache_new(struct gen *g)
 {
-    return (o->op == IR_LD || o->op == IR_LDW || o->op == IR_ST) && o->a == t && o->b != t;
-}
+    struct jit *j = g->jit;
 
-bool gen_folds(const struct gen *g)
-{
-    const struct ir_op *o = g->op;
-
-    if (!g->jit->options.fold || !gen_is_temp(o->d) || o->width < 4 || gen_is_temp(o->a) || gen_is_temp(o->b) || gen_is_const(o->a) ||
-        gen_is_const(o->b) || o->imm != (int32_t)o->imm)
-        return false;
-    for (unsigned i = g->at + 1; i <= g->last_use[o->d - GPRS]; i++) {
-        const struct ir_op *u = &g->ir->op[i];
-
-        if (ir_writes(u, o->d) || (ir_reads(u, o->d) && !takes_address(u, o->d)))
-            return false;
-        if (i < g->last_use[o->d - GPRS] && (ir_writes(u, o->a) || ir_writes(u, o->b)))
-            return false;
+    if (j->caches == PAGE_CACHES) {
+        g->e->full = true;
+        return &j->cache[0];
     }
-    return true;
+    return &j->cache[j->caches++];
 }
 
 /* One a base register and block, one for all of the stack, one each for what has an index. */
@@ -63,13 +57,7 @@ static struct page_cache *address_cache(struct gen *g, const struct ir_op *o, bo
         return &j->stack[gen_bank(g)][write];
     if (shared && *shared)
         return *shared;
-    if (j->caches == PAGE_CACHES) {
-        g->e->full = true;
-        return &j->cache[0];
-    }
-    if (shared)
-        *shared = &j->cache[j->caches];
-    return &j->cache[j->caches++];
+    return shared ? *shared = cache_new(g) : cache_new(g);
 }
 
 static struct gaddr address_folded(struct gen *g, const struct ir_op *o, const struct ir_op *lea)
@@ -158,22 +146,52 @@ static struct host_mem tlb_check(struct gen *g, struct gaddr a, unsigned width, 
     return mem_at(y, 0);
 }
 
-/* x = host address, through the page cache. */
-static struct host_mem page_check(struct gen *g, struct gen_stub *s, enum host x)
+/*
+ * The host's memory for [address, + bytes), through a page cache: `reg` becomes its distance from the guest's; `whole`: its
+ * address.  Jumps out where the cache does not say.
+ */
+static uint8_t *page_check(struct gen *g, struct gaddr a, const struct page_cache *c, unsigned bytes, enum host reg, bool whole)
 {
-    const struct page_cache *c = s->address.cache;
+    enum host x = whole ? gen_scratch(g) : reg;
+    uint8_t *out;
 
     gen_flags_lost(g);
     if (g->jit->options.count)
         emit_inc(g->e, &g->jit->stats.accesses);
-    gen_address_into(g, x, s->address);
+    gen_address_into(g, reg, a);
+    emit_mov(g->e, x, reg);
     emit_alu_rm(g->e, A_SUB, 8, x, mem_low(&c->base));
-    emit_alu_rm(g->e, A_CMP, 8, x, mem_low(&c->span));
-    s->from[0] = emit_jcc(g->e, CC_NB);
-    emit_alu_rm(g->e, A_ADD, 8, x, mem_low(&c->host));
-    s->access = emit_address(g->e);
-    s->host = x;
-    return mem_at(x, 0);
+    emit_alu_rm(g->e, A_CMP, 8, x, mem_low(&c->span[jit_span(bytes)]));
+    out = emit_jcc(g->e, CC_NB);
+    if (whole) {
+        emit_alu_rm(g->e, A_ADD, 8, reg, mem_low(&c->delta));
+        gen_release(g, x);
+    } else {
+        emit_load(g->e, 8, reg, mem_low(&c->delta));
+    }
+    return out;
+}
+
+/* The operand, where its distance from the guest's address is in `reg`. */
+static struct host_mem mem_moved(struct gaddr a, enum host reg)
+{
+    struct host_mem m = a.mem;
+
+    if (a.constant)
+        return mem_at(reg, (int32_t)a.value);
+    if (m.base == H_NONE)
+        m.base = (uint8_t)reg;
+    else
+        m.index = (uint8_t)reg, m.scale = 0;
+    return m;
+}
+
+/* Can the distance be added within the operand? */
+static bool address_has_room(struct gaddr a)
+{
+    if (a.constant)
+        return a.value == (uint64_t)(int64_t)(int32_t)a.value;
+    return a.width == 8 && (a.mem.base == H_NONE || a.mem.index == H_NONE);
 }
 
 /* A register of the operation's that only the address needed. */
@@ -195,14 +213,20 @@ static struct host_mem gen_translate(struct gen *g, struct gen_stub *s, unsigned
 
     s->site->cache = s->address.cache;
     if (s->address.cache) {
-        m = page_check(g, s, x);
+        s->whole = !address_has_room(s->address);
+        s->host = x;
+        s->from[0] = page_check(g, s->address, s->address.cache, 8, x, s->whole);
+        s->access = emit_address(g->e);
+        m = s->whole ? mem_at(x, 0) : mem_moved(s->address, x);
         memcpy(s->owner, g->owner, sizeof(s->owner));
-    } else {
-        y = gen_scratch(g);
-        m = tlb_check(g, s->address, width, intent, x, y, &s->from[0]);
-        memcpy(s->owner, g->owner, sizeof(s->owner));
-        gen_release(g, x);
+        if (s->whole)
+            release_address(g, s->address, x);
+        return m;
     }
+    y = gen_scratch(g);
+    m = tlb_check(g, s->address, width, intent, x, y, &s->from[0]);
+    memcpy(s->owner, g->owner, sizeof(s->owner));
+    gen_release(g, x);
     release_address(g, s->address, m.base);
     return m;
 }
@@ -217,8 +241,81 @@ static struct gen_stub *memory_stub(struct gen *g, enum stub_kind kind, const st
     return s;
 }
 
+/* -- windows -------------------------------------------------------------------------------------------------------------- */
+
+/* The low end of the window that the operation leads, from its own address. */
+static struct gaddr window_low(struct gaddr a, const struct reach *r, const struct window *w)
+{
+    if (r->small && r->small_first)
+        a.mem.base = a.mem.index;
+    if (r->small)
+        a.mem.index = H_NONE, a.mem.scale = 0;
+    if (!a.constant && a.mem.base == H_NONE && a.mem.index == H_NONE) {
+        a.constant = true;
+        a.value = (uint64_t)(int64_t)a.mem.disp;
+    }
+    a.value += (uint64_t)(int64_t)w->low;
+    a.mem.disp += w->low;
+    return a;
+}
+
+static void window_lead(struct gen *g, const struct ir_op *o, struct gaddr a, const struct reach *r)
+{
+    const struct window *w = &g->plan->window[r->window];
+    struct gen_stub *s = gen_stub(g, STUB_WINDOW, o);
+    enum host reg;
+
+    gen_flags_lost(g);
+    s->site = gen_site(g, o);
+    s->site->size = w->size;
+    s->site->shape.to_write = w->write;
+    s->address = window_low(a, r, w);
+    s->address.cache = s->site->cache = cache_new(g);
+    memcpy(s->owner, g->owner, sizeof(s->owner));
+    reg = gen_window_new(g, r->window);
+    s->host = reg;
+    s->whole = w->whole;
+    s->from[0] = page_check(g, s->address, s->address.cache, w->size, reg, w->whole);
+    s->access = emit_address(g->e);
+}
+
+/* The operand in a window. */
+static struct host_mem window_operand(struct gen *g, const struct ir_op *o, const struct reach *r)
+{
+    const struct window *w = &g->plan->window[r->window];
+    bool leads = o->cover == COVER_LEADS;
+    struct gaddr a = { .constant = false };
+    struct host_mem m;
+
+    if (leads || !w->whole || r->small)
+        a = gen_address(g, o);
+    if (leads)
+        window_lead(g, o, a, r);
+    if (!w->whole)
+        return mem_moved(a, gen_window(g, r->window));
+    m = mem_at(gen_window(g, r->window), r->offset);
+    if (r->small) {
+        m.index = r->small_first ? a.mem.base : a.mem.index;
+        m.scale = r->small_first ? 0 : a.mem.scale;
+    }
+    return m;
+}
+
+/* The operand of a load or store, and the stub for where it is no plain memory; NULL: that is settled. */
+static struct host_mem gen_operand(struct gen *g, enum stub_kind kind, const struct ir_op *o, enum tlb_intent intent,
+                                   struct gen_stub **stub)
+{
+    *stub = NULL;
+    if (o->cover)
+        return window_operand(g, o, &g->plan->reach[o - g->ir->op]);
+    *stub = memory_stub(g, kind, o);
+    return gen_translate(g, *stub, o->width, intent);
+}
+
 void stub_comes_back(struct gen *g, struct gen_stub *s)
 {
+    if (!s)
+        return;
     s->back = emit_address(g->e);
     memcpy(s->owner_back, g->owner, sizeof(s->owner_back));
 }
@@ -228,20 +325,21 @@ void stub_comes_back(struct gen *g, struct gen_stub *s)
 static void gen_load(struct gen *g)
 {
     const struct ir_op *o = g->op;
-    struct gen_stub *s = memory_stub(g, STUB_LOAD, o);
-    struct host_mem m = gen_translate(g, s, o->width, o->op == IR_LDW ? TLB_WRITE : TLB_READ);
+    struct gen_stub *s;
+    struct host_mem m = gen_operand(g, STUB_LOAD, o, o->op == IR_LDW ? TLB_WRITE : TLB_READ, &s);
     enum host d = gen_result(g, o->d, false);
 
     emit_load(g->e, o->width, d, m);
-    s->result = d;
+    if (s)
+        s->result = d;
     stub_comes_back(g, s);
     gen_put(g, o->d, d);
 }
 
-/* The flags an operation needs must be in memory while the page is looked up. */
-static void flags_aside(struct gen *g, const struct ir_op *o)
+/* The flags an operation needs must be in memory while its operand's page is looked up. */
+static void flags_aside(struct gen *g, const struct ir_op *access, const struct ir_op *o)
 {
-    if (o->fx == FX_PART && (o->live || ir_uses_carry(o)))
+    if (access->cover != COVER_FOLLOWS && o->fx == FX_PART && (o->live || ir_uses_carry(o)))
         gen_flags_aside(g);
 }
 
@@ -277,10 +375,10 @@ static bool gen_load_operation(struct gen *g)
         g->at = at;
         return false;
     }
-    flags_aside(g, n);
-    s = memory_stub(g, STUB_LOAD, o);
-    s->then = n;
-    m = gen_translate(g, s, o->width, TLB_READ);
+    flags_aside(g, o, n);
+    m = gen_operand(g, STUB_LOAD, o, TLB_READ, &s);
+    if (s)
+        s->then = n;
     gen_from_memory(g, n, o->d, m);
     stub_comes_back(g, s);
     if (n->d < GPRS)
@@ -295,8 +393,8 @@ static bool gen_load_operation(struct gen *g)
 static void gen_store(struct gen *g)
 {
     const struct ir_op *o = g->op;
-    struct gen_stub *s = memory_stub(g, STUB_STORE, o);
-    struct host_mem m = gen_translate(g, s, o->width, TLB_WRITE);
+    struct gen_stub *s;
+    struct host_mem m = gen_operand(g, STUB_STORE, o, TLB_WRITE, &s);
     int32_t imm;
 
     if (gen_imm(g, o->b, o->width, &imm))
@@ -321,11 +419,12 @@ static bool gen_modify(struct gen *g)
     plan_for(g, n, at + 2);
     g->save |= g->keep_lazy; /* the result is in no register */
     g->keep_lazy = false;
-    flags_aside(g, n);
-    s = memory_stub(g, STUB_MODIFY, o);
-    s->then = n;
-    s->site2 = gen_site(g, st);
-    m = gen_translate(g, s, o->width, TLB_WRITE);
+    flags_aside(g, o, n);
+    m = gen_operand(g, STUB_MODIFY, o, TLB_WRITE, &s);
+    if (s) {
+        s->then = n;
+        s->site2 = gen_site(g, st);
+    }
     gen_rmw(g, n, m);
     stub_comes_back(g, s);
     gen_flags_lost(g);

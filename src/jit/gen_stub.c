@@ -8,18 +8,34 @@
 
 static struct host_mem temp_slot(const struct gen *g, unsigned temp) { return gen_slot(g, (ir_operand)(GPRS + temp)); }
 
-static void stub_spill(struct gen *g, const struct gen_stub *s)
+/* What a scratch register has to come back with.  C keeps R15. */
+static bool stub_keeps(const struct gen *g, unsigned reg, unsigned owner, struct host_mem *slot)
 {
-    for (unsigned i = 0; i < SCRATCH; i++)
-        if (s->owner[i] < IR_TEMPS)
-            emit_store(g->e, 8, temp_slot(g, s->owner[i]), (enum host)i);
+    if (owner < IR_TEMPS)
+        *slot = temp_slot(g, owner);
+    else if (gen_is_window(owner) && reg != H_R15)
+        *slot = gen_window_slot(g, owner - OWNER_WINDOW);
+    else
+        return false;
+    return true;
 }
 
-static void stub_restore(struct gen *g, const uint8_t owner[SCRATCH], enum host but)
+static void stub_spill(struct gen *g, const struct gen_stub *s)
 {
-    for (unsigned i = 0; i < SCRATCH; i++)
-        if (owner[i] < IR_TEMPS && i != but)
-            emit_load(g->e, 8, (enum host)i, temp_slot(g, owner[i]));
+    struct host_mem slot;
+
+    for (unsigned i = 0; i < HOSTS; i++)
+        if (stub_keeps(g, i, s->owner[i], &slot))
+            emit_store(g->e, 8, slot, (enum host)i);
+}
+
+static void stub_restore(struct gen *g, const uint8_t owner[HOSTS], enum host but)
+{
+    struct host_mem slot;
+
+    for (unsigned i = 0; i < HOSTS; i++)
+        if (i != but && stub_keeps(g, i, owner[i], &slot))
+            emit_load(g->e, 8, (enum host)i, slot);
 }
 
 /* As the block's own code left them where the stub comes back. */
@@ -63,6 +79,22 @@ static void stub_then(struct gen *g, const struct gen_stub *s)
     }
 }
 
+/* rax is the host's address: back to the access with that in its register, or with its distance from the guest's. */
+static void stub_found(struct gen *g, const struct gen_stub *s)
+{
+    struct host_mem slot;
+
+    stub_restore(g, s->owner, s->whole ? H_RAX : H_NONE);
+    if (!s->whole) {
+        emit_load(g->e, 8, (enum host)s->host, mem_low(&s->address.cache->delta));
+    } else if (s->host != H_RAX) {
+        emit_mov(g->e, (enum host)s->host, H_RAX);
+        if (stub_keeps(g, H_RAX, s->owner[H_RAX], &slot))
+            emit_load(g->e, 8, H_RAX, slot);
+    }
+    emit_jmp_to(g->e, s->access);
+}
+
 /* The page cache was wrong: the TLB may know, and then the cache is set right; else on with rax = address. */
 static void stub_probe(struct gen *g, const struct gen_stub *s, enum tlb_intent intent)
 {
@@ -75,11 +107,7 @@ static void stub_probe(struct gen *g, const struct gen_stub *s, enum tlb_intent 
     emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)s->address.cache);
     emit_call_to(g->e, g->jit->stub_probe[gen_bank(g)][intent == TLB_WRITE]);
     missed = emit_jcc(g->e, CC_NB);
-    stub_restore(g, s->owner, H_RAX);
-    emit_mov(g->e, (enum host)s->host, H_RAX);
-    if (s->owner[H_RAX] < IR_TEMPS)
-        emit_load(g->e, 8, H_RAX, temp_slot(g, s->owner[H_RAX]));
-    emit_jmp_to(g->e, s->access);
+    stub_found(g, s);
     emit_here(g->e, missed);
 }
 
@@ -140,6 +168,30 @@ static void stub_atomic(struct gen *g, const struct gen_stub *s)
     stub_reload(g, s, H_RAX);
 }
 
+/* As stub_probe(), for all of the window; where it does not hold, a careful block goes on. */
+static void stub_window(struct gen *g, const struct gen_stub *s)
+{
+    enum tlb_intent intent = s->site->shape.to_write ? TLB_WRITE : TLB_READ;
+    uint8_t *missed, *refused;
+    const uint8_t *found;
+
+    stub_spill(g, s);
+    gen_address_into(g, H_RAX, s->address);
+    emit_lea(g->e, 8, H_RDX, mem_at(H_RAX, s->site->size - 1));
+    emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)s->address.cache);
+    emit_call_to(g->e, g->jit->stub_probe[gen_bank(g)][intent == TLB_WRITE]);
+    missed = emit_jcc(g->e, CC_NB);
+    found = emit_address(g->e);
+    stub_found(g, s);
+    emit_here(g->e, missed);
+    stub_call(g, s->site, g->jit->stub_window);
+    emit_test_rr(g->e, 8, H_RAX, H_RAX);
+    refused = emit_jcc(g->e, CC_Z);
+    emit_jmp_to(g->e, found);
+    emit_here(g->e, refused);
+    gen_leave_careful(g, s->site);
+}
+
 void gen_memory_stub(struct gen *g, struct gen_stub *s)
 {
     for (unsigned i = 0; i < ARRAY_LEN(s->from); i++)
@@ -148,6 +200,7 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
     if (s->site)
         s->site->code = emit_address(g->e);
     switch (s->kind) {
+    case STUB_WINDOW: stub_window(g, s); return;
     case STUB_LOAD: stub_load(g, s); break;
     case STUB_STORE: stub_store(g, s); break;
     case STUB_MODIFY: stub_modify(g, s); break;

@@ -1,7 +1,7 @@
 /*
- * gen_value.c - where values are: guest registers in host registers or in the vcpu, temporaries in rax, rcx, rdx.
+ * gen_value.c - where values are: guest registers in host registers or in the vcpu, temporaries in scratch registers.
  *
- * Temporaries live within one instruction.  When the three registers do not suffice, one that the operation does not
+ * Temporaries live within one instruction.  When the registers do not suffice, one that the operation does not
  * need goes to its slot.
  */
 #include "jit/gen.h"
@@ -29,15 +29,25 @@ bool gen_imm(const struct gen *g, ir_operand x, unsigned width, int32_t *value)
     return k == *value;
 }
 
-/* -- the three ---------------------------------------------------------------------------------------------------------- */
+/* -- scratch registers ---------------------------------------------------------------------------------------------------------- */
 
 static void gen_lock(struct gen *g, enum host reg)
 {
-    if ((unsigned)reg < SCRATCH)
+    if (gen_is_scratch(reg))
         g->locked |= 1u << reg;
 }
 
 static bool gen_dies(const struct gen *g, unsigned temp) { return g->last_use[temp] <= g->at; }
+
+struct host_mem gen_window_slot(const struct gen *g, unsigned window) { return mem_low(&g->jit->window[window]); }
+
+static void window_evict(struct gen *g, unsigned window, enum host reg)
+{
+    if (!g->window_saved[window] && g->plan->window[window].last > g->at)
+        emit_store(g->e, 8, gen_window_slot(g, window), reg);
+    g->window_saved[window] = true;
+    g->window_at[window] = H_NONE;
+}
 
 static void gen_evict(struct gen *g, enum host reg)
 {
@@ -48,25 +58,67 @@ static void gen_evict(struct gen *g, enum host reg)
             emit_store(g->e, 8, gen_slot(g, (ir_operand)(GPRS + owner)), reg);
         g->temp_saved[owner] = true;
         g->temp_at[owner] = H_NONE;
+    } else if (gen_is_window(owner)) {
+        window_evict(g, owner - OWNER_WINDOW, reg);
     }
     g->owner[reg] = OWNER_NONE;
 }
 
+/* Whom a register is taken from, in this order. */
+enum victim { VICTIM_NOBODY, VICTIM_WINDOW, VICTIM_TEMPORARY, VICTIMS };
+
+static bool gen_spares(const struct gen *g, unsigned reg, enum victim victim)
+{
+    unsigned owner = g->owner[reg];
+
+    if (!gen_is_scratch(reg) || g->locked >> reg & 1)
+        return false;
+    return victim == VICTIM_NOBODY ? owner == OWNER_NONE : victim == VICTIM_WINDOW ? gen_is_window(owner) : owner < IR_TEMPS;
+}
+
+/* Temporaries from below, as the host's multiplication, division and shifts want them there. */
 enum host gen_scratch(struct gen *g)
 {
-    unsigned best = SCRATCH;
+    for (enum victim victim = 0; victim < VICTIMS; victim++)
+        for (unsigned i = 0; i < HOSTS; i++)
+            if (gen_spares(g, i, victim))
+                return gen_take(g, (enum host)i);
+    g->declined = true; /* cannot be: the block is given to the interpreter */
+    return H_RAX;
+}
 
-    for (unsigned i = 0; i < SCRATCH; i++)
-        if (g->owner[i] == OWNER_NONE && !(g->locked >> i & 1))
-            best = i;
-    for (unsigned i = 0; i < SCRATCH && best == SCRATCH; i++)
-        if (g->owner[i] < IR_TEMPS && !(g->locked >> i & 1))
-            best = i;
-    if (best == SCRATCH) { /* cannot be: the block is given to the interpreter */
-        g->declined = true;
-        return H_RAX;
+/* Windows from above, out of their way. */
+static enum host gen_scratch_last(struct gen *g)
+{
+    for (enum victim victim = 0; victim < VICTIMS; victim++)
+        for (unsigned i = HOSTS; i-- > 0;)
+            if (gen_spares(g, i, victim))
+                return gen_take(g, (enum host)i);
+    g->declined = true;
+    return H_RAX;
+}
+
+enum host gen_window_new(struct gen *g, unsigned window)
+{
+    enum host reg = gen_scratch_last(g);
+
+    g->owner[reg] = (uint8_t)(OWNER_WINDOW + window);
+    g->window_at[window] = (uint8_t)reg;
+    g->window_saved[window] = false;
+    return reg;
+}
+
+enum host gen_window(struct gen *g, unsigned window)
+{
+    enum host reg = g->window_at[window];
+
+    if (reg == H_NONE) {
+        reg = gen_window_new(g, window);
+        emit_load(g->e, 8, reg, gen_window_slot(g, window));
+        g->window_saved[window] = true;
     }
-    return gen_take(g, (enum host)best);
+    gen_lock(g, reg);
+    return reg;
 }
 
 enum host gen_take(struct gen *g, enum host reg)
@@ -79,7 +131,7 @@ enum host gen_take(struct gen *g, enum host reg)
 
 void gen_release(struct gen *g, enum host reg)
 {
-    if ((unsigned)reg >= SCRATCH)
+    if (!gen_is_scratch(reg))
         return;
     if (g->owner[reg] == OWNER_OPERATION)
         g->owner[reg] = OWNER_NONE;
@@ -88,7 +140,7 @@ void gen_release(struct gen *g, enum host reg)
 
 void gen_spill_all(struct gen *g)
 {
-    for (unsigned i = 0; i < SCRATCH; i++) {
+    for (unsigned i = 0; i < HOSTS; i++) {
         if (g->owner[i] < IR_TEMPS && gen_dies(g, g->owner[i]))
             g->temp_at[g->owner[i]] = H_NONE, g->owner[i] = OWNER_NONE;
         gen_evict(g, (enum host)i);
@@ -108,8 +160,9 @@ void gen_begin_insn(struct gen *g)
 {
     unsigned insn = g->op->insn, end = insn + 1 < g->ir->insns ? g->ir->insn[insn + 1].first : g->ir->ops;
 
-    for (unsigned i = 0; i < SCRATCH; i++)
-        g->owner[i] = OWNER_NONE;
+    for (unsigned i = 0; i < HOSTS; i++)
+        if (!gen_is_window(g->owner[i]))
+            g->owner[i] = OWNER_NONE;
     for (unsigned i = 0; i < IR_TEMPS; i++) {
         g->temp_at[i] = H_NONE;
         g->temp_saved[i] = false;
@@ -131,11 +184,13 @@ void gen_begin_op(struct gen *g) { g->locked = 0; }
 void gen_end_op(struct gen *g)
 {
     g->locked = 0;
-    for (unsigned i = 0; i < SCRATCH; i++) {
+    for (unsigned i = 0; i < HOSTS; i++) {
         if (g->owner[i] == OWNER_OPERATION)
             g->owner[i] = OWNER_NONE;
         else if (g->owner[i] < IR_TEMPS && gen_dies(g, g->owner[i])) {
             g->temp_at[g->owner[i]] = H_NONE;
+            g->owner[i] = OWNER_NONE;
+        } else if (gen_is_window(g->owner[i]) && g->plan->window[g->owner[i] - OWNER_WINDOW].last <= g->at) {
             g->owner[i] = OWNER_NONE;
         }
     }
@@ -252,7 +307,7 @@ void gen_assign(struct gen *g, ir_operand d, unsigned width, enum host reg)
         gen_put(g, d, to);
     } else if (d < GPRS && jit_pin[d] == H_NONE) {
         if (width == 4) {
-            enum host low = (unsigned)reg < SCRATCH ? reg : gen_scratch(g);
+            enum host low = gen_is_scratch(reg) ? reg : gen_scratch(g);
 
             emit_zext(g->e, 4, low, reg);
             reg = low;

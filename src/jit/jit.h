@@ -4,14 +4,16 @@
  *   gen*.c    IR of one block -> host code           stubs.c   ways in and out of it, made once
  *   emit.c    host instructions as bytes              cache.c   blocks: found, chained, dropped
  *   slow.c    what the code calls                     engine.c  the engine, around the interpreter's loop
+ *   pages.c   what it knows of where memory is
+ *   window.c  which accesses share one look at the page
  *   inspect.c what it made, for people and profilers  show.c   ... for explain
  *
  * Registers while translated code runs:
  *
- *   host  rbx rsi rdi r12 rbp r13 r8  r9  r10 r11 r14    r15                       rax rcx rdx
- *   guest RAX RCX RDX RBX RSP RBP RSI RDI R8  R9  R10    instructions left to run  temporaries
+ *   host  rbx rsi rdi r12 rbp r13 r8  r9  r10 r11 r14    rax rcx rdx r15
+ *   guest RAX RCX RDX RBX RSP RBP RSI RDI R8  R9  R10    temporaries
  *
- * R11..R15 stay in the vcpu, which lies below 2 GiB so that code needs no base register for it.
+ * R11..R15 stay in the vcpu, which lies below 2 GiB as the code does, so that RIP-relative addresses reach it.
  *
  * Flags: where the guest's arithmetic flags are at a point of the code is known when it is made: in the host's RFLAGS,
  * in memory, or nowhere: then they can be made again (struct lazy).  In memory is either `flags` (AH as LAHF leaves it,
@@ -23,6 +25,7 @@
 #include "interp/interp.h"
 #include "jit/emit.h"
 #include "jit/options.h"
+#include "jit/window.h"
 #include "vcpu.h"
 #include "x86/fetch.h"
 #include "x86/memory.h"
@@ -66,7 +69,8 @@ struct jit_site {
     uint16_t insn;
     struct memory_shape shape; /* of an access, as memory.h wants it */
     struct ir_op op;
-    struct page_cache *cache; /* of a load or store; NULL: none */
+    struct page_cache *cache; /* of a load, store or window; NULL: none */
+    uint16_t size;            /* of a window: bytes from its low end */
     const uint8_t *code;      /* where its slow path begins, for explain and the logs */
 };
 
@@ -74,6 +78,7 @@ struct jit_site {
 struct jit_edge {
     struct jit_block *from, *to;
     uint64_t rip;
+    bool careful;             /* to a block that is */
     uint8_t *displacement;    /* of the jump, writable view */
     const void *stub;         /* where it goes while not linked */
     struct jit_edge *next;    /* among those that lead to the same block */
@@ -91,6 +96,9 @@ struct jit_block {
     uint32_t mode;
     unsigned insns;
     bool dead, declined;      /* declined: the interpreter's */
+    bool careful;             /* without windows; entered where a window did not hold, and left at its end */
+    unsigned refused;         /* windows that met a device, a page with code or the same page's end */
+    uint64_t refused_page;
     const uint8_t *entry, *checked; /* checked: compares the mode first */
     size_t bytes;             /* of code, from `checked` on */
     struct jit_block *next;   /* hash bucket, or the dead list */
@@ -105,16 +113,25 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 1 << 16, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16 };
+enum { JUMP_ENTRIES = 1 << 16, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16,
+       WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3 };
+
+/* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
+enum { SPANS = 4 };
+static const uint16_t jit_span_bytes[SPANS] = { 8, 64, 512, WINDOW_BYTES };
+
+static inline unsigned jit_span(unsigned bytes) { return bytes <= 8 ? 0 : bytes <= 64 ? 1 : bytes <= 512 ? 2 : 3; }
 
 /*
- * Where accesses of one kind went last: guest addresses [base, base + span + 7) are at host + (address - base).  Memory
- * operations of up to 8 bytes share one by base register.  Empty: span 0.
+ * Where accesses of one kind went last: memory of the guest from `base` on is at address + delta in the host's.  What is
+ * at most jit_span_bytes[i] long may begin at [base, base + span[i]).  Single accesses of up to 8 bytes share one by base
+ * register; a window has its own.  Empty: all spans are 0.
  */
 struct page_cache {
-    uint64_t base, span;
-    uintptr_t host;
+    uint64_t base, span[SPANS];
+    uintptr_t delta;
     struct page_cache *next; /* in the list of those that are not empty */
+    uint64_t unused;
 };
 
 /* The RIP of an empty entry: one that belongs to another entry, so that no jump finds it, whatever its target. */
@@ -133,8 +150,9 @@ struct jit {
     uint64_t lazy[2];
     struct page_cache stack[BANKS][2]; /* of accesses through RSP: read, write */
     struct page_cache cache[PAGE_CACHES];
-    uint64_t left;                /* r15 while C runs */
+    uint64_t left;                /* instructions left to run */
     uint64_t argument[4];
+    uint64_t window[WINDOWS];     /* of the block under way */
 
     struct interp *interp;
     struct vcpu *v;
@@ -150,7 +168,7 @@ struct jit {
     int (*enter)(const void *code);
     const void *stub_exit[EXIT_STOP + 1]; /* all registers are saved, then out with that reason */
     const void *stub_probe[BANKS][2]; /* rax: address, rdx: of its last byte, rcx: cache; CF: found, rax is the host's */
-    const void *stub_load, *stub_store, *stub_wide, *stub_atomic, *stub_divide, *stub_segment;
+    const void *stub_load, *stub_store, *stub_window, *stub_wide, *stub_atomic, *stub_divide, *stub_segment;
     const void *stub_helper, *stub_helper_pure, *stub_helper_end, *stub_pack; /* pure: registers stay where they are */
     bool avx, avx512;
 
@@ -164,6 +182,7 @@ struct jit {
     uint64_t seen_flushes, seen_protects;
     unsigned declined_at;           /* instruction at which jit_generate() gave up */
     uint8_t hot[HOT_ENTRIES];
+    uint8_t refused[HOT_ENTRIES];   /* how small windows must be, or none: blocks whose windows were refused too often */
 
     uint64_t given, retired_before; /* instructions given to this run, and retired before it */
     bool usable;                    /* else the interpreter does everything */
@@ -187,7 +206,7 @@ static inline unsigned jit_jump_index(uint64_t rip) { return rip & (JUMP_ENTRIES
 static inline uint64_t jit_left(const struct jit *j) { return j->left + (j->forced ? FORCE_OUT : 0); }
 
 /* gen.c: false when the block cannot be translated, or the cache is full (jit->e.full). */
-bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir);
+bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir, const struct window_plan *plan);
 /* stubs.c */
 bool jit_make_stubs(struct jit *jit);
 /* Host registers of guest registers; H_NONE: in memory. */
@@ -196,25 +215,31 @@ extern const uint8_t jit_pin[GPRS];
 /* cache.c: false and err when the host gives no executable memory. */
 bool jit_cache_create(struct jit *jit, struct err *err);
 void jit_cache_destroy(struct jit *jit);
-/* The block for where the vcpu is, or NULL: not there (yet), or not to be translated. */
-struct jit_block *jit_lookup(struct jit *jit);
+/* The block for where the vcpu is, or NULL: not there (yet), or not to be translated.  A careful one is made at once. */
+struct jit_block *jit_lookup(struct jit *jit, bool careful);
 void jit_link(struct jit *jit, struct jit_edge *edge, struct jit_block *to);
 void jit_drop_written(struct jit *jit, uint64_t gpa, unsigned width);
 void jit_drop_all(struct jit *jit);
 void jit_free_dead(struct jit *jit);
 void jit_clear_jumps(struct jit *jit);
-/* The TLB has been flushed, or a page got code: what page caches say may be wrong. */
-void jit_clear_caches(struct jit *jit);
-void jit_fill_cache(struct jit *jit, struct page_cache *cache, uint64_t gva, enum tlb_intent intent);
+/* The block's windows do not pay. */
+void jit_refuse_windows(struct jit *jit, struct jit_block *block);
 void jit_fill_jump(struct jit *jit, const struct jit_block *block);
 /* Out before instruction `insn` of the block under way, or at its end. */
 void jit_force_out(struct jit *jit, struct jit_block *block, unsigned insn);
 void jit_disarm(struct jit *jit);
 
+/* pages.c.  The TLB has been flushed, or a page got code: what page caches say may be wrong. */
+void jit_clear_caches(struct jit *jit);
+/* What the TLB knows of the page, if it is plain memory for this intent. */
+void jit_fill_cache(struct jit *jit, struct page_cache *cache, uint64_t gva, enum tlb_intent intent);
+
 /* slow.c: called by translated code through stubs.c. */
 struct slow_result { uint64_t value, exit; };
 struct slow_result jit_slow_load(const struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_store(const struct jit_site *site, uint64_t gva, uint64_t value);
+/* The host's address of a window's low end, or 0: it is not plain memory in one stretch, as far as the TLB knows. */
+struct slow_result jit_slow_window(const struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_wide(const struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor);

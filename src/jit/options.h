@@ -17,7 +17,8 @@
     X(fold, "address arithmetic within the access")                                                                    \
     X(fuse, "read-modify-write in one host instruction")                                                               \
     X(tlb, "look the TLB up in line")                                                                                  \
-    X(pages, "remember the page of each base register's accesses")
+    X(pages, "remember the page of each base register's accesses")                                                     \
+    X(windows, "one look at the page for accesses that lie together")
 
 struct jit_options {
 #define X(name, text) bool name;
@@ -39,6 +40,7 @@ struct jit_stats {
     uint64_t blocks, insns, bytes, flushes, drops, declined;
     uint64_t links, lookups, misses;          /* edges patched; look-ups in C, and those that found no block */
     uint64_t entries, exits[EXIT_STOP + 1];
+    uint64_t careful, refusals;               /* blocks that are; windows that did not hold */
     uint64_t slow_walk, slow_device, slow_other, helpers, divides, segments;
     uint64_t translate_ns;
 };

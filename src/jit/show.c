@@ -49,7 +49,7 @@ static bool name_in(const struct name *names, unsigned n, uintptr_t address, cha
 
 static bool name_cache(const struct jit *j, uintptr_t address, char *text, size_t size)
 {
-    static const char *const fields[] = { "base", "span", "host", "next" };
+    static const char *const fields[] = { "base", "span", "span", "span", "span", "delta", "next", "" };
     uintptr_t first = (uintptr_t)j->stack, end = (uintptr_t)(j->cache + PAGE_CACHES);
     unsigned at;
 
@@ -104,7 +104,7 @@ static bool name_data(const struct show *s, uintptr_t address, char *text, size_
 static bool name_stub(const struct jit *j, const uint8_t *code, char *text, size_t size)
 {
     const struct name names[] = {
-        { "slow_load", j->stub_load, 1 }, { "slow_store", j->stub_store, 1 }, { "slow_wide", j->stub_wide, 1 },
+        { "slow_load", j->stub_load, 1 }, { "slow_store", j->stub_store, 1 }, { "slow_window", j->stub_window, 1 }, { "slow_wide", j->stub_wide, 1 },
         { "slow_atomic", j->stub_atomic, 1 }, { "slow_divide", j->stub_divide, 1 }, { "slow_segment", j->stub_segment, 1 },
         { "slow_helper", j->stub_helper, 1 }, { "slow_helper_end", j->stub_helper_end, 1 },
         { "exit_budget", j->stub_exit[EXIT_BUDGET], 1 }, { "exit_lookup", j->stub_exit[EXIT_LOOKUP], 1 },
@@ -176,6 +176,19 @@ static void print_named(struct show *s, const char *text)
     fprintf(s->out, "%s\n", text);
 }
 
+/* The address in place of its distance from RIP. */
+static void make_absolute(char *text, size_t size, uint64_t rip)
+{
+    char *at = strstr(text, "rip "), rest[128], *end;
+    uint64_t distance;
+
+    if (!at || strncmp(at + 5, " 0x", 3))
+        return;
+    distance = strtoull(at + 6, &end, 16);
+    snprintf(rest, sizeof(rest), "%s", end);
+    snprintf(at, size - (size_t)(at - text), "0x%" PRIx64 "%s", at[4] == '-' ? rip - distance : rip + distance, rest);
+}
+
 /* From `at` to `end`, or out of line to the jump that ends it. */
 static void print_code(struct show *s, const uint8_t *at, const uint8_t *end, bool out_of_line)
 {
@@ -186,8 +199,9 @@ static void print_code(struct show *s, const uint8_t *at, const uint8_t *end, bo
         unsigned n = disasm_one(64, at, (size_t)(end - at), (uint64_t)(uintptr_t)at, text, sizeof(text));
 
         fprintf(s->out, "  %4zu  ", (size_t)(at - start));
-        print_named(s, text);
         at += n ? n : 1;
+        make_absolute(text, sizeof(text), (uint64_t)(uintptr_t)at);
+        print_named(s, text);
         if (out_of_line && !strncmp(text, "jmp ", 4))
             break;
     }
@@ -229,7 +243,7 @@ static void print_pins(FILE *out)
 bool jit_print_insn(void *engine, FILE *out)
 {
     struct jit *j = engine;
-    const struct jit_block *b = j->usable ? jit_lookup(j) : NULL;
+    const struct jit_block *b = j->usable ? jit_lookup(j, false) : NULL;
     struct show s = { .j = j, .block = b, .out = out };
 
     if (!b)

@@ -162,6 +162,33 @@ struct slow_result jit_slow_store(const struct jit_site *site, uint64_t gva, uin
     return site_done(j, site, 0);
 }
 
+/* Not plain memory: again and again, or in the same place again?  Then windows are not for this block. */
+static void window_refused(struct jit_block *b, uint64_t page, bool slow)
+{
+    b->jit->stats.refusals++;
+    b->refused += slow || page == b->refused_page;
+    b->refused_page = page;
+    if (b->refused == WINDOW_REFUSALS)
+        jit_refuse_windows(b->jit, b);
+}
+
+struct slow_result jit_slow_window(const struct jit_site *site, uint64_t gva)
+{
+    struct jit_block *b = site->block;
+    const struct mmu *mmu = &b->jit->v->mmu;
+    enum tlb_intent intent = site->shape.to_write ? TLB_WRITE : TLB_READ;
+    uint64_t page = gva & ~(uint64_t)PAGE_OFFSET, tag = mmu->tlb[mmu->bank][tlb_index(gva)].tag[intent];
+
+    if (tag == page) {
+        jit_fill_cache(b->jit, site->cache, gva, intent);
+        if (gva - site->cache->base < site->cache->span[jit_span(site->size)])
+            return (struct slow_result){ gva + site->cache->delta, 0 };
+    }
+    if ((tag & ~TLB_SLOW) == page)
+        window_refused(b, page, tag & TLB_SLOW);
+    return (struct slow_result){ 0, 0 };
+}
+
 struct slow_result jit_slow_wide(const struct jit_site *site, uint64_t gva)
 {
     struct jit *j = site->block->jit;

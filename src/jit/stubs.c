@@ -35,14 +35,6 @@ static void pins_move(struct jit *j, enum which which, bool store)
     }
 }
 
-static void budget_move(struct jit *j, bool store)
-{
-    if (store)
-        emit_store(&j->e, 8, mem_low(&j->left), H_R15);
-    else
-        emit_load(&j->e, 8, H_R15, mem_low(&j->left));
-}
-
 static void stack_move(struct jit *j, int bytes) { emit_alu_ri(&j->e, A_ADD, 8, H_RSP, bytes); }
 
 /* int enter(const void *code) */
@@ -58,7 +50,6 @@ static void make_enter(struct jit *j)
     stack_move(j, -8);
     emit_mov(&j->e, H_RAX, H_RDI);
     pins_move(j, ALL, false);
-    budget_move(j, false);
     emit_rr(&j->e, 0xff, 4, 4, H_RAX);
     j->enter = u.enter;
 }
@@ -93,8 +84,7 @@ static void make_exits(struct jit *j, const void *leave)
             emit_store(&j->e, 8, mem_low(&j->last_edge), H_RAX);
         }
         pins_move(j, ALL, true);
-        budget_move(j, true);
-        emit_mov_imm(&j->e, H_RAX, reason);
+            emit_mov_imm(&j->e, H_RAX, reason);
         emit_jmp_to(&j->e, leave);
     }
 }
@@ -107,12 +97,10 @@ static const void *make_call(struct jit *j, uint64_t function, enum which which,
 
     stack_move(j, -8);
     pins_move(j, which, true);
-    budget_move(j, true);
     emit_mov(&j->e, H_RDI, H_RCX);
     emit_mov(&j->e, H_RSI, H_RAX);
     emit_mov_imm(&j->e, H_RAX, function);
     emit_rr(&j->e, 0xff, 4, 2, H_RAX);
-    budget_move(j, false);
     emit_test_rr(&j->e, 4, H_RDX, H_RDX);
     out = emit_jcc(&j->e, CC_NZ);
     pins_move(j, which, false);
@@ -155,14 +143,12 @@ static const void *make_helper_end(struct jit *j, const void *leave)
     uint8_t *out;
 
     pins_move(j, ALL, true);
-    budget_move(j, true);
     emit_mov(&j->e, H_RDI, H_RCX);
     emit_mov_imm(&j->e, H_RAX, (uint64_t)(uintptr_t)jit_slow_helper_end);
     emit_rr(&j->e, 0xff, 4, 2, H_RAX);
     emit_test_rr(&j->e, 4, H_RDX, H_RDX);
     out = emit_jcc(&j->e, CC_NZ);
     pins_move(j, ALL, false);
-    budget_move(j, false);
     emit_rr(&j->e, 0xff, 4, 4, H_RAX);
     emit_here(&j->e, out);
     emit_mov(&j->e, H_RAX, H_RDX);
@@ -177,7 +163,7 @@ static const void *make_probe(struct jit *j, enum mmu_bank bank, enum tlb_intent
     const void *at = emit_address(&j->e);
     uint8_t *empty, *missed;
 
-    emit_alu_mi(&j->e, A_CMP, 8, mem_at(H_RCX, offsetof(struct page_cache, span)), 0);
+    emit_alu_mi(&j->e, A_CMP, 8, mem_at(H_RCX, offsetof(struct page_cache, span[0])), 0);
     empty = emit_jcc(&j->e, CC_Z);
     emit_byte(&j->e, 0x50 | H_RSI);
     emit_zext(&j->e, 4, H_RSI, H_RAX);
@@ -188,9 +174,9 @@ static const void *make_probe(struct jit *j, enum mmu_bank bank, enum tlb_intent
     missed = emit_jcc(&j->e, CC_NZ);
     emit_load(&j->e, 8, H_RSI, mem_table(&tlb->addend, H_RSI));
     emit_store(&j->e, 8, mem_at(H_RCX, offsetof(struct page_cache, base)), H_RDX);
-    emit_store_imm(&j->e, 8, mem_at(H_RCX, offsetof(struct page_cache, span)), PAGE_BYTES - 7);
-    emit_alu_rr(&j->e, A_ADD, 8, H_RDX, H_RSI);
-    emit_store(&j->e, 8, mem_at(H_RCX, offsetof(struct page_cache, host)), H_RDX);
+    for (unsigned i = 0; i < SPANS; i++)
+        emit_store_imm(&j->e, 8, mem_at(H_RCX, (int32_t)offsetof(struct page_cache, span[i])), PAGE_BYTES + 1 - jit_span_bytes[i]);
+    emit_store(&j->e, 8, mem_at(H_RCX, offsetof(struct page_cache, delta)), H_RSI);
     emit_alu_rr(&j->e, A_ADD, 8, H_RAX, H_RSI);
     emit_byte(&j->e, 0x58 | H_RSI);
     emit_byte(&j->e, 0xf9); /* stc */
@@ -212,6 +198,7 @@ bool jit_make_stubs(struct jit *j)
     make_exits(j, leave);
     j->stub_load = make_call(j, (uint64_t)(uintptr_t)jit_slow_load, VOLATILE, leave);
     j->stub_store = make_call(j, (uint64_t)(uintptr_t)jit_slow_store, VOLATILE, leave);
+    j->stub_window = make_call(j, (uint64_t)(uintptr_t)jit_slow_window, VOLATILE, leave);
     j->stub_wide = make_call(j, (uint64_t)(uintptr_t)jit_slow_wide, VOLATILE, leave);
     j->stub_atomic = make_call(j, (uint64_t)(uintptr_t)jit_slow_atomic, VOLATILE, leave);
     j->stub_segment = make_call(j, (uint64_t)(uintptr_t)jit_slow_segment, VOLATILE, leave);

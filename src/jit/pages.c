@@ -1,0 +1,93 @@
+/*
+ * pages.c - page caches: what translated code knows of where guest memory is, filled from the TLB, emptied with it.
+ *
+ * One holds as long a stretch of plain memory as can be had for little: all of a large page, or neighbours that lie side by
+ * side in the host's memory too.
+ */
+#include "jit/jit.h"
+
+enum { NEIGHBOURS = 15 }; /* pages to look at on either side */
+
+void jit_clear_caches(struct jit *j)
+{
+    struct page_cache *next;
+
+    for (struct page_cache *c = j->filled_caches; c; c = next) {
+        next = c->next;
+        *c = (struct page_cache){ 0 };
+    }
+    j->filled_caches = NULL;
+}
+
+static bool watches(const struct mmu *mmu)
+{
+    for (unsigned i = 0; i < WATCHES; i++)
+        if (mmu->watch[i].size)
+            return true;
+    return false;
+}
+
+/* Is all of [gpa, gpa + size) plain memory for this intent, from `host` on? */
+static bool plain_at(const struct jit *j, uint64_t gpa, uint64_t size, enum tlb_intent intent, uint64_t host)
+{
+    struct phys *phys = j->v->bus.phys;
+
+    if ((uintptr_t)(intent == TLB_WRITE ? phys_writable(phys, gpa, size) : phys_readable(phys, gpa, size)) != host)
+        return false;
+    for (uint64_t at = 0; intent == TLB_WRITE && at < size; at += PAGE_BYTES)
+        if (code_present(&j->v->code, gpa + at))
+            return false;
+    return true;
+}
+
+/*
+ * Does the page lie in the host's memory as `e`'s does?  It is part of the same large page, or the TLB knows it.  No
+ * stretch crosses 2^32: there addresses of 32-bit code wrap.
+ */
+static bool page_joins(const struct jit *j, const struct tlb_entry *e, uint64_t page, enum tlb_intent intent)
+{
+    const struct mmu *mmu = &j->v->mmu;
+    const struct tlb_entry *n = &mmu->tlb[mmu->bank][tlb_index(page)];
+
+    if ((e->page ^ page) >> 32)
+        return false;
+    if (!((e->page ^ page) >> tlb_shift(e)))
+        return plain_at(j, e->gpa + page - (e->page & ~(uint64_t)PAGE_OFFSET), PAGE_BYTES, intent, page + (uintptr_t)e->addend);
+    return n->tag[intent] == page && n->addend == e->addend;
+}
+
+/* The stretch around e's page. */
+static void stretch(const struct jit *j, const struct tlb_entry *e, enum tlb_intent intent, uint64_t *base, uint64_t *size)
+{
+    uint64_t large = bits_min(BIT(tlb_shift(e)), MIB(2)), into = *base & (large - 1);
+
+    if (watches(&j->v->mmu) || j->v->bus.phys->a20_mask != UINT64_MAX)
+        return;
+    if (large > PAGE_BYTES && plain_at(j, e->gpa - into, large, intent, *base - into + (uintptr_t)e->addend)) {
+        *base -= into;
+        *size = large;
+        return;
+    }
+    for (unsigned i = 0; i < NEIGHBOURS && page_joins(j, e, *base + *size, intent); i++)
+        *size += PAGE_BYTES;
+    for (unsigned i = 0; i < NEIGHBOURS && page_joins(j, e, *base - PAGE_BYTES, intent); i++)
+        *base -= PAGE_BYTES, *size += PAGE_BYTES;
+}
+
+void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, enum tlb_intent intent)
+{
+    const struct tlb_entry *e = &j->v->mmu.tlb[j->v->mmu.bank][tlb_index(gva)];
+    uint64_t base = gva & ~(uint64_t)PAGE_OFFSET, size = PAGE_BYTES;
+
+    if (e->tag[intent] != base)
+        return;
+    if (!c->span[0]) {
+        c->next = j->filled_caches;
+        j->filled_caches = c;
+    }
+    stretch(j, e, intent, &base, &size);
+    c->base = base;
+    c->delta = (uintptr_t)e->addend;
+    for (unsigned i = 0; i < SPANS; i++)
+        c->span[i] = size + 1 - jit_span_bytes[i];
+}
