@@ -164,7 +164,7 @@ static bool ir_is_copy(const struct ir_op *o, const struct ir_op *from)
     if (from->op != IR_LD && from->op != IR_LEA && from->op != IR_ZEXT && from->op != IR_GETHI)
         return false;
     if (o->op == IR_MOV)
-        return o->width == 8 || (o->width == 4 && from->width <= 4);
+        return o->width == 8 || (o->width == 4 && (from->width <= 4 || from->op == IR_LEA));
     return o->op == IR_ZEXT && from->width <= o->width;
 }
 
@@ -218,6 +218,8 @@ static void ir_forward_copies(struct ir_block *b)
         if (!from)
             continue;
         from->d = o->d;
+        if (o->op == IR_MOV && from->op == IR_LEA && o->width < from->width)
+            from->width = o->width; /* the low half of a sum is the sum of the low halves */
         o->op = IR_OPCODES;
         o->d = o->a = IR_NONE;
     }

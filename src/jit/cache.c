@@ -95,20 +95,54 @@ static struct jit_block *find(struct jit *j, uint64_t gpa, bool careful)
     return NULL;
 }
 
-void jit_clear_jumps(struct jit *j)
+static void table_clear(struct jump_table *t)
 {
-    for (unsigned i = 0; i < j->filled_count; i++)
-        j->jump[j->filled[i]] = (struct jump_entry){ .rip = JUMP_NONE(j->filled[i]) };
-    j->filled_count = 0;
+    for (unsigned i = 0; i < t->filled_count; i++)
+        t->entry[t->filled[i]] = (struct jump_entry){ .rip = jit_jump_none(t->filled[i]) };
+    t->filled_count = 0;
 }
 
-void jit_fill_jump(struct jit *j, const struct jit_block *b)
+void jit_clear_jumps(struct jit *j)
 {
-    struct jump_entry *entry = &j->jump[jit_jump_index(b->rip)];
+    for (unsigned i = 0; i < JUMP_TABLES && j->jumps[i].used; i++)
+        table_clear(&j->jumps[i]);
+}
 
-    if (!entry->code)
-        j->filled[j->filled_count++] = (uint16_t)jit_jump_index(b->rip);
-    *entry = (struct jump_entry){ b->rip, b->checked };
+struct jump_table *jit_find_jumps(struct jit *j, uint32_t mode)
+{
+    for (unsigned i = 0; i < JUMP_TABLES && j->jumps[i].used; i++)
+        if (j->jumps[i].mode == mode)
+            return &j->jumps[i];
+    return NULL;
+}
+
+/* The table of this mode, a new one if need be; when all are taken, everything goes. */
+static struct jump_table *jumps_of(struct jit *j, uint32_t mode)
+{
+    struct jump_table *t = jit_find_jumps(j, mode);
+
+    if (t)
+        return t;
+    for (t = j->jumps; t->used; t++)
+        if (t == &j->jumps[JUMP_TABLES - 1]) {
+            jit_drop_all(j);
+            t = j->jumps;
+            break;
+        }
+    t->used = true;
+    t->mode = mode;
+    t->entry[0].rip = jit_jump_none(0);
+    return t;
+}
+
+void jit_fill_jump(const struct jit_block *b)
+{
+    unsigned index = jit_jump_index(b->rip);
+    struct jump_table *t = b->jumps;
+
+    if (!t->entry[index].code)
+        t->filled[t->filled_count++] = (uint16_t)index;
+    t->entry[index] = (struct jump_entry){ b->rip, b->checked };
 }
 
 /* -- making ------------------------------------------------------------------------------------------------------------------- */
@@ -122,7 +156,7 @@ static bool op_has_site(const struct ir_op *o)
     }
 }
 
-static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir, const struct fetched *f)
+static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir, const struct fetched *f, bool careful)
 {
     unsigned sites = 0, edges = 0;
     struct jit_block *b;
@@ -137,7 +171,8 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
     if (!b)
         abort();
     p = (char *)(b + 1);
-    *b = (struct jit_block){ .jit = j, .rip = ir->rip, .mode = ir->mode, .insns = ir->insns, .cs_base = code_base(j->v),
+    *b = (struct jit_block){ .jit = j, .rip = ir->rip, .mode = ir->mode, .insns = ir->insns, 
+                             .cs_base = code_base(j->v), .jumps = jit_find_jumps(j, ir->mode), .careful = careful,
                              .gpa = { f->gpa[0], f->gpa[1] } };
     b->site = (void *)p, p += sites * sizeof(*b->site);
     b->edge = (void *)p, p += edges * sizeof(*b->edge);
@@ -203,8 +238,7 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
         struct jit_block *b;
 
         block_plan(j, &plan, ir, f, careful);
-        *out = b = block_allocate(j, ir, f);
-        b->careful = careful;
+        *out = b = block_allocate(j, ir, f, careful);
         j->e.full = false;
         j->declined_at = 0;
         if (jit_generate(j, b, ir, &plan)) {
@@ -215,6 +249,7 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
         j->caches = caches;
         if (j->e.full) {
             jit_drop_all(j);
+            jumps_of(j, ir->mode);
         } else if (j->declined_at) {
             ir_truncate(ir, j->declined_at);
         } else {
@@ -223,8 +258,7 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
         }
         free(b);
     }
-    *out = block_allocate(j, ir, f);
-    (*out)->careful = careful;
+    *out = block_allocate(j, ir, f, careful);
     return false;
 }
 
@@ -243,6 +277,7 @@ static struct jit_block *translate(struct jit *j, bool careful)
     struct fetched f;
     struct jit_block *b;
 
+    jumps_of(j, j->v->cpu.mode); /* it may empty the cache: first */
     if (!fetch_block(j->v, &ir, IR_INSNS, j->options.extend && !careful, &f) || f.uncached)
         return NULL;
     j->stats.insns += ir.insns;
@@ -353,7 +388,7 @@ static void page_unlink(struct jit *j, struct jit_block *b)
 static void block_drop(struct jit *j, struct jit_block *b)
 {
     struct jit_block **at = hash_bucket(j, b->gpa[0], b->rip);
-    struct jump_entry *jump = &j->jump[jit_jump_index(b->rip)];
+    struct jump_entry *jump = &b->jumps->entry[jit_jump_index(b->rip)];
 
     while (*at != b)
         at = &(*at)->next;
@@ -362,7 +397,7 @@ static void block_drop(struct jit *j, struct jit_block *b)
     unlink_incoming(j, b);
     unlink_outgoing(b);
     if (jump->code && jump->code == b->checked)
-        jump->rip = JUMP_NONE(jump - j->jump);
+        jump->rip = jit_jump_none(jit_jump_index(b->rip));
     b->dead = true;
     b->next = j->dead;
     j->dead = b;
@@ -385,6 +420,8 @@ void jit_drop_all(struct jit *j)
         while (j->hash[i])
             block_drop(j, j->hash[i]);
     jit_clear_jumps(j);
+    for (unsigned i = 0; i < JUMP_TABLES; i++)
+        j->jumps[i].used = false;
     jit_clear_caches(j);
     memset(j->refused, 0, sizeof(j->refused));
     j->caches = 0;

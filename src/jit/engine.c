@@ -68,7 +68,7 @@ static const struct jit_block *next_block(struct jit *j, enum jit_exit reason)
     if (reason == EXIT_LINK)
         jit_link(j, edge, b);
     else
-        jit_fill_jump(j, b);
+        jit_fill_jump(b);
     return b;
 }
 
@@ -110,16 +110,17 @@ static void run_blocks(struct jit *j, const uint8_t *code)
 /* Code for where the vcpu is: the table of jumps knows the handlers that interrupts and faults come to. */
 static const uint8_t *code_here(struct jit *j)
 {
-    const struct jump_entry *jump = &j->jump[jit_jump_index(j->v->cpu.rip)];
+    const struct jump_table *t = jit_find_jumps(j, j->v->cpu.mode);
+    const struct jump_entry *jump = t ? &t->entry[jit_jump_index(j->v->cpu.rip)] : NULL;
     const struct jit_block *b;
 
-    if (jump->rip == j->v->cpu.rip && j->seen_flushes == j->v->mmu.flushes && j->left >= IR_INSNS)
+    if (jump && jump->rip == j->v->cpu.rip && j->seen_flushes == j->v->mmu.flushes && j->left >= IR_INSNS)
         return jump->code;
     b = jit_lookup(j, false);
     if (!b || b->insns > j->left)
         return NULL;
-    jit_fill_jump(j, b);
-    return b->entry;
+    jit_fill_jump(b);
+    return b->checked;
 }
 
 /* The interpreter's hook. */
@@ -146,7 +147,7 @@ static bool jit_translated(void *opaque)
     j->retired_before = v->retired;
     jit_flags_in(j);
     run_blocks(j, code);
-    /* The table may have known another mode's block, and nothing has run. */
+    /* The table may have known a block of another CS base, and nothing has run. */
     return v->retired != j->retired_before || v->fault.vector >= 0 || v->again;
 }
 
@@ -188,8 +189,6 @@ static void jit_prepare(struct jit *j)
 {
     j->avx = __builtin_cpu_supports("avx");
     j->avx512 = __builtin_cpu_supports("avx512f");
-    for (unsigned i = 0; i < JUMP_ENTRIES; i++)
-        j->jump[i].rip = JUMP_NONE(i);
     j->interp->translated = jit_translated;
     j->interp->opaque = j;
     j->interp->one_block = true;

@@ -1,7 +1,7 @@
 /*
  * gen.c - a block: its entry, its operations one by one, its ways out, and the stubs behind it.
  *
- *     checked:  cmp mode, the block's; jne out      entered from a look-up: another mode is another meaning
+ *     checked:  cmp cs.base, the block's; jne out   entered from the table of jumps; not in 64-bit code
  *     entry:    sub left, instructions; js out      entered from a chained jump
  *               ...
  */
@@ -46,39 +46,54 @@ static void gen_budget(struct gen *g, enum host_alu op, unsigned insns)
 
 /* -- ways out ------------------------------------------------------------------------------------------------------------ */
 
-/*
- * rax = RIP: through the table of jumps, where any block may be entered whose mode is right.  Returns where to go on
- * when it is not there.
- */
-static uint8_t *gen_jump_cached(struct gen *g)
+/* To the RIP in `target`, through the table of jumps.  Returns where to go on when it does not know it. */
+static uint8_t *gen_jump_cached(struct gen *g, enum host target)
 {
-    struct jit *j = g->jit;
+    struct jump_entry *table = g->block->jumps->entry;
+    enum host x = gen_scratch(g);
     uint8_t *miss;
 
-    if (!j->options.jumps)
+    if (!g->jit->options.jumps)
         return emit_jmp(g->e);
     _Static_assert(JUMP_ENTRIES == 1 << 16 && sizeof(struct jump_entry) == 16, "the instructions below");
-    emit_zext(g->e, 2, H_RCX, H_RAX);
-    emit_shift_imm(g->e, S_SHL, 4, H_RCX, 4);
-    emit_alu_rm(g->e, A_CMP, 8, H_RAX, mem_table(&j->jump[0].rip, H_RCX));
+    emit_zext(g->e, 2, x, target);
+    emit_shift_imm(g->e, S_SHL, 4, x, 4);
+    emit_alu_rm(g->e, A_CMP, 8, target, mem_table(&table->rip, x));
     miss = emit_jcc(g->e, CC_NZ);
-    emit_rm(g->e, 0xff, 4, 4, mem_table(&j->jump[0].code, H_RCX));
+    emit_rm(g->e, 0xff, 4, 4, mem_table(&table->code, x));
     return miss;
 }
 
-/* The same for a RIP that is known. */
+/* Has the block's last instruction called a helper?  That may have changed what code means, or where it is. */
+static bool gen_ends_with_helper(const struct gen *g)
+{
+    const struct ir_block *ir = g->ir;
+
+    for (unsigned i = ir->insn[ir->insns - 1].first; i < ir->ops; i++)
+        if (ir->op[i].op == IR_HELPER && ir->op[i].aux != HELP_check_target)
+            return true;
+    return false;
+}
+
+/* To a RIP that is known, but not what will be there. */
 static void gen_jump_known(struct gen *g, uint64_t rip)
 {
     struct jit *j = g->jit;
-    struct jump_entry *entry = &j->jump[jit_jump_index(rip)];
-    uint8_t *miss;
+    struct jump_entry *entry = &g->block->jumps->entry[jit_jump_index(rip)];
+    uint8_t *miss, *other_mode = NULL;
 
     emit_mov_imm(g->e, H_RAX, rip);
     if (j->options.jumps) {
+        if (gen_ends_with_helper(g)) {
+            emit_alu_mi(g->e, A_CMP, 4, mem_low(&j->v->cpu.mode), (int32_t)g->ir->mode);
+            other_mode = emit_jcc(g->e, CC_NZ);
+        }
         emit_alu_rm(g->e, A_CMP, 8, H_RAX, mem_low(&entry->rip));
         miss = emit_jcc(g->e, CC_NZ);
         emit_rm(g->e, 0xff, 4, 4, mem_low(&entry->code));
         emit_here(g->e, miss);
+        if (other_mode)
+            emit_here(g->e, other_mode);
     }
     emit_jmp_to(g->e, j->stub_exit[EXIT_LOOKUP]);
 }
@@ -91,17 +106,9 @@ static bool gen_same_page(const struct gen *g, uint64_t rip)
     return !(((rip + b->cs_base) ^ (b->rip + b->cs_base)) & mask & ~(uint64_t)PAGE_OFFSET);
 }
 
-/* A helper of the last instruction may have changed what code means, or where it is. */
 static bool gen_chains(const struct gen *g, uint64_t rip)
 {
-    const struct ir_block *ir = g->ir;
-
-    if (!g->jit->options.chain || !gen_same_page(g, rip))
-        return false;
-    for (unsigned i = ir->insn[ir->insns - 1].first; i < ir->ops; i++)
-        if (ir->op[i].op == IR_HELPER && ir->op[i].aux != HELP_check_target)
-            return false;
-    return true;
+    return g->jit->options.chain && gen_same_page(g, rip) && !gen_ends_with_helper(g);
 }
 
 /* A jump that will be patched; until then it asks for the block. */
@@ -139,12 +146,15 @@ void gen_leave_careful(struct gen *g, const struct jit_site *site)
 static void gen_flags_to_memory(struct gen *g)
 {
     struct flags_at at = gen_flags_at(g);
+    bool through_rax = gen_flags_out_take_rax(&at);
 
     if (g->in_memory)
         return;
-    gen_take(g, H_RAX);
+    if (through_rax)
+        gen_take(g, H_RAX);
     gen_emit_flags_out(g, &at, g->packed);
-    gen_release(g, H_RAX);
+    if (through_rax)
+        gen_release(g, H_RAX);
     g->in_memory = true;
 }
 
@@ -190,19 +200,16 @@ static void gen_jz(struct gen *g)
 
 static void gen_jmp_register(struct gen *g)
 {
+    enum host target;
     struct gen_stub *s;
-    uint8_t *miss;
 
     gen_flags_to_memory(g);
-    gen_load_into(g, H_RAX, g->op->a);
-    miss = gen_jump_cached(g);
-    if (!g->unchecked) {
-        emit_here(g->e, miss);
-        emit_jmp_to(g->e, g->jit->stub_exit[EXIT_LOOKUP]);
+    target = gen_use(g, g->op->a);
+    s = gen_stub(g, STUB_TARGET, g->op);
+    s->from[0] = gen_jump_cached(g, target);
+    s->host = (uint8_t)target;
+    if (!g->unchecked)
         return;
-    }
-    s = gen_stub(g, STUB_TARGET, g->unchecked);
-    s->from[0] = miss;
     s->site = gen_site(g, g->unchecked);
     s->then = g->op[-1].op == IR_LEA ? g->op - 1 : NULL;
     g->unchecked = NULL;
@@ -336,22 +343,20 @@ static void gen_out(struct gen *g, uint8_t *from, const void *exit, bool refund)
     emit_jmp_to(g->e, exit);
 }
 
-static void gen_entry(struct gen *g, uint8_t *from[3])
+static void gen_entry(struct gen *g, uint8_t *from[2])
 {
     struct cpu *c = &g->jit->v->cpu;
 
     g->block->checked = emit_address(g->e);
-    emit_alu_mi(g->e, A_CMP, 4, mem_low(&c->mode), (int32_t)g->ir->mode);
-    from[0] = emit_jcc(g->e, CC_NZ);
     if (!(g->ir->mode & MODE_CODE64)) {
         emit_alu_mi(g->e, A_CMP, 4, mem_low(&c->seg[SEG_CS].base), (int32_t)g->block->cs_base);
-        from[1] = emit_jcc(g->e, CC_NZ);
+        from[0] = emit_jcc(g->e, CC_NZ);
     }
     g->block->entry = emit_address(g->e);
     if (g->jit->options.count)
         emit_inc(g->e, &g->jit->stats.executions);
     gen_budget(g, A_SUB, g->ir->insns);
-    from[2] = emit_jcc(g->e, CC_S);
+    from[1] = emit_jcc(g->e, CC_S);
 }
 
 static void gen_begin_boundary(struct gen *g)
@@ -394,7 +399,7 @@ static bool gen_ops(struct gen *g)
 bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir, const struct window_plan *plan)
 {
     static struct gen g;
-    uint8_t *from[3] = { 0 };
+    uint8_t *from[2] = { 0 };
 
     memset(&g, 0, offsetof(struct gen, stub));
     g.jit = jit, g.block = block, g.ir = ir, g.plan = plan, g.e = &jit->e;
@@ -411,8 +416,8 @@ bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_bloc
         else
             gen_memory_stub(&g, &g.stub[i]);
     }
-    gen_out(&g, from[2], jit->stub_exit[EXIT_BUDGET], true);
-    emit_here(&g.e[0], from[0]);
-    gen_out(&g, from[1] ? from[1] : from[0], jit->stub_exit[EXIT_LOOKUP], false);
+    gen_out(&g, from[1], jit->stub_exit[EXIT_BUDGET], true);
+    if (from[0])
+        gen_out(&g, from[0], jit->stub_exit[EXIT_LOOKUP], false);
     return !jit->e.full && !g.declined;
 }

@@ -138,6 +138,7 @@ enum { PACKED_CF = 8 };
 void gen_emit_flag(struct gen *g, unsigned bit);
 void gen_emit_save(struct gen *g, bool packed);
 void gen_emit_flags_out(struct gen *g, const struct flags_at *at, bool packed);
+bool gen_flags_out_take_rax(const struct flags_at *at);
 void gen_emit_restore(struct gen *g);
 void gen_emit_lazy(struct gen *g, const struct lazy *lazy);
 

@@ -186,6 +186,16 @@ static void emit_save_recipe(struct gen *g, const struct lazy *l)
     emit_store_imm(g->e, 4, mem_low(&g->jit->recipe), (int32_t)jit_recipe(l));
 }
 
+static bool operand_takes_rax(ir_operand x) { return x < SLOTS && !(x < GPRS && jit_pin[x] != H_NONE); }
+
+/* Does what follows use rax? */
+bool gen_flags_out_take_rax(const struct flags_at *at)
+{
+    if (at->place != FLAGS_LAZY)
+        return at->place == FLAGS_HOST;
+    return operand_takes_rax(at->lazy.a) || (at->lazy.op != IR_TEST && operand_takes_rax(at->lazy.b));
+}
+
 /* At a way out: the flags, or their recipe, into memory.  rax is free. */
 void gen_emit_flags_out(struct gen *g, const struct flags_at *at, bool packed)
 {

@@ -226,6 +226,10 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
         break;
     case STUB_PACK: emit_call_to(g->e, g->jit->stub_pack); break;
     case STUB_TARGET: /* with the stack pointer as it was: s->then has moved it */
+        emit_mov(g->e, H_RAX, (enum host)s->host);
+        s->back = g->jit->stub_exit[EXIT_LOOKUP];
+        if (!s->site)
+            break;
         if (s->then)
             emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], -(int32_t)s->then->imm));
         emit_store(g->e, 8, mem_low(&g->jit->argument[0]), H_RAX);
@@ -233,7 +237,6 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
         if (s->then)
             emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], (int32_t)s->then->imm));
         emit_load(g->e, 8, H_RAX, mem_low(&g->jit->argument[0]));
-        s->back = g->jit->stub_exit[EXIT_LOOKUP];
         break;
     default:
         emit_mov(g->e, H_RAX, H_RCX);

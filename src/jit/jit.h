@@ -99,7 +99,8 @@ struct jit_block {
     bool careful;             /* without windows; entered where a window did not hold, and left at its end */
     unsigned refused;         /* windows that met a device, a page with code or the same page's end */
     uint64_t refused_page;
-    const uint8_t *entry, *checked; /* checked: compares the mode first */
+    const uint8_t *entry, *checked; /* checked: compares CS base first; the same in 64-bit code */
+    struct jump_table *jumps;  /* of its mode */
     size_t bytes;             /* of code, from `checked` on */
     struct jit_block *next;   /* hash bucket, or the dead list */
     struct jit_block *page_next[2]; /* in the chains of its pages */
@@ -113,7 +114,7 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 1 << 16, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16,
+enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16,
        WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
@@ -134,17 +135,23 @@ struct page_cache {
     uint64_t unused;
 };
 
-/* The RIP of an empty entry: one that belongs to another entry, so that no jump finds it, whatever its target. */
-#define JUMP_NONE(index) (~(uint64_t)(index))
-
 struct jump_entry {
     uint64_t rip;
     const void *code; /* NULL: empty */
 };
 
+/* Where indirect jumps of one mode lead, by RIP.  An empty entry has the RIP of another one, so that no jump finds it. */
+struct jump_table {
+    uint32_t mode;
+    bool used;
+    unsigned filled_count;
+    struct jump_entry entry[JUMP_ENTRIES];
+    uint16_t filled[JUMP_ENTRIES]; /* entries, so that clearing them costs what filling did */
+};
+
 struct jit {
     /* Addressed by translated code. */
-    struct jump_entry jump[JUMP_ENTRIES];
+    struct jump_table jumps[JUMP_TABLES];
     uint16_t flags, host_flags;
     uint32_t recipe;              /* 0: the flags are in `flags`; RECIPE_VCPU; else jit_recipe(), of lazy[0] and lazy[1] */
     uint64_t lazy[2];
@@ -175,8 +182,6 @@ struct jit {
     struct jit_block *hash[1 << JIT_HASH_BITS];
     struct jit_block *dead;
     struct jit_block *page[JIT_PAGE_HASH]; /* by guest-physical page, through page_next */
-    uint16_t filled[JUMP_ENTRIES];  /* of `jump`, so that clearing it costs what filling it did */
-    unsigned filled_count;
     struct page_cache *filled_caches;
     unsigned caches;                /* of `cache`, given to blocks */
     uint64_t seen_flushes, seen_protects;
@@ -201,6 +206,7 @@ struct jit {
 #define FORCE_OUT (UINT64_C(1) << 60)
 
 static inline unsigned jit_jump_index(uint64_t rip) { return rip & (JUMP_ENTRIES - 1); }
+static inline uint64_t jit_jump_none(unsigned index) { return index ? 0 : 1; } /* a new table's entries are zero */
 
 /* What `left` would be if nobody had forced it. */
 static inline uint64_t jit_left(const struct jit *j) { return j->left + (j->forced ? FORCE_OUT : 0); }
@@ -222,9 +228,11 @@ void jit_drop_written(struct jit *jit, uint64_t gpa, unsigned width);
 void jit_drop_all(struct jit *jit);
 void jit_free_dead(struct jit *jit);
 void jit_clear_jumps(struct jit *jit);
+/* The table of a mode; NULL: there is none yet. */
+struct jump_table *jit_find_jumps(struct jit *jit, uint32_t mode);
 /* The block's windows do not pay. */
 void jit_refuse_windows(struct jit *jit, struct jit_block *block);
-void jit_fill_jump(struct jit *jit, const struct jit_block *block);
+void jit_fill_jump(const struct jit_block *block);
 /* Out before instruction `insn` of the block under way, or at its end. */
 void jit_force_out(struct jit *jit, struct jit_block *block, unsigned insn);
 void jit_disarm(struct jit *jit);

@@ -92,7 +92,7 @@ static bool name_data(const struct show *s, uintptr_t address, char *text, size_
         { "cpu.rip", &v->cpu.rip, 8 }, { "cpu.mode", &v->cpu.mode, 4 }, { "cpu.seg", v->cpu.seg, sizeof(v->cpu.seg) },
         { "cpu.zmm", v->cpu.zmm, sizeof(v->cpu.zmm) }, { "cpu.k", v->cpu.k, sizeof(v->cpu.k) },
         { "cpu.scratch", &v->cpu.scratch, sizeof(v->cpu.scratch) }, { "cpu", &v->cpu, sizeof(v->cpu) },
-        { "tlb", v->mmu.tlb, sizeof(v->mmu.tlb) }, { "vcpu", v, sizeof(*v) }, { "jump_table", j->jump, sizeof(j->jump) },
+        { "tlb", v->mmu.tlb, sizeof(v->mmu.tlb) }, { "vcpu", v, sizeof(*v) }, { "jump_table", j->jumps, sizeof(j->jumps) },
         { "flags", &j->flags, 2 }, { "argument", j->argument, sizeof(j->argument) }, { "jit", j, sizeof(*j) },
         { "block", s->block, sizeof(*s->block) },
     };

@@ -311,16 +311,18 @@ struct slow_result jit_slow_helper_end(const struct jit_site *site)
 {
     struct jit *j = site->block->jit;
     struct vcpu *v = j->v;
+    const struct jump_table *t;
     const struct jump_entry *jump;
     uint64_t result;
 
     if (!site_helper(j, site, &result))
         return (struct slow_result){ 0, EXIT_FAULT };
     j->left += v->again;
-    jump = &j->jump[jit_jump_index(v->cpu.rip)];
     if (v->again || v->cpu.activity != CPU_RUNNING || wants_out(j))
         return (struct slow_result){ 0, EXIT_STOP };
-    if (jump->rip != v->cpu.rip)
+    t = jit_find_jumps(j, v->cpu.mode);
+    jump = t ? &t->entry[jit_jump_index(v->cpu.rip)] : NULL;
+    if (!jump || jump->rip != v->cpu.rip)
         return (struct slow_result){ 0, EXIT_LOOKUP };
     return (struct slow_result){ (uint64_t)(uintptr_t)jump->code, 0 };
 }

@@ -25,12 +25,15 @@ static void lift_jump_register(struct lift *l, ir_operand target)
     l->ended = true;
 }
 
-/* An indirect target, zero-extended from the branch's width and checked. */
+/* An indirect target, zero-extended from the branch's width and checked.  What moves RSP comes before the jump. */
 static ir_operand lift_indirect(struct lift *l, ir_operand value, unsigned width)
 {
-    ir_operand t = lift_temp(l);
+    ir_operand t = value;
 
-    lift_op(l, IR_ZEXT, width, t, value, IR_NONE);
+    if (width < 8 || value == RSP) {
+        t = lift_temp(l);
+        lift_op(l, IR_ZEXT, width, t, value, IR_NONE);
+    }
     lift_check_target(l, t);
     return t;
 }
