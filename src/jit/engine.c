@@ -79,6 +79,7 @@ static void leave_armed(struct jit *j)
 
     j->v->cpu.rip = b->insn[j->armed_insn].rip;
     j->left += b->insns - j->armed_insn;
+    j->v->cpu.slot[RSP] += (uint64_t)(int64_t)b->boundary[j->armed_insn].sp;
     jit_flags_out(j, b, &b->boundary[j->armed_insn].flags);
 }
 

@@ -136,9 +136,18 @@ static void gen_leave_to(struct gen *g, uint64_t rip)
         gen_edge(g, rip, false);
 }
 
-void gen_leave_careful(struct gen *g, const struct jit_site *site)
+static void gen_add_sp(struct gen *g, int32_t sp)
 {
+    if (sp)
+        emit_lea(g->e, 8, (enum host)jit_pin[RSP], mem_at((enum host)jit_pin[RSP], sp));
+}
+
+void gen_leave_careful(struct gen *g, const struct gen_stub *s)
+{
+    const struct jit_site *site = s->site;
+
     gen_emit_flags_out(g, &site->flags, false);
+    gen_add_sp(g, s->sp);
     gen_budget(g, A_ADD, g->ir->insns - site->insn);
     gen_edge(g, g->ir->insn[site->insn].rip, true);
 }
@@ -168,12 +177,14 @@ static void gen_side_exit(struct gen *g, unsigned cc, uint64_t rip)
     s->retired = g->op->insn + 1u;
     s->flags = gen_flags_at(g);
     s->packed = g->packed;
+    s->sp = g->sp;
 }
 
 static void gen_exit_stub(struct gen *g, const struct gen_stub *s)
 {
     emit_here(g->e, s->from[0]);
     gen_emit_flags_out(g, &s->flags, s->packed);
+    gen_add_sp(g, s->sp);
     if (g->ir->insns != s->retired)
         gen_budget(g, A_ADD, g->ir->insns - s->retired);
     gen_leave_to(g, s->rip);
@@ -203,6 +214,7 @@ static void gen_jmp_register(struct gen *g)
     enum host target;
     struct gen_stub *s;
 
+    gen_settle_sp(g);
     gen_flags_to_memory(g);
     target = gen_use(g, g->op->a);
     s = gen_stub(g, STUB_TARGET, g->op);
@@ -254,6 +266,7 @@ static void gen_check_target(struct gen *g)
         g->unchecked = o;
         return;
     }
+    gen_settle_sp(g);
     t = gen_use(g, o->a);
     x = gen_scratch(g);
     s = gen_stub(g, STUB_HELPER, o);
@@ -282,6 +295,7 @@ static void gen_helper(struct gen *g)
     bool ends = o->op == IR_HELPER_END;
     struct jit_site *site;
 
+    gen_settle_sp(g);
     gen_argument(g, 0, o->a);
     gen_argument(g, 1, o->b);
     gen_argument(g, 2, o->c);
@@ -314,6 +328,7 @@ static bool gen_control(struct gen *g)
 {
     switch (g->op->op) {
     case IR_JMP:
+        gen_settle_sp(g);
         gen_flags_to_memory(g);
         gen_leave_to(g, (uint64_t)g->op->imm);
         return true;
@@ -361,7 +376,7 @@ static void gen_entry(struct gen *g, uint8_t *from[2])
 
 static void gen_begin_boundary(struct gen *g)
 {
-    const struct jit_boundary here = { emit_address(g->e), gen_flags_at(g) };
+    const struct jit_boundary here = { emit_address(g->e), gen_flags_at(g), g->sp };
 
     gen_begin_insn(g);
     for (unsigned i = g->op->insn + 1u; i-- > 0 && !g->block->boundary[i].code;) /* also those without operations */

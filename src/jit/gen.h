@@ -43,6 +43,7 @@ struct gen_stub {
     bool packed;               /* STUB_EXIT */
     uint64_t rip;              /* STUB_EXIT */
     unsigned retired;
+    int32_t sp;                /* STUB_EXIT, STUB_WINDOW: of struct gen, at the jump */
 };
 
 enum { GEN_STUBS = IR_OPS };
@@ -67,6 +68,7 @@ struct gen {
     bool window_saved[WINDOWS]; /* its slot has it */
     struct page_cache *by_base[GPRS][2];
 
+    int32_t sp;                /* RSP is its register plus this: pushes and pops add up until somebody looks */
     bool in_memory, in_host, is_lazy; /* the flags, all that is true */
     bool raw;                  /* ... in the host's, but undefined ones are the host's too: lazy says of what */
     bool packed;               /* what is in memory is no recipe: known since it was looked at, or written, in this block */
@@ -103,6 +105,8 @@ void gen_release(struct gen *g, enum host scratch);
 struct host_mem gen_window_slot(const struct gen *g, unsigned window);
 /* Makes them all free: before a call. */
 void gen_spill_all(struct gen *g);
+/* RSP's register gets RSP's value. */
+void gen_settle_sp(struct gen *g);
 /* The operand's value in a register that must not be written. */
 enum host gen_use(struct gen *g, ir_operand x);
 /* The same in one that may be. */
@@ -162,6 +166,6 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s);
 struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op *o);
 struct jit_site *gen_site(struct gen *g, const struct ir_op *o);
 /* Out to a careful block, before the instruction of this operation has done anything. */
-void gen_leave_careful(struct gen *g, const struct jit_site *site);
+void gen_leave_careful(struct gen *g, const struct gen_stub *s);
 
 #endif

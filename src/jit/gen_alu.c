@@ -104,6 +104,16 @@ static void gen_sethi(struct gen *g)
     gen_put(g, g->op->d, d);
 }
 
+/* RSP moves by n: later, if it can be. */
+static bool move_sp(struct gen *g, int64_t n)
+{
+    if (!g->jit->options.fold || n != (int16_t)n || g->sp + n != (int16_t)(g->sp + n))
+        return false;
+    g->sp += (int32_t)n;
+    gen_slot_written(g, RSP);
+    return true;
+}
+
 /* d = a + (b << aux) + imm, without touching flags. */
 static void gen_lea(struct gen *g)
 {
@@ -116,6 +126,8 @@ static void gen_lea(struct gen *g)
         g->lea[o->d - GPRS] = o;
         return;
     }
+    if (o->d == RSP && o->a == RSP && o->b == IR_NONE && o->width == 8 && move_sp(g, o->imm))
+        return;
     if (gen_is_const(o->a))
         disp += (int64_t)gen_konst(g, o->a);
     else if (o->a != IR_NONE)
@@ -188,8 +200,12 @@ static void alu_with(struct gen *g, const struct ir_op *o, enum host reg)
 static void gen_alu2(struct gen *g)
 {
     const struct ir_op *o = g->op;
+    int32_t imm;
     enum host d;
 
+    if (o->d == RSP && o->a == RSP && o->width == 8 && (o->op == IR_ADD || o->op == IR_SUB) && !wants_flags(o) &&
+        gen_imm(g, o->b, 8, &imm) && move_sp(g, o->op == IR_ADD ? imm : -(int64_t)imm))
+        return;
     prepare_flags(g);
     if (o->d == IR_NONE) {
         alu_with(g, o, gen_use(g, o->a));
@@ -593,8 +609,8 @@ bool gen_takes_memory(const struct ir_op *o, ir_operand t)
 {
     switch (o->op) {
     case IR_ADD: case IR_SUB: case IR_AND: case IR_OR: case IR_XOR: case IR_ADC: case IR_SBB:
-        return o->b == t && o->a != t && o->d == o->a && o->d < GPRS && jit_pin[o->d] != H_NONE;
-    case IR_IMUL2: return o->width >= 4 && o->b == t && o->d == o->a && o->d < GPRS && jit_pin[o->d] != H_NONE;
+        return o->b == t && o->a != t && o->d == o->a && o->d < GPRS && o->d != RSP && jit_pin[o->d] != H_NONE;
+    case IR_IMUL2: return o->width >= 4 && o->b == t && o->d == o->a && o->d < GPRS && o->d != RSP && jit_pin[o->d] != H_NONE;
     case IR_CMP: return (o->b == t) != (o->a == t) && !gen_is_temp(o->a == t ? o->b : o->a);
     case IR_TEST: return o->a == t && o->b != t && !gen_is_temp(o->b);
     default: return false;

@@ -64,7 +64,9 @@ static struct gaddr address_folded(struct gen *g, const struct ir_op *o, const s
 {
     struct host_mem m = { .base = H_NONE, .index = H_NONE, .scale = (uint8_t)lea->aux, .disp = (int32_t)(lea->imm + o->imm) };
 
-    if (lea->a != IR_NONE)
+    if (lea->a == RSP)
+        m.base = jit_pin[RSP], m.disp += g->sp;
+    else if (lea->a != IR_NONE)
         m.base = gen_use(g, lea->a);
     if (lea->b != IR_NONE)
         m.index = gen_use(g, lea->b);
@@ -80,6 +82,8 @@ static struct gaddr gen_address(struct gen *g, const struct ir_op *o)
         return (struct gaddr){ .constant = true, .value = gen_konst(g, o->a) + (uint64_t)o->imm };
     if (lea)
         a = address_folded(g, o, lea);
+    else if (o->a == RSP)
+        a = (struct gaddr){ .width = 8, .mem = mem_at((enum host)jit_pin[RSP], (int32_t)o->imm + g->sp) };
     else
         a = (struct gaddr){ .width = 8, .mem = mem_at(gen_use(g, o->a), (int32_t)o->imm) };
     a.cache = address_cache(g, o, o->op == IR_ST || o->op == IR_LDW);
@@ -235,6 +239,7 @@ static struct gen_stub *memory_stub(struct gen *g, enum stub_kind kind, const st
 {
     struct gen_stub *s = gen_stub(g, kind, o);
 
+    gen_settle_sp(g);
     s->address = gen_address(g, o);
     gen_flags_lost(g);
     s->site = gen_site(g, o);
@@ -268,6 +273,7 @@ static void window_lead(struct gen *g, const struct ir_op *o, struct gaddr a, co
     gen_flags_lost(g);
     s->site = gen_site(g, o);
     s->site->size = w->size;
+    s->sp = g->sp;
     s->site->shape.to_write = w->write;
     s->address = window_low(a, r, w);
     s->address.cache = s->site->cache = cache_new(g);
@@ -299,6 +305,13 @@ static struct host_mem window_operand(struct gen *g, const struct ir_op *o, cons
         m.scale = r->small_first ? 0 : a.mem.scale;
     }
     return m;
+}
+
+/* RSP must not settle between an address that is made from it and the access. */
+static void settle_for(struct gen *g, ir_operand a, ir_operand b)
+{
+    if (a == RSP || b == RSP)
+        gen_settle_sp(g);
 }
 
 /* The operand of a load or store, and the stub for where it is no plain memory; NULL: that is settled. */
@@ -376,6 +389,7 @@ static bool gen_load_operation(struct gen *g)
         return false;
     }
     flags_aside(g, o, n);
+    settle_for(g, n->a, n->b);
     m = gen_operand(g, STUB_LOAD, o, TLB_READ, &s);
     if (s)
         s->then = n;
@@ -394,9 +408,11 @@ static void gen_store(struct gen *g)
 {
     const struct ir_op *o = g->op;
     struct gen_stub *s;
-    struct host_mem m = gen_operand(g, STUB_STORE, o, TLB_WRITE, &s);
+    struct host_mem m;
     int32_t imm;
 
+    settle_for(g, IR_NONE, o->b);
+    m = gen_operand(g, STUB_STORE, o, TLB_WRITE, &s);
     if (gen_imm(g, o->b, o->width, &imm))
         emit_store_imm(g->e, o->width, m, imm);
     else
@@ -420,6 +436,7 @@ static bool gen_modify(struct gen *g)
     g->save |= g->keep_lazy; /* the result is in no register */
     g->keep_lazy = false;
     flags_aside(g, o, n);
+    settle_for(g, IR_NONE, n->b);
     m = gen_operand(g, STUB_MODIFY, o, TLB_WRITE, &s);
     if (s) {
         s->then = n;
@@ -614,6 +631,7 @@ static void gen_segcheck(struct gen *g)
     enum host a = gen_use(g, o->a), x = gen_scratch(g), y = gen_scratch(g);
     struct gen_stub *s = gen_stub(g, STUB_SEGMENT, o);
 
+    gen_settle_sp(g);
     gen_flags_lost(g);
     s->site = gen_site(g, o);
     emit_zext(g->e, 4, x, a);
@@ -669,6 +687,7 @@ static void gen_divide(struct gen *g)
     bool is_signed = o->op == IR_IDIV;
     struct gen_stub *s;
 
+    gen_settle_sp(g);
     gen_take(g, H_RCX);
     gen_load_into(g, H_RCX, o->a);
     gen_take(g, H_RAX);

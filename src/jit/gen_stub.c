@@ -189,7 +189,7 @@ static void stub_window(struct gen *g, const struct gen_stub *s)
     refused = emit_jcc(g->e, CC_Z);
     emit_jmp_to(g->e, found);
     emit_here(g->e, refused);
-    gen_leave_careful(g, s->site);
+    gen_leave_careful(g, s);
 }
 
 void gen_memory_stub(struct gen *g, struct gen_stub *s)

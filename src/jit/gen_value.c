@@ -196,10 +196,21 @@ void gen_end_op(struct gen *g)
     }
 }
 
+/* -- the stack pointer -------------------------------------------------------------------------------------------------------- */
+
+void gen_settle_sp(struct gen *g)
+{
+    if (g->sp)
+        emit_lea(g->e, 8, (enum host)jit_pin[RSP], mem_at((enum host)jit_pin[RSP], g->sp));
+    g->sp = 0;
+}
+
 /* -- reading -------------------------------------------------------------------------------------------------------------------- */
 
 void gen_load_into(struct gen *g, enum host reg, ir_operand x)
 {
+    if (x == RSP)
+        gen_settle_sp(g);
     if (x == IR_NONE)
         emit_mov_imm(g->e, reg, 0);
     else if (gen_is_const(x))
@@ -216,6 +227,8 @@ enum host gen_use(struct gen *g, ir_operand x)
 {
     enum host reg;
 
+    if (x == RSP)
+        gen_settle_sp(g);
     if (x < GPRS && jit_pin[x] != H_NONE)
         return jit_pin[x];
     if (gen_is_temp(x) && g->temp_at[x - GPRS] != H_NONE) {
@@ -255,6 +268,8 @@ enum host gen_result(struct gen *g, ir_operand d, bool keep)
 {
     enum host reg;
 
+    if (d == RSP && keep)
+        gen_settle_sp(g);
     if (d < GPRS && jit_pin[d] != H_NONE)
         return jit_pin[d];
     if (gen_is_temp(d)) {
@@ -281,6 +296,8 @@ void gen_put(struct gen *g, ir_operand d, enum host reg)
         g->temp_saved[d - GPRS] = false;
     else if (d < GPRS && jit_pin[d] == H_NONE)
         emit_store(g->e, 8, gen_slot(g, d), reg);
+    if (d == RSP)
+        g->sp = 0;
     if (d < GPRS)
         gen_slot_written(g, d);
 }

@@ -87,6 +87,7 @@ struct jit_edge {
 struct jit_boundary {
     const uint8_t *code;
     struct flags_at flags;
+    int32_t sp;               /* RSP is so much more than its register */
 };
 
 struct jit_block {
