@@ -12,19 +12,24 @@ void code_init(struct code *code, void (*dropped)(void *, uint64_t, unsigned), v
 void code_free(struct code *code)
 {
     free(code->lines);
+    free(code->marked);
     *code = (struct code){ 0 };
 }
 
 static void code_grow(struct code *code, uint64_t pages)
 {
     uint64_t *lines;
+    uint16_t *marked;
 
     pages = bits_align_up(pages, 4096);
     lines = realloc(code->lines, pages * sizeof(*lines));
-    if (!lines)
+    marked = realloc(code->marked, pages / CODE_PAGES_NEAR * sizeof(*marked));
+    if (!lines || !marked)
         abort();
     memset(lines + code->pages, 0, (pages - code->pages) * sizeof(*lines));
+    memset(marked + code->pages / CODE_PAGES_NEAR, 0, (pages - code->pages) / CODE_PAGES_NEAR * sizeof(*marked));
     code->lines = lines;
+    code->marked = marked;
     code->pages = pages;
 }
 
@@ -44,14 +49,19 @@ bool code_mark(struct code *code, uint64_t gpa, uint64_t size)
     if (page >= code->pages)
         code_grow(code, page + 1);
     first = !code->lines[page];
+    code->marked[page / CODE_PAGES_NEAR] += first;
     code->lines[page] |= code_lines(gpa & PAGE_OFFSET, size);
     return first;
 }
 
 void code_unmark(struct code *code, uint64_t gpa)
 {
-    if (gpa / PAGE_BYTES < code->pages)
-        code->lines[gpa / PAGE_BYTES] = 0;
+    uint64_t page = gpa / PAGE_BYTES;
+
+    if (!code_present(code, gpa))
+        return;
+    code->marked[page / CODE_PAGES_NEAR]--;
+    code->lines[page] = 0;
 }
 
 static bool code_hit(const struct code *code, uint64_t gpa, unsigned width)

@@ -10,8 +10,11 @@
 
 #include "types.h"
 
+enum { CODE_PAGES_NEAR = 512 };
+
 struct code {
     uint64_t *lines;   /* a word a page: one bit for each 64 bytes of it */
+    uint16_t *marked;  /* how many pages of each 2 MiB have a bit set */
     uint64_t pages;
     void (*dropped)(void *opaque, uint64_t gpa, unsigned width);
     void *opaque;
@@ -23,6 +26,14 @@ static inline bool code_present(const struct code *code, uint64_t gpa)
     uint64_t page = gpa / PAGE_BYTES;
 
     return code && page < code->pages && code->lines[page];
+}
+
+/* The same of any page in the 2 MiB around gpa. */
+static inline bool code_present_near(const struct code *code, uint64_t gpa)
+{
+    uint64_t page = gpa / PAGE_BYTES;
+
+    return code && page < code->pages && code->marked[page / CODE_PAGES_NEAR];
 }
 
 void code_init(struct code *code, void (*dropped)(void *opaque, uint64_t gpa, unsigned width), void *opaque);

@@ -39,7 +39,7 @@ void tlb_flush(struct mmu *mmu)
 {
     if (log_on(LOG_MMU))
         log_printf(LOG_MMU, "flush\n");
-    mmu->flushes++;
+    mmu->flushed_all = ++mmu->flushes;
     mmu->large = 0;
     if (!mmu->ready)
         tlb_clear_all(mmu);
@@ -82,10 +82,13 @@ static void tlb_flush_large(struct mmu *mmu, uint64_t gva)
 void tlb_flush_page(struct mmu *mmu, uint64_t gva)
 {
     mmu->flushes++;
+    mmu->flushed_page[mmu->flushes % FLUSHED_PAGES] = gva & ~(uint64_t)PAGE_OFFSET;
     for (unsigned bank = 0; bank < BANKS; bank++)
         tlb_clear(&mmu->tlb[bank][tlb_index(gva)]);
-    if (tlb_in_large(mmu, gva))
-        tlb_flush_large(mmu, gva);
+    if (!tlb_in_large(mmu, gva))
+        return;
+    mmu->flushed_all = mmu->flushes;
+    tlb_flush_large(mmu, gva);
 }
 
 void tlb_protect(struct mmu *mmu, uint64_t gpa)

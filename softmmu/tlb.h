@@ -69,7 +69,7 @@ struct watch {
     bool writes_only;
 };
 
-enum { WATCHES = 4, LARGE_PAGES = 8 };
+enum { WATCHES = 4, LARGE_PAGES = 8, FLUSHED_PAGES = 8 };
 
 struct mmu {
     enum mmu_bank bank; /* of explicit accesses now */
@@ -83,6 +83,10 @@ struct mmu {
     bool align_check;   /* CR0.AM, RFLAGS.AC, CPL 3 */
     uint8_t physical_bits;
 
+    /* Where the paging structures were read last: good as long as the map is of that generation. */
+    const struct phys_range *tables;
+    uint64_t tables_generation;
+
     struct watch watch[WATCHES];
     unsigned watch_hits; /* one bit each; the engine clears them */
 
@@ -91,6 +95,8 @@ struct mmu {
     uint64_t large_page[LARGE_PAGES];   /* their addresses; in the low bits, log2 of their sizes */
     bool ready;           /* all tags have been TLB_NONE once; tlb_flush() sees to it */
     uint64_t walks, flushes, protects;
+    uint64_t flushed_all;                  /* `flushes` after the last that was not of one 4 KiB page */
+    uint64_t flushed_page[FLUSHED_PAGES];  /* flush n dropped page [n % FLUSHED_PAGES] */
 
     struct tlb_log log[BANKS];
     struct tlb_entry tlb[BANKS][TLB_ENTRIES] __attribute__((aligned(64)));

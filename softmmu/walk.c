@@ -53,14 +53,33 @@ static void walk_describe(struct access *a, enum transaction_type type, unsigned
     a->flags = TRANSACTION_PAGE_WALK;
 }
 
+/* Host address of an entry in memory, or NULL.  Tables mostly lie in one memory, so its range is kept. */
+static const uint8_t *walk_entry_host(struct mmu *mmu, uint64_t gpa, unsigned width)
+{
+    struct phys *phys = mmu->bus->phys;
+    const struct phys_range *range = mmu->tables;
+
+    if (unlikely(!range || mmu->tables_generation != phys->generation || gpa - range->base > range->size - width)) {
+        range = phys_find(phys, REGION_MMIO, gpa);
+        mmu->tables = range->kind == PIECE_MEMORY && range->read && phys->a20_mask == UINT64_MAX ? range : NULL;
+        mmu->tables_generation = phys->generation;
+        return phys_readable(phys, gpa, width);
+    }
+    return range->read + (gpa - range->base);
+}
+
 static uint64_t walk_read_entry(struct mmu *mmu, uint64_t gpa, unsigned width)
 {
-    const uint8_t *host = phys_readable(mmu->bus->phys, gpa, width);
+    const uint8_t *host = walk_entry_host(mmu, gpa, width);
     uint64_t entry = 0;
     struct access a;
 
+    if (likely(host && width == 8)) {
+        memcpy(&entry, host, 8);
+        return entry;
+    }
     if (host) {
-        memcpy(&entry, host, width);
+        memcpy(&entry, host, 4);
         return entry;
     }
     walk_describe(&a, TRANSACTION_LOAD, width);

@@ -106,6 +106,7 @@ void jit_clear_jumps(struct jit *j)
 {
     for (unsigned i = 0; i < JUMP_TABLES && j->jumps[i].used; i++)
         table_clear(&j->jumps[i]);
+    memset(j->jump_pages, 0, sizeof(j->jump_pages));
 }
 
 struct jump_table *jit_find_jumps(struct jit *j, uint32_t mode)
@@ -135,7 +136,7 @@ static struct jump_table *jumps_of(struct jit *j, uint32_t mode)
     return t;
 }
 
-void jit_fill_jump(const struct jit_block *b)
+void jit_fill_jump(struct jit *j, const struct jit_block *b)
 {
     unsigned index = jit_jump_index(b->rip);
     struct jump_table *t = b->jumps;
@@ -143,6 +144,7 @@ void jit_fill_jump(const struct jit_block *b)
     if (!t->entry[index].code)
         t->filled[t->filled_count++] = (uint16_t)index;
     t->entry[index] = (struct jump_entry){ b->rip, b->checked };
+    j->jump_pages[jit_page_hash(b->cs_base + b->rip)] = true;
 }
 
 /* -- making ------------------------------------------------------------------------------------------------------------------- */
@@ -315,11 +317,8 @@ struct jit_block *jit_lookup(struct jit *j, bool careful)
     const struct tlb_entry *e;
     struct jit_block *b;
 
-    if (j->seen_flushes != v->mmu.flushes) {
-        j->seen_flushes = v->mmu.flushes;
-        jit_clear_jumps(j);
-        jit_clear_caches(j);
-    }
+    if (jit_is_flushed(j))
+        jit_follow_flushes(j);
     if (v->cpu.mode & (MODE_ALIGN | MODE_STEP))
         return NULL;
     e = tlb_translate(&v->mmu, code_linear(v, v->cpu.rip), ACCESS_EXECUTE, v->mmu.bank);

@@ -68,7 +68,7 @@ static const struct jit_block *next_block(struct jit *j, enum jit_exit reason)
     if (reason == EXIT_LINK)
         jit_link(j, edge, b);
     else
-        jit_fill_jump(b);
+        jit_fill_jump(j, b);
     return b;
 }
 
@@ -115,12 +115,12 @@ static const uint8_t *code_here(struct jit *j)
     const struct jump_entry *jump = t ? &t->entry[jit_jump_index(j->v->cpu.rip)] : NULL;
     const struct jit_block *b;
 
-    if (jump && jump->rip == j->v->cpu.rip && j->seen_flushes == j->v->mmu.flushes && j->left >= IR_INSNS)
+    if (jump && jump->rip == j->v->cpu.rip && !jit_is_flushed(j) && j->left >= IR_INSNS)
         return jump->code;
     b = jit_lookup(j, false);
     if (!b || b->insns > j->left)
         return NULL;
-    jit_fill_jump(b);
+    jit_fill_jump(j, b);
     return b->checked;
 }
 

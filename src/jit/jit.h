@@ -115,7 +115,7 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16,
+enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 1024, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16,
        WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
@@ -184,6 +184,8 @@ struct jit {
     struct jit_block *dead;
     struct jit_block *page[JIT_PAGE_HASH]; /* by guest-physical page, through page_next */
     struct page_cache *filled_caches;
+    unsigned filled_count;
+    bool jump_pages[JUMP_PAGES];    /* pages, by hash, with an entry in a table of jumps */
     unsigned caches;                /* of `cache`, given to blocks */
     uint64_t seen_flushes, seen_protects;
     unsigned declined_at;           /* instruction at which jit_generate() gave up */
@@ -207,6 +209,7 @@ struct jit {
 #define FORCE_OUT (UINT64_C(1) << 60)
 
 static inline unsigned jit_jump_index(uint64_t rip) { return rip & (JUMP_ENTRIES - 1); }
+static inline unsigned jit_page_hash(uint64_t gva) { return gva / PAGE_BYTES % JUMP_PAGES; }
 static inline uint64_t jit_jump_none(unsigned index) { return index ? 0 : 1; } /* a new table's entries are zero */
 
 /* What `left` would be if nobody had forced it. */
@@ -233,15 +236,18 @@ void jit_clear_jumps(struct jit *jit);
 struct jump_table *jit_find_jumps(struct jit *jit, uint32_t mode);
 /* The block's windows do not pay. */
 void jit_refuse_windows(struct jit *jit, struct jit_block *block);
-void jit_fill_jump(const struct jit_block *block);
+void jit_fill_jump(struct jit *jit, const struct jit_block *block);
 /* Out before instruction `insn` of the block under way, or at its end. */
 void jit_force_out(struct jit *jit, struct jit_block *block, unsigned insn);
 void jit_disarm(struct jit *jit);
 
-/* pages.c.  The TLB has been flushed, or a page got code: what page caches say may be wrong. */
+/* pages.c.  A page got code: what page caches say may be wrong. */
 void jit_clear_caches(struct jit *jit);
-/* What the TLB knows of the page, if it is plain memory for this intent. */
-void jit_fill_cache(struct jit *jit, struct page_cache *cache, uint64_t gva, enum tlb_intent intent);
+/* What the TLB has dropped since the last time, page caches and tables of jumps drop too. */
+void jit_follow_flushes(struct jit *jit);
+static inline bool jit_is_flushed(const struct jit *j) { return j->seen_flushes != j->v->mmu.flushes; }
+/* What the TLB knows of [gva, gva + bytes), if it is plain memory for this intent. */
+void jit_fill_cache(struct jit *jit, struct page_cache *cache, uint64_t gva, unsigned bytes, enum tlb_intent intent);
 
 /* slow.c: called by translated code through stubs.c. */
 struct slow_result { uint64_t value, exit; };

@@ -6,7 +6,7 @@
  */
 #include "jit/jit.h"
 
-enum { NEIGHBOURS = 15 }; /* pages to look at on either side */
+enum { NEIGHBOURS = 15 /* pages to look at on either side */, FEW_CACHES = 64 };
 
 void jit_clear_caches(struct jit *j)
 {
@@ -17,7 +17,51 @@ void jit_clear_caches(struct jit *j)
         *c = (struct page_cache){ 0 };
     }
     j->filled_caches = NULL;
+    j->filled_count = 0;
 }
+
+/* -- after the TLB -------------------------------------------------------------------------------------------------------- */
+
+/* Caches that reach into the page go; of many all do, which is quicker than to look at each. */
+static void clear_page(struct jit *j, uint64_t page)
+{
+    struct page_cache **at = &j->filled_caches, *c;
+
+    if (j->filled_count > FEW_CACHES) {
+        jit_clear_caches(j);
+        return;
+    }
+    while ((c = *at)) {
+        if (page - c->base >= c->span[0] + jit_span_bytes[0] - 1) {
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        *c = (struct page_cache){ 0 };
+        j->filled_count--;
+    }
+}
+
+void jit_follow_flushes(struct jit *j)
+{
+    const struct mmu *mmu = &j->v->mmu;
+
+    if (mmu->flushed_all > j->seen_flushes || mmu->flushes - j->seen_flushes > FLUSHED_PAGES) {
+        jit_clear_jumps(j);
+        jit_clear_caches(j);
+    } else {
+        for (uint64_t n = j->seen_flushes + 1; n <= mmu->flushes; n++) {
+            uint64_t page = mmu->flushed_page[n % FLUSHED_PAGES];
+
+            clear_page(j, page);
+            if (j->jump_pages[jit_page_hash(page)])
+                jit_clear_jumps(j);
+        }
+    }
+    j->seen_flushes = mmu->flushes;
+}
+
+/* -- filling ---------------------------------------------------------------------------------------------------------------- */
 
 static bool watches(const struct mmu *mmu)
 {
@@ -27,17 +71,15 @@ static bool watches(const struct mmu *mmu)
     return false;
 }
 
-/* Is all of [gpa, gpa + size) plain memory for this intent, from `host` on? */
+/* Is all of [gpa, gpa + size), within 2 MiB, plain memory for this intent, from `host` on? */
 static bool plain_at(const struct jit *j, uint64_t gpa, uint64_t size, enum tlb_intent intent, uint64_t host)
 {
     struct phys *phys = j->v->bus.phys;
 
-    if ((uintptr_t)(intent == TLB_WRITE ? phys_writable(phys, gpa, size) : phys_readable(phys, gpa, size)) != host)
-        return false;
-    for (uint64_t at = 0; intent == TLB_WRITE && at < size; at += PAGE_BYTES)
-        if (code_present(&j->v->code, gpa + at))
-            return false;
-    return true;
+    if (intent != TLB_WRITE)
+        return (uintptr_t)phys_readable(phys, gpa, size) == host;
+    return (uintptr_t)phys_writable(phys, gpa, size) == host &&
+           !(size == PAGE_BYTES ? code_present(&j->v->code, gpa) : code_present_near(&j->v->code, gpa));
 }
 
 /*
@@ -56,8 +98,8 @@ static bool page_joins(const struct jit *j, const struct tlb_entry *e, uint64_t 
     return n->tag[intent] == page && n->addend == e->addend;
 }
 
-/* The stretch around e's page. */
-static void stretch(const struct jit *j, const struct tlb_entry *e, enum tlb_intent intent, uint64_t *base, uint64_t *size)
+/* The stretch around e's page: a large page, or neighbours where it has to reach to `end`. */
+static void stretch(const struct jit *j, const struct tlb_entry *e, enum tlb_intent intent, uint64_t end, uint64_t *base, uint64_t *size)
 {
     uint64_t large = bits_min(BIT(tlb_shift(e)), MIB(2)), into = *base & (large - 1);
 
@@ -68,13 +110,15 @@ static void stretch(const struct jit *j, const struct tlb_entry *e, enum tlb_int
         *size = large;
         return;
     }
+    if (end - *base <= *size)
+        return;
     for (unsigned i = 0; i < NEIGHBOURS && page_joins(j, e, *base + *size, intent); i++)
         *size += PAGE_BYTES;
     for (unsigned i = 0; i < NEIGHBOURS && page_joins(j, e, *base - PAGE_BYTES, intent); i++)
         *base -= PAGE_BYTES, *size += PAGE_BYTES;
 }
 
-void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, enum tlb_intent intent)
+void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, unsigned bytes, enum tlb_intent intent)
 {
     const struct tlb_entry *e = &j->v->mmu.tlb[j->v->mmu.bank][tlb_index(gva)];
     uint64_t base = gva & ~(uint64_t)PAGE_OFFSET, size = PAGE_BYTES;
@@ -84,8 +128,9 @@ void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, enum tlb_
     if (!c->span[0]) {
         c->next = j->filled_caches;
         j->filled_caches = c;
+        j->filled_count++;
     }
-    stretch(j, e, intent, &base, &size);
+    stretch(j, e, intent, gva + jit_span_bytes[jit_span(bytes)], &base, &size);
     c->base = base;
     c->delta = (uintptr_t)e->addend;
     for (unsigned i = 0; i < SPANS; i++)

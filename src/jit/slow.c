@@ -102,15 +102,23 @@ static struct slow_result site_fault(struct jit *j, const struct jit_site *site)
     return (struct slow_result){ 0, EXIT_FAULT };
 }
 
+/* Nothing translated earlier holds for the block's next instructions: what it knows of pages may be wrong. */
+static void flushed_out(struct jit *j, const struct jit_site *site)
+{
+    jit_follow_flushes(j);
+    if (site->insn + 1u < site->block->insns)
+        jit_force_out(j, site->block, site->insn + 1u);
+}
+
 /* Something a device did, or a write to code: does it matter before the next instruction? */
 static inline struct slow_result site_done(struct jit *j, const struct jit_site *site, uint64_t value)
 {
     struct vcpu *v = j->v;
     bool wanted = v->stop_on_touch || v->pins.nmi || v->pins.init || v->attention || (v->pins.intr && v->cpu.rflags & FLAG_IF);
 
-    if (unlikely(j->seen_flushes != v->mmu.flushes))
-        jit_clear_caches(j);
-    if (unlikely((v->bus.touched && wanted) || site->block->dead || j->seen_flushes != v->mmu.flushes))
+    if (unlikely(jit_is_flushed(j)))
+        flushed_out(j, site);
+    if (unlikely((v->bus.touched && wanted) || site->block->dead))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ value, 0 };
 }
@@ -133,7 +141,7 @@ static inline void note_page(struct jit *j, const struct jit_site *site, uint64_
     const struct mmu *mmu = &j->v->mmu;
 
     if (site->cache && mmu->tlb[mmu->bank][tlb_index(gva)].tag[intent] == (gva & ~(uint64_t)PAGE_OFFSET))
-        jit_fill_cache(j, site->cache, gva, intent);
+        jit_fill_cache(j, site->cache, gva, site->op.width, intent);
 }
 
 struct slow_result jit_slow_load(const struct jit_site *site, uint64_t gva)
@@ -180,7 +188,7 @@ struct slow_result jit_slow_window(const struct jit_site *site, uint64_t gva)
     uint64_t page = gva & ~(uint64_t)PAGE_OFFSET, tag = mmu->tlb[mmu->bank][tlb_index(gva)].tag[intent];
 
     if (tag == page) {
-        jit_fill_cache(b->jit, site->cache, gva, intent);
+        jit_fill_cache(b->jit, site->cache, gva, site->size, intent);
         if (gva - site->cache->base < site->cache->span[jit_span(site->size)])
             return (struct slow_result){ gva + site->cache->delta, 0 };
     }
@@ -289,8 +297,7 @@ static bool wants_out(const struct jit *j)
     const struct vcpu *v = j->v;
 
     return v->attention || (v->bus.touched && v->stop_on_touch) || v->pins.nmi || v->pins.init ||
-           (v->pins.intr && v->cpu.rflags & FLAG_IF) || v->cpu.shadow != SHADOW_NONE || j->seen_flushes != v->mmu.flushes ||
-           v->cpu.rflags & FLAG_RF;
+           (v->pins.intr && v->cpu.rflags & FLAG_IF) || v->cpu.shadow != SHADOW_NONE || v->cpu.rflags & FLAG_RF;
 }
 
 struct slow_result jit_slow_helper(const struct jit_site *site)
@@ -300,8 +307,8 @@ struct slow_result jit_slow_helper(const struct jit_site *site)
 
     if (!site_helper(j, site, &result))
         return (struct slow_result){ 0, EXIT_FAULT };
-    if (unlikely(j->seen_flushes != j->v->mmu.flushes))
-        jit_clear_caches(j);
+    if (unlikely(jit_is_flushed(j)))
+        flushed_out(j, site);
     if (unlikely(wants_out(j) || site->block->dead))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ result, 0 };
@@ -318,6 +325,8 @@ struct slow_result jit_slow_helper_end(const struct jit_site *site)
     if (!site_helper(j, site, &result))
         return (struct slow_result){ 0, EXIT_FAULT };
     j->left += v->again;
+    if (unlikely(jit_is_flushed(j)))
+        jit_follow_flushes(j);
     if (v->again || v->cpu.activity != CPU_RUNNING || wants_out(j))
         return (struct slow_result){ 0, EXIT_STOP };
     t = jit_find_jumps(j, v->cpu.mode);

@@ -14,20 +14,32 @@
 /* A load for a store that follows must find the page writable; its READ tag is then as good (tlb.h). */
 static inline enum tlb_intent memory_load_tag(struct memory_shape shape) { return shape.to_write ? TLB_WRITE : TLB_READ; }
 
+/* What an access wants of its page, when it looks at this tag. */
+static inline unsigned memory_intent(struct memory_shape shape, enum tlb_intent intent)
+{
+    if (intent != TLB_WRITE)
+        return ACCESS_READ;
+    return ACCESS_WRITE | (shape.to_write || shape.form == FORM_RMW ? ACCESS_READ : 0u);
+}
+
 /*
- * The TLB's entry for an access within one page, or NULL: no translation, or alignment has to be checked, which is done
- * on the general way alone.
+ * The TLB's entry for an access within one page, or NULL: a fault, or alignment has to be checked, which both are the
+ * general way's.
  */
-static inline const struct tlb_entry *memory_entry(const struct vcpu *v, uint64_t gva, struct memory_shape shape,
+static inline const struct tlb_entry *memory_entry(struct vcpu *v, uint64_t gva, struct memory_shape shape,
                                                    enum tlb_intent intent)
 {
     const struct tlb_entry *e = &v->mmu.tlb[v->mmu.bank][tlb_index(gva)];
     uint64_t into = gva & PAGE_OFFSET;
 
-    if (unlikely((e->tag[intent] & ~TLB_SLOW) != gva - into || into > PAGE_BYTES - shape.width || v->mmu.align_check ||
+    if (unlikely(into > PAGE_BYTES - shape.width || v->mmu.align_check ||
                  (shape.flags & LDX_ALIGNED && gva & (shape.width - 1u))))
         return NULL;
-    return e;
+    if (likely((e->tag[intent] & ~TLB_SLOW) == gva - into))
+        return e;
+    if (!(v->mmu.efer & EFER_LMA) && gva > UINT32_MAX)
+        return NULL;
+    return tlb_translate(&v->mmu, gva, memory_intent(shape, intent), v->mmu.bank);
 }
 
 static inline bool memory_is_plain(const struct tlb_entry *e, enum tlb_intent intent)
