@@ -102,38 +102,10 @@ enum transaction_result access_perform(struct mmu *mmu, struct access *a)
     return dispatch_access(mmu->bus, a);
 }
 
-/* Host address of bytes that are plain memory and need no further look, or NULL. */
-static uint8_t *access_plain(struct mmu *mmu, uint64_t gva, unsigned width, enum tlb_intent intent, unsigned options)
+bool access_load_any(struct mmu *mmu, uint64_t gva, void *data, unsigned width, enum access_form form, unsigned options)
 {
-    const struct tlb_entry *e = &mmu->tlb[options & ACCESS_IMPLICIT ? BANK_SUPERVISOR : mmu->bank][tlb_index(gva)];
-
-    if (e->tag[intent] != (gva & ~(uint64_t)PAGE_OFFSET) || (gva & PAGE_OFFSET) > PAGE_BYTES - width || mmu->align_check ||
-        options & ACCESS_ALIGNED)
-        return NULL;
-    return (uint8_t *)(gva + (uint64_t)e->addend);
-}
-
-/* The widths of descriptors and stack words without a call. */
-static void access_copy(void *to, const void *from, unsigned width)
-{
-    switch (width) {
-    case 2: memcpy(to, from, 2); break;
-    case 4: memcpy(to, from, 4); break;
-    case 8: memcpy(to, from, 8); break;
-    case 16: memcpy(to, from, 16); break;
-    default: memcpy(to, from, width); break;
-    }
-}
-
-bool access_load(struct mmu *mmu, uint64_t gva, void *data, unsigned width, enum access_form form, unsigned options)
-{
-    const uint8_t *host = access_plain(mmu, gva, width, TLB_READ, options);
     struct access a;
 
-    if (likely(host)) {
-        access_copy(data, host, width);
-        return true;
-    }
     access_begin(&a, TRANSACTION_LOAD, gva, width);
     a.form = form;
     if (!access_prepare(mmu, &a, ACCESS_READ | options))
@@ -143,16 +115,11 @@ bool access_load(struct mmu *mmu, uint64_t gva, void *data, unsigned width, enum
     return true;
 }
 
-bool access_store(struct mmu *mmu, uint64_t gva, const void *data, unsigned width, enum access_form form,
-                  unsigned options)
+bool access_store_any(struct mmu *mmu, uint64_t gva, const void *data, unsigned width, enum access_form form,
+                      unsigned options)
 {
-    uint8_t *host = access_plain(mmu, gva, width, TLB_WRITE, options);
     struct access a;
 
-    if (likely(host)) {
-        access_copy(host, data, width);
-        return true;
-    }
     access_begin(&a, TRANSACTION_STORE, gva, width);
     a.form = form;
     if (!access_prepare(mmu, &a, ACCESS_WRITE | options))

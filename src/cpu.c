@@ -98,22 +98,20 @@ static uint32_t cpu_mode_state(const struct cpu *c)
            (xsave && (c->xcr0 & avx) == avx ? MODE_AVX : 0u) | (xsave && (c->xcr0 & avx512) == avx512 ? MODE_AVX512 : 0u);
 }
 
-void cpu_update(struct cpu *c)
+static uint8_t cpu_privilege(const struct cpu *c)
 {
-    bool protected = c->cr0 & CR0_PE && !(c->rflags & FLAG_VM);
-    bool code64 = c->efer & EFER_LMA && c->seg[SEG_CS].ar & AR_L;
-    uint32_t mode = (code64 ? 0 : cpu_mode_segments(c)) | cpu_mode_state(c);
+    return c->rflags & FLAG_VM ? 3 : c->cr0 & CR0_PE ? c->seg[SEG_CS].selector & 3 : 0;
+}
 
-    c->cpl = c->rflags & FLAG_VM ? 3 : protected ? (uint8_t)((c->seg[SEG_SS].ar & AR_DPL) >> AR_DPL_SHIFT) : 0;
-    if (protected)
-        c->cpl = c->seg[SEG_CS].selector & 3;
-    mode |= protected ? MODE_PROTECTED : c->rflags & FLAG_VM ? MODE_VM86 : 0u;
+/* What segments and RFLAGS say. */
+static uint32_t cpu_mode_flow(const struct cpu *c)
+{
+    bool code64 = c->efer & EFER_LMA && c->seg[SEG_CS].ar & AR_L;
+    uint32_t mode = code64 ? MODE_CODE64 : cpu_mode_segments(c) | (c->seg[SEG_CS].ar & AR_DB ? MODE_CODE32 : 0u);
+
     if (c->efer & EFER_LMA)
         mode |= MODE_LONG;
-    if (code64)
-        mode |= MODE_CODE64;
-    else if (c->seg[SEG_CS].ar & AR_DB)
-        mode |= MODE_CODE32;
+    mode |= c->rflags & FLAG_VM ? MODE_VM86 : c->cr0 & CR0_PE ? MODE_PROTECTED : 0u;
     if (c->seg[SEG_SS].ar & AR_DB)
         mode |= MODE_STACK32;
     mode |= c->cpl == 3 ? MODE_USER : c->cpl == 0 ? MODE_CPL0 : 0u;
@@ -123,7 +121,19 @@ void cpu_update(struct cpu *c)
         mode |= MODE_AC;
     if (c->rflags & FLAG_TF || c->dr[7] & 0xff)
         mode |= MODE_STEP;
-    c->mode = mode;
+    return mode;
+}
+
+void cpu_update(struct cpu *c)
+{
+    c->cpl = cpu_privilege(c);
+    c->mode = cpu_mode_state(c) | cpu_mode_flow(c);
+}
+
+void cpu_update_flow(struct cpu *c)
+{
+    c->cpl = cpu_privilege(c);
+    c->mode = (c->mode & MODE_STATE) | cpu_mode_flow(c);
 }
 
 uint64_t cpu_rflags(const struct cpu *c) { return (c->rflags & ~(uint64_t)FLAGS_ARITHMETIC) | flags_get(c) | FLAG_ONE; }

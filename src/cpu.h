@@ -154,6 +154,7 @@ enum cpu_mode_bits {
     MODE_STEP = 1 << 17,      /* RFLAGS.TF or an enabled DR7 breakpoint: one instruction a block */
     MODE_CPL0 = 1 << 18,
     MODE_AC = 1 << 19,        /* RFLAGS.AC at CPL 0..2: SMAP lets explicit accesses through */
+    MODE_STATE = MODE_EM | MODE_TS | MODE_MP | MODE_OSFXSR | MODE_AVX | MODE_AVX512 | MODE_OSXSAVE,
 };
 
 /* The state after RESET# (SDM 3A table 10-1); `cpu` keeps nothing. */
@@ -164,6 +165,8 @@ void cpu_init(struct cpu *cpu);
 
 /* Recomputes `mode` and `cpl`; after any change to segments, control registers, XCR0, RFLAGS.VM, TF or AC. */
 void cpu_update(struct cpu *cpu);
+/* The same where nothing but segments and RFLAGS has changed. */
+void cpu_update_flow(struct cpu *cpu);
 
 /* RFLAGS with the arithmetic flags in place; and the other way. */
 uint64_t cpu_rflags(const struct cpu *cpu);

@@ -32,13 +32,24 @@ static void vcpu_update_watches(struct vcpu *v)
         tlb_flush(&v->mmu);
 }
 
+static void vcpu_update_mmu(struct vcpu *v)
+{
+    v->mmu.bank = vcpu_bank(&v->cpu);
+    v->mmu.align_check = v->cpu.mode & MODE_ALIGN;
+}
+
 void vcpu_update(struct vcpu *v)
 {
     cpu_update(&v->cpu);
     mmu_set_registers(&v->mmu, v->cpu.cr0, v->cpu.cr3, v->cpu.cr4, v->cpu.efer, v->cpu.pkru);
-    v->mmu.bank = vcpu_bank(&v->cpu);
-    v->mmu.align_check = v->cpu.mode & MODE_ALIGN;
+    vcpu_update_mmu(v);
     vcpu_update_watches(v);
+}
+
+void vcpu_update_flow(struct vcpu *v)
+{
+    cpu_update_flow(&v->cpu);
+    vcpu_update_mmu(v);
 }
 
 void vcpu_sync(struct vcpu *v)

@@ -53,6 +53,8 @@ void vcpu_sync(struct vcpu *v);
 
 /* The same after one instruction changed control registers, segments or flags that translated code depends on. */
 void vcpu_update(struct vcpu *v);
+/* ... but nothing except segments and RFLAGS: what control transfers change. */
+void vcpu_update_flow(struct vcpu *v);
 
 /* Asks for a fault; returns false, so that a helper can `return vcpu_raise(...)`. */
 bool vcpu_raise(struct vcpu *v, int vector);

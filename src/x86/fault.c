@@ -29,7 +29,7 @@ static bool event_deliver_real(struct vcpu *v, const struct event *e)
     segment_set_real(v, SEG_CS, vector[1]);
     c->rip = vector[0];
     c->rflags &= ~(uint64_t)(FLAG_IF | FLAG_TF | FLAG_RF | FLAG_AC);
-    vcpu_update(v);
+    vcpu_update_flow(v);
     return true;
 }
 
@@ -54,11 +54,11 @@ static bool gate_fetch(struct vcpu *v, const struct event *e, struct gate *g)
 {
     struct cpu *c = &v->cpu;
     unsigned bytes = cpu_long_mode(c) ? 16 : 8;
-    uint64_t raw[2] = { 0, 0 };
+    uint64_t raw[2] = { 0, 0 }, at = c->idtr.base + (uint64_t)e->vector * bytes;
 
     if ((e->vector + 1u) * bytes - 1 > c->idtr.limit)
         return vcpu_raise_error(v, EXCEPTION_GP, event_idt_error(e));
-    if (!system_load(v, c->idtr.base + (uint64_t)e->vector * bytes, raw, bytes))
+    if (bytes == 16 ? !system_load(v, at, raw, 16) : !system_load(v, at, raw, 8))
         return false;
     *g = (struct gate){
         .selector = (uint16_t)(raw[0] >> 16), .offset = bits_get(raw[0], 0, 16) | bits_get(raw[0], 48, 16) << 16 | raw[1] << 32,
@@ -126,7 +126,8 @@ static bool tss_stack(struct vcpu *v, const struct event *e, unsigned cpl, struc
     if (!system_load(v, tr->base + offset, &sp, width) || !system_load(v, tr->base + offset + width, &ss, 2) ||
         !segment_check_stack(v, ss, cpl, EXCEPTION_TS, &d) || !descriptor_set_type(v, &d, AR_ACCESSED))
         return event_external(v, e);
-    *s = (struct stack){ .v = v, .ss = segment_from(ss, &d), .sp = sp, .width = d.ar & AR_DB ? 4 : 2, .privilege = cpl };
+    *s = (struct stack){ .v = v, .sp = sp, .width = d.ar & AR_DB ? 4 : 2, .privilege = cpl };
+    segment_put(&s->ss, ss, &d);
     return true;
 }
 
@@ -156,7 +157,7 @@ static bool event_stack(struct vcpu *v, const struct event *e, const struct gate
             if (cpl == c->cpl)
                 s->ss = c->seg[SEG_SS];
         } else {
-            *s = stack_current(v);
+            stack_begin(s, v);
             s->sp = c->slot[RSP];
             s->width = 8;
         }
@@ -165,7 +166,7 @@ static bool event_stack(struct vcpu *v, const struct event *e, const struct gate
     }
     if (cpl < c->cpl)
         return tss_stack(v, e, cpl, s);
-    *s = stack_current(v);
+    stack_begin(s, v);
     return true;
 }
 
@@ -173,20 +174,26 @@ static bool event_stack(struct vcpu *v, const struct event *e, const struct gate
 
 static bool frame_push(struct stack *s, const struct event *e, unsigned width, bool outer)
 {
-    struct cpu *c = &s->v->cpu;
-    uint64_t flags = cpu_rflags(c) | (e->resume ? FLAG_RF : 0);
-    bool vm = c->rflags & FLAG_VM;
-    unsigned words = 3 + (outer ? 2 : 0) + (vm ? 4 : 0) + e->has_error;
+    const struct cpu *c = &s->v->cpu;
+    uint64_t word[10];
+    unsigned n = 0;
 
-    if (!stack_probe(s, words * width))
-        return false;
-    if (vm && !(stack_push(s, width, c->seg[SEG_GS].selector) && stack_push(s, width, c->seg[SEG_FS].selector) &&
-                stack_push(s, width, c->seg[SEG_DS].selector) && stack_push(s, width, c->seg[SEG_ES].selector)))
-        return false;
-    if (outer && !(stack_push(s, width, c->seg[SEG_SS].selector) && stack_push(s, width, c->slot[RSP])))
-        return false;
-    return stack_push(s, width, flags) && stack_push(s, width, c->seg[SEG_CS].selector) && stack_push(s, width, e->rip) &&
-           (!e->has_error || stack_push(s, width, e->error));
+    if (c->rflags & FLAG_VM) {
+        word[n++] = c->seg[SEG_GS].selector;
+        word[n++] = c->seg[SEG_FS].selector;
+        word[n++] = c->seg[SEG_DS].selector;
+        word[n++] = c->seg[SEG_ES].selector;
+    }
+    if (outer) {
+        word[n++] = c->seg[SEG_SS].selector;
+        word[n++] = c->slot[RSP];
+    }
+    word[n++] = cpu_rflags(c) | (e->resume ? FLAG_RF : 0);
+    word[n++] = c->seg[SEG_CS].selector;
+    word[n++] = e->rip;
+    if (e->has_error)
+        word[n++] = e->error;
+    return stack_push_words(s, width, word, n);
 }
 
 /* A fault of the inner stack itself has its selector (SDM 2 INT n, INTER-PRIVILEGE-LEVEL-INTERRUPT). */
@@ -202,8 +209,8 @@ static bool event_deliver_gate(struct vcpu *v, const struct event *e, const stru
     struct cpu *c = &v->cpu;
     bool lma = cpu_long_mode(c), vm = c->rflags & FLAG_VM;
     unsigned width = lma ? 8 : g->type & 8 ? 4 : 2, cpl = 0;
+    uint64_t rip = width == 2 ? g->offset & 0xffff : lma ? g->offset : (uint32_t)g->offset;
     struct descriptor code;
-    struct segment cs;
     struct stack s;
     bool outer;
 
@@ -214,25 +221,22 @@ static bool event_deliver_gate(struct vcpu *v, const struct event *e, const stru
         return false;
     if (!frame_push(&s, e, width, outer))
         return frame_fault(v, e, &s, cpl < c->cpl);
-    cs = segment_from((uint16_t)((g->selector & ~3) | cpl), &code);
-    if (!segment_check_rip(v, &cs, width == 2 ? g->offset & 0xffff : lma ? g->offset : (uint32_t)g->offset) ||
-        !descriptor_set_type(v, &code, AR_ACCESSED))
+    if (!segment_check_rip(v, code.ar, code.limit, rip) || !descriptor_set_type(v, &code, AR_ACCESSED))
         return event_external(v, e);
-    cs.ar = code.ar;
     if (vm)
         for (unsigned i = 0; i < 4; i++)
             c->seg[(const uint8_t[]){ SEG_ES, SEG_DS, SEG_FS, SEG_GS }[i]] = (struct segment){ .ar = AR_UNUSABLE };
     if (cpl < c->cpl || vm)
         c->seg[SEG_SS] = s.ss;
-    c->seg[SEG_CS] = cs;
+    segment_put(&c->seg[SEG_CS], (uint16_t)((g->selector & ~3) | cpl), &code);
     stack_commit(&s);
     if (s.width == 4 || lma)
         c->slot[RSP] = s.sp;
-    c->rip = width == 2 ? g->offset & 0xffff : lma ? g->offset : (uint32_t)g->offset;
+    c->rip = rip;
     c->rflags &= ~(uint64_t)(FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM);
     if (!(g->type & 1))
         c->rflags &= ~(uint64_t)FLAG_IF;
-    vcpu_update(v);
+    vcpu_update_flow(v);
     return true;
 }
 

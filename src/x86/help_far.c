@@ -10,19 +10,22 @@
 
 static bool far_protected(const struct vcpu *v) { return v->cpu.mode & MODE_PROTECTED; }
 
-static void far_commit(struct vcpu *v, const struct segment *cs, uint64_t rip)
+static void far_commit(struct vcpu *v, uint16_t selector, const struct descriptor *d, uint64_t rip)
 {
-    v->cpu.seg[SEG_CS] = *cs;
+    segment_put(&v->cpu.seg[SEG_CS], selector, d);
     v->cpu.rip = rip;
-    vcpu_update(v);
+    vcpu_update_flow(v);
 }
 
 static void far_commit_real(struct vcpu *v, uint16_t selector, uint64_t rip)
 {
     segment_set_real(v, SEG_CS, selector);
     v->cpu.rip = rip;
-    vcpu_update(v);
+    vcpu_update_flow(v);
 }
+
+/* The selector CS gets: with the current privilege. */
+static uint16_t far_selector(const struct vcpu *v, uint16_t selector) { return (uint16_t)((selector & ~3) | v->cpu.cpl); }
 
 /* -- where to --------------------------------------------------------------------------------------------------------- */
 
@@ -116,12 +119,9 @@ static bool far_task(struct vcpu *v, uint16_t selector, const struct descriptor 
 
 static bool far_jump_code(struct vcpu *v, uint16_t selector, struct descriptor *d, uint64_t rip)
 {
-    struct segment cs = segment_from((uint16_t)((selector & ~3) | v->cpu.cpl), d);
-
-    if (!segment_check_rip(v, &cs, rip) || !descriptor_set_type(v, d, AR_ACCESSED))
+    if (!segment_check_rip(v, d->ar, d->limit, rip) || !descriptor_set_type(v, d, AR_ACCESSED))
         return false;
-    cs.ar = d->ar;
-    far_commit(v, &cs, rip);
+    far_commit(v, far_selector(v, selector), d, rip);
     return true;
 }
 
@@ -156,15 +156,13 @@ static bool far_jump(struct vcpu *v, uint64_t offset, uint16_t selector, unsigne
 
 static bool far_call_code(struct vcpu *v, uint16_t selector, struct descriptor *d, uint64_t rip, unsigned width)
 {
-    struct segment cs = segment_from((uint16_t)((selector & ~3) | v->cpu.cpl), d);
     struct stack s = stack_current(v);
 
-    if (!segment_check_rip(v, &cs, rip) || !stack_probe(&s, 2 * width) || !descriptor_set_type(v, d, AR_ACCESSED) ||
+    if (!segment_check_rip(v, d->ar, d->limit, rip) || !stack_probe(&s, 2 * width) || !descriptor_set_type(v, d, AR_ACCESSED) ||
         !stack_push(&s, width, v->cpu.seg[SEG_CS].selector) || !stack_push(&s, width, v->next_rip))
         return false;
     stack_commit(&s);
-    cs.ar = d->ar;
-    far_commit(v, &cs, rip);
+    far_commit(v, far_selector(v, selector), d, rip);
     return true;
 }
 
@@ -195,7 +193,8 @@ static bool far_gate_stack(struct vcpu *v, unsigned cpl, struct stack *s)
             !segment_check_stack(v, ss, cpl, EXCEPTION_TS, &d) || !descriptor_set_type(v, &d, AR_ACCESSED))
             return false;
     }
-    *s = (struct stack){ .v = v, .ss = segment_from(ss, &d), .sp = sp, .width = d.ar & AR_DB ? 4 : 2, .privilege = cpl };
+    *s = (struct stack){ .v = v, .sp = sp, .width = d.ar & AR_DB ? 4 : 2, .privilege = cpl };
+    segment_put(&s->ss, ss, &d);
     return true;
 }
 
@@ -216,10 +215,9 @@ static bool far_copy_parameters(struct vcpu *v, struct stack *to, const struct f
 static bool far_call_inner(struct vcpu *v, const struct far_gate *g, struct descriptor *code)
 {
     unsigned cpl = descriptor_dpl(code);
-    struct segment cs = segment_from((uint16_t)((g->selector & ~3) | cpl), code);
     struct stack s;
 
-    if (!far_gate_stack(v, cpl, &s) || !segment_check_rip(v, &cs, g->offset))
+    if (!far_gate_stack(v, cpl, &s) || !segment_check_rip(v, code->ar, code->limit, g->offset))
         return false;
     if (!stack_probe(&s, (4 + g->count) * g->width)) {
         if (v->fault.vector == EXCEPTION_SS) /* of the new stack: with its selector */
@@ -232,8 +230,7 @@ static bool far_call_inner(struct vcpu *v, const struct far_gate *g, struct desc
         return false;
     v->cpu.seg[SEG_SS] = s.ss;
     stack_commit(&s);
-    cs.ar = code->ar;
-    far_commit(v, &cs, g->offset);
+    far_commit(v, (uint16_t)((g->selector & ~3) | cpl), code, g->offset);
     return true;
 }
 
@@ -274,10 +271,10 @@ static bool far_call(struct vcpu *v, uint64_t offset, uint16_t selector, unsigne
 /* What a return goes back to, read from the stack and checked. */
 struct far_return {
     struct stack inner;      /* the stack it is read from */
-    struct segment cs;
+    uint16_t cs, ss;
+    struct descriptor code, stack;
     uint64_t rip;
     bool outer;              /* to a less privileged level: SS:SP come too */
-    struct segment ss;
     uint64_t sp;
 };
 
@@ -297,34 +294,31 @@ static bool return_check_code(struct vcpu *v, uint16_t selector, struct descript
 
 static bool return_check_stack(struct vcpu *v, uint16_t ss, struct far_return *r)
 {
-    unsigned rpl = r->cs.selector & 3u;
-    struct descriptor d;
+    unsigned rpl = r->cs & 3u;
 
-    if (selector_is_null(ss) && r->cs.ar & AR_L && cpu_long_mode(&v->cpu) && rpl < 3 && (ss & 3u) == rpl) {
-        r->ss = (struct segment){ .selector = ss, .ar = AR_UNUSABLE | rpl << AR_DPL_SHIFT };
+    r->ss = ss;
+    if (selector_is_null(ss) && r->code.ar & AR_L && cpu_long_mode(&v->cpu) && rpl < 3 && (ss & 3u) == rpl) {
+        r->stack = (struct descriptor){ .ar = AR_UNUSABLE | rpl << AR_DPL_SHIFT };
         return true;
     }
-    if (!segment_check_stack(v, ss, rpl, EXCEPTION_GP, &d) || !descriptor_set_type(v, &d, AR_ACCESSED))
-        return false;
-    r->ss = segment_from(ss, &d);
-    return true;
+    return segment_check_stack(v, ss, rpl, EXCEPTION_GP, &r->stack) && descriptor_set_type(v, &r->stack, AR_ACCESSED);
 }
 
 static void return_commit(struct vcpu *v, struct far_return *r, unsigned extra)
 {
     struct cpu *c = &v->cpu;
-    bool dropped = (r->cs.selector & 3u) > c->cpl;
+    bool dropped = (r->cs & 3u) > c->cpl;
 
-    c->seg[SEG_CS] = r->cs;
+    segment_put(&c->seg[SEG_CS], r->cs, &r->code);
     c->rip = r->rip;
     if (!r->outer) {
         r->inner.sp += extra;
         stack_commit(&r->inner);
-        vcpu_update(v);
+        vcpu_update_flow(v);
         return;
     }
-    c->seg[SEG_SS] = r->ss;
-    vcpu_update(v);
+    segment_put(&c->seg[SEG_SS], r->ss, &r->stack);
+    vcpu_update_flow(v);
     {
         struct stack s = stack_current(v);
 
@@ -339,10 +333,10 @@ static void return_commit(struct vcpu *v, struct far_return *r, unsigned extra)
 
 static bool far_return(struct vcpu *v, unsigned extra, unsigned width)
 {
-    struct far_return r = { .inner = stack_current(v) };
-    struct descriptor d;
+    struct far_return r;
     uint64_t cs, ss;
 
+    stack_begin(&r.inner, v);
     if (!stack_pop(&r.inner, width, &r.rip) || !stack_pop(&r.inner, width, &cs))
         return false;
     if (!far_protected(v)) {
@@ -353,18 +347,17 @@ static bool far_return(struct vcpu *v, unsigned extra, unsigned width)
         far_commit_real(v, (uint16_t)cs, r.rip);
         return true;
     }
-    if (!return_check_code(v, (uint16_t)cs, &d))
+    if (!return_check_code(v, (uint16_t)cs, &r.code))
         return false;
-    r.cs = segment_from((uint16_t)cs, &d);
+    r.cs = (uint16_t)cs;
     r.outer = (cs & 3) > v->cpu.cpl;
     if (r.outer) {
         r.inner.sp = bits_trunc(r.inner.sp + extra, r.inner.width);
         if (!stack_pop(&r.inner, width, &r.sp) || !stack_pop(&r.inner, width, &ss) || !return_check_stack(v, (uint16_t)ss, &r))
             return false;
     }
-    if (!segment_check_rip(v, &r.cs, r.rip) || !descriptor_set_type(v, &d, AR_ACCESSED))
+    if (!segment_check_rip(v, r.code.ar, r.code.limit, r.rip) || !descriptor_set_type(v, &r.code, AR_ACCESSED))
         return false;
-    r.cs.ar = d.ar;
     return_commit(v, &r, extra);
     return true;
 }
@@ -384,9 +377,10 @@ static uint64_t return_flags_mask(const struct vcpu *v, unsigned width)
     return mask;
 }
 
+/* The mask has all arithmetic flags. */
 static void return_flags(struct vcpu *v, uint64_t flags, uint64_t mask)
 {
-    cpu_set_rflags(&v->cpu, (cpu_rflags(&v->cpu) & ~mask) | (flags & mask));
+    cpu_set_rflags(&v->cpu, (v->cpu.rflags & ~mask) | (flags & mask));
 }
 
 static bool iret_real(struct vcpu *v, unsigned width)
@@ -403,7 +397,7 @@ static bool iret_real(struct vcpu *v, unsigned width)
     if (v->cpu.rflags & FLAG_VM) { /* IOPL stays */
         segment_set_real(v, SEG_CS, (uint16_t)cs);
         v->cpu.rip = rip;
-        vcpu_update(v);
+        vcpu_update_flow(v);
     } else {
         far_commit_real(v, (uint16_t)cs, rip);
     }
@@ -431,7 +425,7 @@ static bool iret_to_vm86(struct vcpu *v, struct stack *s, uint64_t rip, uint16_t
         segment_set_real(v, order[i], (uint16_t)word[i]);
     v->cpu.rip = rip;
     v->cpu.slot[RSP] = sp;
-    vcpu_update(v);
+    vcpu_update_flow(v);
     return true;
 }
 
@@ -446,28 +440,30 @@ static bool iret_task(struct vcpu *v)
 
 static bool iret_protected(struct vcpu *v, unsigned width)
 {
-    struct far_return r = { .inner = stack_current(v) };
-    uint64_t cs, flags, ss, mask = return_flags_mask(v, width);
+    uint64_t word[5], mask = return_flags_mask(v, width); /* RIP, CS, RFLAGS, RSP, SS */
     bool long_mode = v->cpu.mode & MODE_CODE64;
-    struct descriptor d;
+    struct far_return r;
 
     if (v->cpu.rflags & FLAG_NT)
         return iret_task(v);
-    if (!stack_pop(&r.inner, width, &r.rip) || !stack_pop(&r.inner, width, &cs) || !stack_pop(&r.inner, width, &flags))
+    stack_begin(&r.inner, v);
+    if (!stack_pop_words(&r.inner, width, word, long_mode ? 5 : 3))
         return false;
-    if (flags & FLAG_VM && v->cpu.cpl == 0 && width == 4 && !cpu_long_mode(&v->cpu))
-        return iret_to_vm86(v, &r.inner, r.rip, (uint16_t)cs, flags);
-    if (!return_check_code(v, (uint16_t)cs, &d))
+    r.rip = word[0];
+    r.cs = (uint16_t)word[1];
+    if (word[2] & FLAG_VM && v->cpu.cpl == 0 && width == 4 && !cpu_long_mode(&v->cpu))
+        return iret_to_vm86(v, &r.inner, r.rip, r.cs, word[2]);
+    if (!return_check_code(v, r.cs, &r.code))
         return false;
-    r.cs = segment_from((uint16_t)cs, &d);
-    r.outer = long_mode || (cs & 3) > v->cpu.cpl;
-    if (r.outer && (!stack_pop(&r.inner, width, &r.sp) || !stack_pop(&r.inner, width, &ss) ||
-                    !return_check_stack(v, (uint16_t)ss, &r)))
+    r.outer = long_mode || (r.cs & 3) > v->cpu.cpl;
+    if (r.outer && !long_mode && !stack_pop_words(&r.inner, width, word + 3, 2))
         return false;
-    if (!segment_check_rip(v, &r.cs, r.rip) || !descriptor_set_type(v, &d, AR_ACCESSED))
+    r.sp = word[3];
+    if (r.outer && !return_check_stack(v, (uint16_t)word[4], &r))
         return false;
-    r.cs.ar = d.ar;
-    return_flags(v, flags, mask);
+    if (!segment_check_rip(v, r.code.ar, r.code.limit, r.rip) || !descriptor_set_type(v, &r.code, AR_ACCESSED))
+        return false;
+    return_flags(v, word[2], mask);
     return_commit(v, &r, 0);
     return true;
 }
@@ -547,12 +543,12 @@ uint64_t help_far_return(struct vcpu *v, uint64_t extra, uint64_t b, uint64_t wi
 
 /* -- fast system calls ------------------------------------------------------------------------------------------------------ */
 
-static struct segment flat_segment(uint16_t selector, bool code, unsigned dpl, bool l)
+static void flat_segment(struct segment *s, uint16_t selector, bool code, unsigned dpl, bool l)
 {
-    return (struct segment){
-        .selector = selector, .limit = UINT32_MAX,
-        .ar = AR_P | AR_S | AR_G | AR_WRITABLE | AR_ACCESSED | (code ? AR_CODE : 0) | dpl << AR_DPL_SHIFT | (l ? AR_L : AR_DB),
-    };
+    s->selector = selector;
+    s->limit = UINT32_MAX;
+    s->base = 0;
+    s->ar = AR_P | AR_S | AR_G | AR_WRITABLE | AR_ACCESSED | (code ? AR_CODE : 0) | dpl << AR_DPL_SHIFT | (l ? AR_L : AR_DB);
 }
 
 uint64_t help_syscall(struct vcpu *v, uint64_t a, uint64_t b, uint64_t imm)
@@ -566,10 +562,10 @@ uint64_t help_syscall(struct vcpu *v, uint64_t a, uint64_t b, uint64_t imm)
     c->slot[RCX] = v->next_rip;
     c->slot[R11] = cpu_rflags(c) & ~(uint64_t)FLAG_RF;
     cpu_set_rflags(c, c->slot[R11] & ~c->msr.sfmask);
-    c->seg[SEG_CS] = flat_segment(selector & 0xfffc, true, 0, true);
-    c->seg[SEG_SS] = flat_segment((uint16_t)(selector + 8), false, 0, false);
+    flat_segment(&c->seg[SEG_CS], selector & 0xfffc, true, 0, true);
+    flat_segment(&c->seg[SEG_SS], (uint16_t)(selector + 8), false, 0, false);
     c->rip = c->msr.lstar;
-    vcpu_update(v);
+    vcpu_update_flow(v);
     return 0;
 }
 
@@ -584,17 +580,13 @@ uint64_t help_sysret(struct vcpu *v, uint64_t a, uint64_t b, uint64_t width)
         return vcpu_raise(v, EXCEPTION_UD);
     if (c->cpl != 0)
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
-    if (wide) {
-        struct segment cs = flat_segment(0, true, 3, true);
-
-        if (!segment_check_rip(v, &cs, c->slot[RCX]))
-            return 0;
-    }
+    if (wide && !segment_check_rip(v, AR_L, 0, c->slot[RCX]))
+        return 0;
     cpu_set_rflags(c, (c->slot[R11] & 0x3c7fd7) | FLAG_ONE);
     c->rip = wide ? c->slot[RCX] : (uint32_t)c->slot[RCX];
-    c->seg[SEG_CS] = flat_segment((uint16_t)(selector + (wide ? 16 : 0)) | 3, true, 3, wide);
-    c->seg[SEG_SS] = flat_segment((uint16_t)(selector + 8) | 3, false, 3, false);
-    vcpu_update(v);
+    flat_segment(&c->seg[SEG_CS], (uint16_t)(selector + (wide ? 16 : 0)) | 3, true, 3, wide);
+    flat_segment(&c->seg[SEG_SS], (uint16_t)(selector + 8) | 3, false, 3, false);
+    vcpu_update_flow(v);
     return 0;
 }
 
@@ -608,11 +600,11 @@ uint64_t help_sysenter(struct vcpu *v, uint64_t a, uint64_t b, uint64_t imm)
     if (cpu_real_mode(c) || !selector)
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
     cpu_set_rflags(c, cpu_rflags(c) & ~(uint64_t)(FLAG_VM | FLAG_IF | FLAG_RF));
-    c->seg[SEG_CS] = flat_segment(selector, true, 0, lma);
-    c->seg[SEG_SS] = flat_segment((uint16_t)(selector + 8), false, 0, false);
+    flat_segment(&c->seg[SEG_CS], selector, true, 0, lma);
+    flat_segment(&c->seg[SEG_SS], (uint16_t)(selector + 8), false, 0, false);
     c->slot[RSP] = lma ? c->msr.sysenter_esp : (uint32_t)c->msr.sysenter_esp;
     c->rip = lma ? c->msr.sysenter_eip : (uint32_t)c->msr.sysenter_eip;
-    vcpu_update(v);
+    vcpu_update_flow(v);
     return 0;
 }
 
@@ -625,16 +617,12 @@ uint64_t help_sysexit(struct vcpu *v, uint64_t a, uint64_t b, uint64_t width)
     (void)a, (void)b;
     if (cpu_real_mode(c) || !selector || c->cpl != 0)
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
-    if (wide) {
-        struct segment cs = flat_segment(0, true, 3, true);
-
-        if (!segment_check_rip(v, &cs, c->slot[RDX]) || !segment_check_rip(v, &cs, c->slot[RCX]))
-            return 0;
-    }
-    c->seg[SEG_CS] = flat_segment((uint16_t)(selector + (wide ? 32 : 16)) | 3, true, 3, wide);
-    c->seg[SEG_SS] = flat_segment((uint16_t)(selector + (wide ? 40 : 24)) | 3, false, 3, false);
+    if (wide && (!segment_check_rip(v, AR_L, 0, c->slot[RDX]) || !segment_check_rip(v, AR_L, 0, c->slot[RCX])))
+        return 0;
+    flat_segment(&c->seg[SEG_CS], (uint16_t)(selector + (wide ? 32 : 16)) | 3, true, 3, wide);
+    flat_segment(&c->seg[SEG_SS], (uint16_t)(selector + (wide ? 40 : 24)) | 3, false, 3, false);
     c->rip = wide ? c->slot[RDX] : (uint32_t)c->slot[RDX];
     c->slot[RSP] = wide ? c->slot[RCX] : (uint32_t)c->slot[RCX];
-    vcpu_update(v);
+    vcpu_update_flow(v);
     return 0;
 }

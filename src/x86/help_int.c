@@ -70,7 +70,7 @@ uint64_t help_bound(struct vcpu *v, uint64_t index, uint64_t lower, uint64_t upp
 uint64_t help_check_target(struct vcpu *v, uint64_t target, uint64_t imm)
 {
     (void)imm;
-    return segment_check_rip(v, &v->cpu.seg[SEG_CS], target);
+    return segment_check_rip(v, v->cpu.seg[SEG_CS].ar, v->cpu.seg[SEG_CS].limit, target);
 }
 
 /* -- compare and exchange of 8 and 16 bytes ---------------------------------------------------------------------------- */

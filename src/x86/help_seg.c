@@ -86,7 +86,7 @@ uint64_t help_lldt(struct vcpu *v, uint64_t value, uint64_t imm)
         return vcpu_raise_error(v, EXCEPTION_NP, selector & 0xfffc);
     if (cpu_long_mode(&v->cpu) && !descriptor_fetch_upper(v, selector, EXCEPTION_GP, &d))
         return 0;
-    v->cpu.seg[SEG_LDTR] = segment_from(selector, &d);
+    segment_put(&v->cpu.seg[SEG_LDTR], selector, &d);
     return 1;
 }
 
@@ -112,7 +112,7 @@ uint64_t help_ltr(struct vcpu *v, uint64_t value, uint64_t imm)
         return 0;
     if (!descriptor_set_type(v, &d, TYPE_BUSY))
         return 0;
-    v->cpu.seg[SEG_TR] = segment_from(selector, &d);
+    segment_put(&v->cpu.seg[SEG_TR], selector, &d);
     return 1;
 }
 

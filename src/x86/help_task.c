@@ -55,7 +55,7 @@ static bool task_load_ldt(struct vcpu *v, uint16_t selector)
         return task_fault(v, EXCEPTION_TS, selector);
     if ((d.ar & (AR_S | AR_TYPE)) != SYSTEM_LDT || !(d.ar & AR_P))
         return task_fault(v, EXCEPTION_TS, selector);
-    v->cpu.seg[SEG_LDTR] = segment_from(selector, &d);
+    segment_put(&v->cpu.seg[SEG_LDTR], selector, &d);
     return true;
 }
 
@@ -72,7 +72,7 @@ static bool task_load_code(struct vcpu *v, uint16_t selector)
         return task_fault(v, EXCEPTION_NP, selector);
     if (!descriptor_set_type(v, &d, AR_ACCESSED))
         return false;
-    v->cpu.seg[SEG_CS] = segment_from(selector, &d);
+    segment_put(&v->cpu.seg[SEG_CS], selector, &d);
     vcpu_update(v);
     return true;
 }
@@ -100,7 +100,7 @@ static bool task_load_data(struct vcpu *v, unsigned segment, uint16_t selector)
     }
     if (!descriptor_set_type(v, &d, AR_ACCESSED))
         return false;
-    v->cpu.seg[segment] = segment_from(selector, &d);
+    segment_put(&v->cpu.seg[segment], selector, &d);
     vcpu_update(v);
     return true;
 }
@@ -204,7 +204,7 @@ bool task_switch(struct vcpu *v, uint16_t selector, enum task_source source, uin
     if (source != TASK_IRET && !task_mark_busy(v, selector, true))
         return false;
     d.ar |= TYPE_BUSY;
-    c->seg[SEG_TR] = segment_from(selector, &d);
+    segment_put(&c->seg[SEG_TR], selector, &d);
     c->cr0 |= CR0_TS;
     task_load_registers(v, new, new_tss);
     if (nested)

@@ -3,6 +3,8 @@
 
 #include "walk.h"
 
+#include <string.h>
+
 /* -- access ------------------------------------------------------------------------------------------------------ */
 
 static bool segment_fault(struct vcpu *v, unsigned segment)
@@ -79,16 +81,16 @@ bool system_store(struct vcpu *v, uint64_t linear, const void *data, unsigned wi
     return access_store(&v->mmu, linear, data, width, FORM_DESCRIPTOR, ACCESS_IMPLICIT) || vcpu_raise_mmu(v);
 }
 
-bool segment_check_rip(struct vcpu *v, const struct segment *cs, uint64_t rip)
+bool segment_check_rip(struct vcpu *v, uint32_t cs_ar, uint32_t cs_limit, uint64_t rip)
 {
-    if (v->cpu.efer & EFER_LMA && cs->ar & AR_L) {
+    if (v->cpu.efer & EFER_LMA && cs_ar & AR_L) {
         unsigned shift = v->cpu.cr4 & CR4_LA57 ? 7 : 16;
 
         if ((uint64_t)((int64_t)(rip << shift) >> shift) != rip)
             return vcpu_raise_error(v, EXCEPTION_GP, 0);
         return true;
     }
-    return rip <= cs->limit || vcpu_raise_error(v, EXCEPTION_GP, 0);
+    return rip <= cs_limit || vcpu_raise_error(v, EXCEPTION_GP, 0);
 }
 
 /* -- descriptors --------------------------------------------------------------------------------------------------- */
@@ -154,11 +156,6 @@ bool descriptor_set_type(struct vcpu *v, struct descriptor *d, uint32_t type)
     d->raw |= (uint64_t)type << 40;
     byte = (uint8_t)(d->raw >> 40);
     return system_store(v, d->address + 5, &byte, 1);
-}
-
-struct segment segment_from(uint16_t selector, const struct descriptor *d)
-{
-    return (struct segment){ .selector = selector, .ar = d->ar, .limit = d->limit, .base = d->base };
 }
 
 void segment_set_real(struct vcpu *v, unsigned segment, uint16_t selector)
@@ -227,7 +224,7 @@ bool segment_set(struct vcpu *v, unsigned segment, uint16_t selector)
 
     if (!(v->cpu.mode & MODE_PROTECTED)) {
         segment_set_real(v, segment, selector);
-        vcpu_update(v);
+        vcpu_update_flow(v);
         return true;
     }
     if (selector_is_null(selector)) {
@@ -237,9 +234,9 @@ bool segment_set(struct vcpu *v, unsigned segment, uint16_t selector)
                                : segment_check_data(v, selector, &d);
         if (!ok || !descriptor_set_type(v, &d, AR_ACCESSED))
             return false;
-        v->cpu.seg[segment] = segment_from(selector, &d);
+        segment_put(&v->cpu.seg[segment], selector, &d);
     }
-    vcpu_update(v);
+    vcpu_update_flow(v);
     return ok;
 }
 
@@ -258,13 +255,23 @@ void segment_drop_privileged(struct vcpu *v)
 
 /* -- stacks ----------------------------------------------------------------------------------------------------------- */
 
-struct stack stack_current(struct vcpu *v)
+void stack_begin(struct stack *s, struct vcpu *v)
 {
     const struct cpu *c = &v->cpu;
-    unsigned width = c->mode & MODE_CODE64 ? 8 : c->mode & MODE_STACK32 ? 4 : 2;
 
-    return (struct stack){ .v = v, .ss = c->seg[SEG_SS], .sp = bits_trunc(c->slot[RSP], width), .width = width,
-                           .privilege = c->cpl };
+    s->v = v;
+    s->ss = c->seg[SEG_SS];
+    s->width = c->mode & MODE_CODE64 ? 8 : c->mode & MODE_STACK32 ? 4 : 2;
+    s->sp = bits_trunc(c->slot[RSP], s->width);
+    s->privilege = c->cpl;
+}
+
+struct stack stack_current(struct vcpu *v)
+{
+    struct stack s;
+
+    stack_begin(&s, v);
+    return s;
 }
 
 static unsigned stack_options(const struct stack *s)
@@ -304,6 +311,42 @@ bool stack_pop(struct stack *s, unsigned width, uint64_t *value)
     if (!access_load(&s->v->mmu, linear, value, width, FORM_STACK, stack_options(s)))
         return vcpu_raise_mmu(s->v);
     s->sp = bits_trunc(s->sp + width, s->width);
+    return true;
+}
+
+bool stack_push_words(struct stack *s, unsigned width, const uint64_t *word, unsigned n)
+{
+    uint8_t *host = NULL;
+
+    if (width == 8 && s->width == 8)
+        host = access_plain(&s->v->mmu, s->sp - 8 * n, 8 * n, TLB_WRITE, stack_options(s));
+    if (unlikely(!host)) {
+        bool ok = stack_probe(s, n * width);
+
+        for (unsigned i = 0; ok && i < n; i++)
+            ok = stack_push(s, width, word[i]);
+        return ok;
+    }
+    for (unsigned i = 0; i < n; i++)
+        memcpy(host + 8 * (n - 1 - i), &word[i], 8);
+    s->sp -= 8 * n;
+    return true;
+}
+
+bool stack_pop_words(struct stack *s, unsigned width, uint64_t *word, unsigned n)
+{
+    const uint8_t *host = NULL;
+
+    if (width == 8 && s->width == 8)
+        host = access_plain(&s->v->mmu, s->sp, 8 * n, TLB_READ, stack_options(s));
+    for (unsigned i = 0; i < n; i++) {
+        if (unlikely(!host) && !stack_pop(s, width, &word[i]))
+            return false;
+        if (host)
+            memcpy(&word[i], host + 8 * i, 8);
+    }
+    if (host)
+        s->sp += 8 * n;
     return true;
 }
 

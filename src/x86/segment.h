@@ -52,8 +52,17 @@ void descriptor_decode(uint64_t raw, struct descriptor *out);
 /* Sets a type bit (accessed, busy) in memory and in d. */
 bool descriptor_set_type(struct vcpu *v, struct descriptor *d, uint32_t type);
 
-/* The segment register image of a descriptor. */
-struct segment segment_from(uint16_t selector, const struct descriptor *d);
+/*
+ * The segment register image of a descriptor; field by field into its place, as a copy of what has just been put together
+ * makes the processor wait.
+ */
+static inline void segment_put(struct segment *s, uint16_t selector, const struct descriptor *d)
+{
+    s->selector = selector;
+    s->ar = d->ar;
+    s->limit = d->limit;
+    s->base = d->base;
+}
 /* As real and virtual-8086 mode load it. */
 void segment_set_real(struct vcpu *v, unsigned segment, uint16_t selector);
 
@@ -71,7 +80,7 @@ void segment_drop_privileged(struct vcpu *v);
 static inline bool segment_base_is_canonical(uint64_t base) { return (uint64_t)((int64_t)(base << 7) >> 7) == base; }
 
 /* Is this RIP one that CS allows?  #GP(0) else. */
-bool segment_check_rip(struct vcpu *v, const struct segment *cs, uint64_t rip);
+bool segment_check_rip(struct vcpu *v, uint32_t cs_ar, uint32_t cs_limit, uint64_t rip);
 
 /* -- a stack being pushed to or popped from, not yet committed -- */
 struct stack {
@@ -83,8 +92,12 @@ struct stack {
 };
 
 struct stack stack_current(struct vcpu *v);
+void stack_begin(struct stack *s, struct vcpu *v); /* the same, in place */
 bool stack_push(struct stack *s, unsigned width, uint64_t value);
 bool stack_pop(struct stack *s, unsigned width, uint64_t *value);
+/* n words at once, all or nothing: word[0] is the first to be pushed or popped. */
+bool stack_push_words(struct stack *s, unsigned width, const uint64_t *word, unsigned n);
+bool stack_pop_words(struct stack *s, unsigned width, uint64_t *word, unsigned n);
 /* Would `bytes` below (push) the stack pointer be writable? */
 bool stack_probe(struct stack *s, unsigned bytes);
 /* SP of the current SS becomes the stack's. */
