@@ -164,7 +164,7 @@ static void touched(struct interp *it, const struct step *s)
     struct vcpu *v = it->v;
 
     it->at = s;
-    if (v->stop_on_touch || v->pins.nmi || v->pins.init || v->attention || (v->pins.intr && v->cpu.rflags & FLAG_IF))
+    if (vcpu_wanted(v))
         interp_arm(it);
 }
 

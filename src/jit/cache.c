@@ -109,31 +109,23 @@ void jit_clear_jumps(struct jit *j)
     memset(j->jump_pages, 0, sizeof(j->jump_pages));
 }
 
-struct jump_table *jit_find_jumps(struct jit *j, uint32_t mode)
-{
-    for (unsigned i = 0; i < JUMP_TABLES && j->jumps[i].used; i++)
-        if (j->jumps[i].mode == mode)
-            return &j->jumps[i];
-    return NULL;
-}
-
 /* The table of this mode, a new one if need be; when all are taken, everything goes. */
 static struct jump_table *jumps_of(struct jit *j, uint32_t mode)
 {
-    struct jump_table *t = jit_find_jumps(j, mode);
+    struct jump_table *t;
 
-    if (t)
-        return t;
-    for (t = j->jumps; t->used; t++)
-        if (t == &j->jumps[JUMP_TABLES - 1]) {
-            jit_drop_all(j);
-            t = j->jumps;
-            break;
-        }
-    t->used = true;
-    t->mode = mode;
-    t->entry[0].rip = jit_jump_none(0);
-    return t;
+    for (t = j->jumps; t < j->jumps + JUMP_TABLES && t->used && t->mode != mode; t++)
+        continue;
+    if (t == j->jumps + JUMP_TABLES) {
+        jit_drop_all(j);
+        t = j->jumps;
+    }
+    if (!t->used) {
+        t->used = true;
+        t->mode = mode;
+        t->entry[0].rip = jit_jump_none(0);
+    }
+    return j->by_mode[jit_mode_hash(mode)] = t;
 }
 
 void jit_fill_jump(struct jit *j, const struct jit_block *b)
@@ -174,7 +166,7 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
         abort();
     p = (char *)(b + 1);
     *b = (struct jit_block){ .jit = j, .rip = ir->rip, .mode = ir->mode, .insns = ir->insns, 
-                             .cs_base = code_base(j->v), .jumps = jit_find_jumps(j, ir->mode), .careful = careful,
+                             .cs_base = code_base(j->v), .jumps = jumps_of(j, ir->mode), .careful = careful,
                              .gpa = { f->gpa[0], f->gpa[1] } };
     b->site = (void *)p, p += sites * sizeof(*b->site);
     b->edge = (void *)p, p += edges * sizeof(*b->edge);
@@ -251,7 +243,6 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
         j->caches = caches;
         if (j->e.full) {
             jit_drop_all(j);
-            jumps_of(j, ir->mode);
         } else if (j->declined_at) {
             ir_truncate(ir, j->declined_at);
         } else {
@@ -421,6 +412,7 @@ void jit_drop_all(struct jit *j)
     jit_clear_jumps(j);
     for (unsigned i = 0; i < JUMP_TABLES; i++)
         j->jumps[i].used = false;
+    memset(j->by_mode, 0, sizeof(j->by_mode));
     jit_clear_caches(j);
     memset(j->refused, 0, sizeof(j->refused));
     j->caches = 0;
@@ -494,6 +486,7 @@ void jit_force_out(struct jit *j, struct jit_block *b, unsigned insn)
         return;
     j->forced = true;
     j->left -= FORCE_OUT;
+    j->retired_then -= FORCE_OUT;
     if (insn >= b->insns)
         return;
     j->armed = b;

@@ -83,6 +83,20 @@ static void leave_armed(struct jit *j)
     jit_flags_out(j, b, &b->boundary[j->armed_insn].flags);
 }
 
+/* After an instruction that touched a device: a load's value still has to go where it belongs. */
+static void leave_after(struct jit *j)
+{
+    const struct jit_site *site = j->after;
+    const struct jit_block *b = site->block;
+    unsigned next = site->insn + 1u;
+
+    if (site->op.d < GPRS)
+        j->v->cpu.slot[site->op.d] = j->after_value;
+    j->v->cpu.rip = b->insn[next].rip;
+    j->left += b->insns - next;
+    jit_flags_out(j, b, &b->boundary[next].flags);
+}
+
 static void run_blocks(struct jit *j, const uint8_t *code)
 {
     const struct jit_block *block;
@@ -97,12 +111,14 @@ static void run_blocks(struct jit *j, const uint8_t *code)
     j->v->in_block = 0;
     if (reason == EXIT_ARMED)
         leave_armed(j);
+    else if (reason == EXIT_AFTER)
+        leave_after(j);
     else if (reason == EXIT_FAULT && j->fault_site)
         jit_flags_out(j, j->fault_site->block, &j->fault_site->flags);
     else if (reason != EXIT_FAULT)
         jit_flags_out(j, NULL, &(struct flags_at){ .place = FLAGS_MEMORY });
     if (reason != EXIT_FAULT)
-        j->v->retired = j->retired_before + j->given - jit_left(j);
+        j->v->retired = jit_retired(j);
     jit_disarm(j);
     j->fault_site = NULL;
     j->forced = false;
@@ -111,7 +127,7 @@ static void run_blocks(struct jit *j, const uint8_t *code)
 /* Code for where the vcpu is: the table of jumps knows the handlers that interrupts and faults come to. */
 static const uint8_t *code_here(struct jit *j)
 {
-    const struct jump_table *t = jit_find_jumps(j, j->v->cpu.mode);
+    const struct jump_table *t = jit_jumps(j, j->v->cpu.mode);
     const struct jump_entry *jump = t ? &t->entry[jit_jump_index(j->v->cpu.rip)] : NULL;
     const struct jit_block *b;
 
@@ -140,7 +156,8 @@ static bool jit_translated(void *opaque)
         j->seen_protects = v->mmu.protects;
         jit_clear_caches(j);
     }
-    j->given = j->left = bits_min(j->interp->end - v->retired, RUN_INSNS);
+    j->left = bits_min(j->interp->end - v->retired, RUN_INSNS);
+    j->retired_then = v->retired + j->left;
     code = code_here(j);
     if (!code)
         return false;

@@ -36,6 +36,7 @@ struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
     struct jit_site *s = &g->block->site[g->block->sites++];
 
     *s = (struct jit_site){ .block = g->block, .flags = gen_flags_at(g), .insn = o->insn, .op = *o, .shape = site_shape(o) };
+    s->last = o + 1 < g->ir->op + g->ir->ops && o[1].insn != o->insn;
     return s;
 }
 
@@ -209,6 +210,19 @@ static void gen_jz(struct gen *g)
     gen_side_exit(g, o->op == IR_JZ ? CC_Z : CC_NZ, (uint64_t)o->imm);
 }
 
+static struct jit_site *gen_site_of_helper(struct gen *g, const struct ir_op *o)
+{
+    const struct ir_insn *insn = &g->ir->insn[o->insn];
+    struct jit_site *s = gen_site(g, o);
+
+    s->helper = (uint64_t(*)(struct vcpu *, uint64_t, uint64_t, uint64_t, uint64_t))helpers[o->aux].function;
+    s->state = helpers[o->aux].effects & HELP_STATE || o->op == IR_HELPER_END;
+    s->next_rip = insn->rip + insn->length;
+    if (!(g->ir->mode & MODE_CODE64))
+        s->next_rip = (uint32_t)s->next_rip;
+    return s;
+}
+
 static void gen_jmp_register(struct gen *g)
 {
     enum host target;
@@ -222,7 +236,7 @@ static void gen_jmp_register(struct gen *g)
     s->host = (uint8_t)target;
     if (!g->unchecked)
         return;
-    s->site = gen_site(g, g->unchecked);
+    s->site = gen_site_of_helper(g, g->unchecked);
     s->then = g->op[-1].op == IR_LEA ? g->op - 1 : NULL;
     g->unchecked = NULL;
 }
@@ -241,6 +255,27 @@ static void gen_argument(struct gen *g, unsigned n, ir_operand x)
     else
         emit_store(g->e, 8, m, gen_use(g, x));
     g->locked = 0;
+}
+
+/* The last argument is the operation's immediate. */
+static void gen_arguments(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+    const ir_operand x[] = { o->a, o->b, o->c };
+    unsigned n = helpers[o->aux].args - 1;
+    struct host_mem last = mem_low(&g->jit->argument[n]);
+    enum host reg;
+
+    for (unsigned i = 0; i < n; i++)
+        gen_argument(g, i, x[i]);
+    if (o->imm == (int32_t)o->imm) {
+        emit_store_imm(g->e, 8, last, (int32_t)o->imm);
+        return;
+    }
+    reg = gen_scratch(g);
+    emit_mov_imm(g->e, reg, (uint64_t)o->imm);
+    emit_store(g->e, 8, last, reg);
+    gen_release(g, reg);
 }
 
 /* Whatever the table of jumps knows is a good target: the check can wait until it knows nothing. */
@@ -271,7 +306,7 @@ static void gen_check_target(struct gen *g)
     x = gen_scratch(g);
     s = gen_stub(g, STUB_HELPER, o);
     gen_flags_lost(g);
-    s->site = gen_site(g, o);
+    s->site = gen_site_of_helper(g, o);
     if (g->ir->mode & MODE_CODE64) {
         emit_mov(g->e, x, t);
         emit_shift_imm(g->e, S_SHL, 8, x, 16);
@@ -296,13 +331,11 @@ static void gen_helper(struct gen *g)
     struct jit_site *site;
 
     gen_settle_sp(g);
-    gen_argument(g, 0, o->a);
-    gen_argument(g, 1, o->b);
-    gen_argument(g, 2, o->c);
+    gen_arguments(g);
     gen_spill_all(g);
     if (g->in_host && !g->is_lazy)
         gen_flags_save(g);
-    site = gen_site(g, o);
+    site = gen_site_of_helper(g, o);
     emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)site);
     site->code = emit_address(g->e);
     if (ends) {

@@ -208,7 +208,7 @@ static void print_blocks(const struct jit_stats *s, double seconds, FILE *f)
 static void print_ways(const struct jit_stats *s, FILE *f)
 {
     static const char *const names[] = { [EXIT_BUDGET] = "budget", [EXIT_LOOKUP] = "look-up", [EXIT_LINK] = "link", [EXIT_FAULT] = "fault",
-                                         [EXIT_ARMED] = "interrupted", [EXIT_STOP] = "stop" };
+                                         [EXIT_ARMED] = "interrupted", [EXIT_AFTER] = "device", [EXIT_STOP] = "stop" };
     uint64_t into = s->entries + s->exits[EXIT_LINK] + s->exits[EXIT_LOOKUP];
 
     fprintf(f, "jit jumps %" PRIu64 " linked, %" PRIu64 " look-ups, %" PRIu64 " of them in vain", s->links, s->lookups, s->misses);

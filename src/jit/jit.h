@@ -69,8 +69,14 @@ struct jit_site {
     uint16_t insn;
     struct memory_shape shape; /* of an access, as memory.h wants it */
     struct ir_op op;
-    struct page_cache *cache; /* of a load, store or window; NULL: none */
+    union {
+        struct page_cache *cache; /* of a load, store or window; NULL: none */
+        uint64_t (*helper)(struct vcpu *, uint64_t, uint64_t, uint64_t, uint64_t); /* takes fewer arguments, maybe */
+    };
     uint16_t size;            /* of a window: bytes from its low end */
+    bool last;                /* nothing of its instruction comes after it */
+    bool state;               /* of a helper: it sees registers and flags */
+    uint64_t next_rip;        /* of a helper */
     const uint8_t *code;      /* where its slow path begins, for explain and the logs */
 };
 
@@ -159,7 +165,7 @@ struct jit {
     struct page_cache stack[BANKS][2]; /* of accesses through RSP: read, write */
     struct page_cache cache[PAGE_CACHES];
     uint64_t left;                /* instructions left to run */
-    uint64_t argument[4];
+    uint64_t argument[4];         /* of the helper called, or of a slow path */
     uint64_t window[WINDOWS];     /* of the block under way */
 
     struct interp *interp;
@@ -181,6 +187,7 @@ struct jit {
     bool avx, avx512;
 
     struct jit_block *hash[1 << JIT_HASH_BITS];
+    struct jump_table *by_mode[64]; /* by jit_mode_hash() */
     struct jit_block *dead;
     struct jit_block *page[JIT_PAGE_HASH]; /* by guest-physical page, through page_next */
     struct page_cache *filled_caches;
@@ -192,7 +199,8 @@ struct jit {
     uint8_t hot[HOT_ENTRIES];
     uint8_t refused[HOT_ENTRIES];   /* how small windows must be, or none: blocks whose windows were refused too often */
 
-    uint64_t given, retired_before; /* instructions given to this run, and retired before it */
+    uint64_t retired_then;          /* instructions retired when `left` will be 0; beyond 2^60 while out is forced */
+    uint64_t retired_before;        /* ... and before this run */
     bool usable;                    /* else the interpreter does everything */
     bool map_changed;               /* all blocks have to go */
     bool forced;                  /* `left` was made negative to get out at the end of the block */
@@ -200,6 +208,8 @@ struct jit {
     unsigned armed_insn;
     uint8_t armed_bytes[ARM_BYTES];
     const struct jit_site *fault_site; /* whose flags EXIT_FAULT still has to bring out; NULL: none */
+    const struct jit_site *after;   /* EXIT_AFTER: the site whose instruction is done but for this value */
+    uint64_t after_value;
     struct jit_edge *last_edge;   /* set by a stub on its way to EXIT_LINK */
 
     FILE *perf_map, *jitdump;
@@ -208,12 +218,22 @@ struct jit {
 
 #define FORCE_OUT (UINT64_C(1) << 60)
 
+static inline unsigned jit_mode_hash(uint32_t mode) { return mode * 0x9e3779b1u >> 26; }
+
+/* The table of a mode; NULL: there is none, or it has to be looked for. */
+static inline struct jump_table *jit_jumps(const struct jit *j, uint32_t mode)
+{
+    struct jump_table *t = j->by_mode[jit_mode_hash(mode)];
+
+    return t && t->mode == mode ? t : NULL;
+}
+
 static inline unsigned jit_jump_index(uint64_t rip) { return rip & (JUMP_ENTRIES - 1); }
 static inline unsigned jit_page_hash(uint64_t gva) { return gva / PAGE_BYTES % JUMP_PAGES; }
 static inline uint64_t jit_jump_none(unsigned index) { return index ? 0 : 1; } /* a new table's entries are zero */
 
-/* What `left` would be if nobody had forced it. */
-static inline uint64_t jit_left(const struct jit *j) { return j->left + (j->forced ? FORCE_OUT : 0); }
+/* Instructions retired when the block under way, with all it has, will have run. */
+static inline uint64_t jit_retired(const struct jit *j) { return j->retired_then - j->left; }
 
 /* gen.c: false when the block cannot be translated, or the cache is full (jit->e.full). */
 bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir, const struct window_plan *plan);
@@ -232,8 +252,6 @@ void jit_drop_written(struct jit *jit, uint64_t gpa, unsigned width);
 void jit_drop_all(struct jit *jit);
 void jit_free_dead(struct jit *jit);
 void jit_clear_jumps(struct jit *jit);
-/* The table of a mode; NULL: there is none yet. */
-struct jump_table *jit_find_jumps(struct jit *jit, uint32_t mode);
 /* The block's windows do not pay. */
 void jit_refuse_windows(struct jit *jit, struct jit_block *block);
 void jit_fill_jump(struct jit *jit, const struct jit_block *block);

@@ -32,7 +32,7 @@ struct jit_options {
 };
 
 /* Why translated code came back. */
-enum jit_exit { EXIT_BUDGET = 1, EXIT_LOOKUP, EXIT_LINK, EXIT_FAULT, EXIT_ARMED, EXIT_STOP };
+enum jit_exit { EXIT_BUDGET = 1, EXIT_LOOKUP, EXIT_LINK, EXIT_FAULT, EXIT_ARMED, EXIT_AFTER, EXIT_STOP };
 
 /* What `run --stats` prints. */
 struct jit_stats {

@@ -88,7 +88,7 @@ static inline struct vcpu *site_enter(struct jit *j, const struct jit_site *site
     struct vcpu *v = j->v;
     const struct jit_block *b = site->block;
 
-    v->retired = j->retired_before + j->given - jit_left(j) - b->insns;
+    v->retired = jit_retired(j) - b->insns;
     v->in_block = site->insn;
     v->cpu.rip = v->bus.origin.rip = b->insn[site->insn].rip;
     return v;
@@ -102,25 +102,40 @@ static struct slow_result site_fault(struct jit *j, const struct jit_site *site)
     return (struct slow_result){ 0, EXIT_FAULT };
 }
 
-/* Nothing translated earlier holds for the block's next instructions: what it knows of pages may be wrong. */
-static void flushed_out(struct jit *j, const struct jit_site *site)
+/* Out before the next instruction. */
+static struct slow_result site_out(struct jit *j, const struct jit_site *site, uint64_t value)
 {
-    jit_follow_flushes(j);
-    if (site->insn + 1u < site->block->insns)
+    if (!site->last) {
         jit_force_out(j, site->block, site->insn + 1u);
+        return (struct slow_result){ value, 0 };
+    }
+    j->after = site;
+    j->after_value = value;
+    return (struct slow_result){ value, EXIT_AFTER };
 }
 
-/* Something a device did, or a write to code: does it matter before the next instruction? */
-static inline struct slow_result site_done(struct jit *j, const struct jit_site *site, uint64_t value)
+/*
+ * Something a device did, a flush, or a write to code: does it matter before the next instruction?  After a flush nothing
+ * holds that the block has found out about pages.
+ */
+static struct slow_result site_disturbed(struct jit *j, const struct jit_site *site, uint64_t value, bool flushed)
 {
     struct vcpu *v = j->v;
-    bool wanted = v->stop_on_touch || v->pins.nmi || v->pins.init || v->attention || (v->pins.intr && v->cpu.rflags & FLAG_IF);
 
-    if (unlikely(jit_is_flushed(j)))
-        flushed_out(j, site);
-    if (unlikely((v->bus.touched && wanted) || site->block->dead))
-        jit_force_out(j, site->block, site->insn + 1u);
+    if (flushed)
+        jit_follow_flushes(j);
+    if ((flushed && site->insn + 1u < site->block->insns) || site->block->dead || (v->bus.touched && vcpu_wanted(v)))
+        return site_out(j, site, value);
     return (struct slow_result){ value, 0 };
+}
+
+static inline struct slow_result site_done(struct jit *j, const struct jit_site *site, uint64_t value)
+{
+    bool flushed = jit_is_flushed(j);
+
+    if (likely(!(j->v->bus.touched | site->block->dead | flushed)))
+        return (struct slow_result){ value, 0 };
+    return site_disturbed(j, site, value, flushed);
 }
 
 /* -- memory ------------------------------------------------------------------------------------------------------------------- */
@@ -247,69 +262,45 @@ struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor
 
 /* -- helpers -------------------------------------------------------------------------------------------------------------------- */
 
-static uint64_t helper_call(struct vcpu *v, const struct helper *h, const uint64_t *a, uint64_t imm)
-{
-    switch (h->args) {
-    case 1: return ((uint64_t(*)(struct vcpu *, uint64_t))h->function)(v, imm);
-    case 2: return ((uint64_t(*)(struct vcpu *, uint64_t, uint64_t))h->function)(v, a[0], imm);
-    case 3: return ((uint64_t(*)(struct vcpu *, uint64_t, uint64_t, uint64_t))h->function)(v, a[0], a[1], imm);
-    default: return ((uint64_t(*)(struct vcpu *, uint64_t, uint64_t, uint64_t, uint64_t))h->function)(v, a[0], a[1], a[2], imm);
-    }
-}
-
-static uint64_t site_next_rip(const struct jit_site *site)
-{
-    const struct ir_insn *insn = &site->block->insn[site->insn];
-    uint64_t rip = insn->rip + insn->length;
-
-    return site->block->mode & MODE_CODE64 ? rip : (uint32_t)rip;
-}
-
-static bool helper_has_state(const struct jit_site *site)
-{
-    return helpers[site->op.aux].effects & HELP_STATE || site->op.op == IR_HELPER_END;
-}
-
 /* False: a fault. */
-static bool site_helper(struct jit *j, const struct jit_site *site, uint64_t *result)
+static inline bool site_helper(struct jit *j, const struct jit_site *site, uint64_t *result)
 {
     struct vcpu *v = site_enter(j, site);
-    bool state = helper_has_state(site);
+    const uint64_t *a = j->argument;
 
     j->stats.helpers++;
-    v->next_rip = site_next_rip(site);
-    if (state)
+    v->next_rip = site->next_rip;
+    if (site->state)
         jit_flags_out(j, site->block, &site->flags);
-    *result = helper_call(v, &helpers[site->op.aux], j->argument, (uint64_t)site->op.imm);
+    *result = site->helper(v, a[0], a[1], a[2], a[3]);
     if (unlikely(v->fault.vector >= 0)) {
         site_fault(j, site);
-        if (state)
+        if (site->state)
             j->fault_site = NULL; /* they are out */
         return false;
     }
-    if (state)
+    if (site->state)
         jit_flags_in(j);
     return true;
 }
 
-static bool wants_out(const struct jit *j)
+static inline bool wants_out(const struct vcpu *v)
 {
-    const struct vcpu *v = j->v;
-
-    return v->attention || (v->bus.touched && v->stop_on_touch) || v->pins.nmi || v->pins.init ||
-           (v->pins.intr && v->cpu.rflags & FLAG_IF) || v->cpu.shadow != SHADOW_NONE || v->cpu.rflags & FLAG_RF;
+    return unlikely(v->cpu.shadow | (v->cpu.rflags & FLAG_RF)) || vcpu_wanted(v);
 }
 
 struct slow_result jit_slow_helper(const struct jit_site *site)
 {
     struct jit *j = site->block->jit;
     uint64_t result;
+    bool flushed;
 
     if (!site_helper(j, site, &result))
         return (struct slow_result){ 0, EXIT_FAULT };
-    if (unlikely(jit_is_flushed(j)))
-        flushed_out(j, site);
-    if (unlikely(wants_out(j) || site->block->dead))
+    flushed = jit_is_flushed(j);
+    if (unlikely(flushed))
+        jit_follow_flushes(j);
+    if (unlikely(wants_out(j->v) || site->block->dead || (flushed && site->insn + 1u < site->block->insns)))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ result, 0 };
 }
@@ -318,8 +309,8 @@ struct slow_result jit_slow_helper_end(const struct jit_site *site)
 {
     struct jit *j = site->block->jit;
     struct vcpu *v = j->v;
-    const struct jump_table *t;
     const struct jump_entry *jump;
+    const struct jump_table *t;
     uint64_t result;
 
     if (!site_helper(j, site, &result))
@@ -327,11 +318,11 @@ struct slow_result jit_slow_helper_end(const struct jit_site *site)
     j->left += v->again;
     if (unlikely(jit_is_flushed(j)))
         jit_follow_flushes(j);
-    if (v->again || v->cpu.activity != CPU_RUNNING || wants_out(j))
+    if (unlikely(v->again || v->cpu.activity != CPU_RUNNING || wants_out(v)))
         return (struct slow_result){ 0, EXIT_STOP };
-    t = jit_find_jumps(j, v->cpu.mode);
+    t = jit_jumps(j, v->cpu.mode);
     jump = t ? &t->entry[jit_jump_index(v->cpu.rip)] : NULL;
-    if (!jump || jump->rip != v->cpu.rip)
+    if (unlikely(!jump || jump->rip != v->cpu.rip))
         return (struct slow_result){ 0, EXIT_LOOKUP };
     return (struct slow_result){ (uint64_t)(uintptr_t)jump->code, 0 };
 }
