@@ -103,25 +103,30 @@ static uint8_t cpu_privilege(const struct cpu *c)
     return c->rflags & FLAG_VM ? 3 : c->cr0 & CR0_PE ? c->seg[SEG_CS].selector & 3 : 0;
 }
 
+/* RFLAGS.AC and TF, breakpoints: mostly off. */
+static uint32_t cpu_mode_rare(const struct cpu *c)
+{
+    uint32_t mode = c->rflags & FLAG_TF || c->dr[7] & 0xff ? MODE_STEP : 0u;
+
+    if (!(c->rflags & FLAG_AC))
+        return mode;
+    return mode | (c->cpl != 3 ? MODE_AC : c->cr0 & CR0_AM ? MODE_ALIGN : 0u);
+}
+
 /* What segments and RFLAGS say. */
 static uint32_t cpu_mode_flow(const struct cpu *c)
 {
-    bool code64 = c->efer & EFER_LMA && c->seg[SEG_CS].ar & AR_L;
-    uint32_t mode = code64 ? MODE_CODE64 : cpu_mode_segments(c) | (c->seg[SEG_CS].ar & AR_DB ? MODE_CODE32 : 0u);
+    static const uint32_t privilege[] = { MODE_CPL0, 0, 0, MODE_USER };
+    uint32_t mode = privilege[c->cpl];
 
-    if (c->efer & EFER_LMA)
-        mode |= MODE_LONG;
-    mode |= c->rflags & FLAG_VM ? MODE_VM86 : c->cr0 & CR0_PE ? MODE_PROTECTED : 0u;
-    if (c->seg[SEG_SS].ar & AR_DB)
-        mode |= MODE_STACK32;
-    mode |= c->cpl == 3 ? MODE_USER : c->cpl == 0 ? MODE_CPL0 : 0u;
-    if (c->cr0 & CR0_AM && c->rflags & FLAG_AC && c->cpl == 3)
-        mode |= MODE_ALIGN;
-    if (c->rflags & FLAG_AC && c->cpl != 3)
-        mode |= MODE_AC;
-    if (c->rflags & FLAG_TF || c->dr[7] & 0xff)
-        mode |= MODE_STEP;
-    return mode;
+    if (c->efer & EFER_LMA && c->seg[SEG_CS].ar & AR_L) {
+        mode |= MODE_CODE64 | MODE_LONG | MODE_PROTECTED;
+    } else {
+        mode |= cpu_mode_segments(c) | (c->seg[SEG_CS].ar & AR_DB ? MODE_CODE32 : 0u) | (c->seg[SEG_SS].ar & AR_DB ? MODE_STACK32 : 0u);
+        mode |= c->efer & EFER_LMA ? MODE_LONG : 0u;
+        mode |= c->rflags & FLAG_VM ? MODE_VM86 : c->cr0 & CR0_PE ? MODE_PROTECTED : 0u;
+    }
+    return unlikely(c->rflags & (FLAG_AC | FLAG_TF) || c->dr[7] & 0xff) ? mode | cpu_mode_rare(c) : mode;
 }
 
 void cpu_update(struct cpu *c)

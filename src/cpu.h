@@ -136,7 +136,7 @@ struct cpu {
 enum cpu_mode_bits {
     MODE_CODE64 = 1 << 0,
     MODE_CODE32 = 1 << 1,     /* CS.D */
-    MODE_STACK32 = 1 << 2,    /* SS.B */
+    MODE_STACK32 = 1 << 2,    /* not 64-bit code: SS.B */
     MODE_PROTECTED = 1 << 3,  /* CR0.PE and not VM86 */
     MODE_VM86 = 1 << 4,
     MODE_LONG = 1 << 5,       /* EFER.LMA */
