@@ -71,6 +71,15 @@ struct watch {
 
 enum { WATCHES = 4, LARGE_PAGES = 8, FLUSHED_PAGES = 8 };
 
+/* What the control registers say of a walk; levels count from the last table, 1. */
+struct walk_mode {
+    uint8_t levels, leaf_levels;  /* tables to go through; up to this level an entry with PS maps a page */
+    uint8_t entry_bytes, index_bits;
+    bool pdptes;                  /* PAE: the PDPTE registers stand above */
+    uint64_t table;               /* of CR3 or an entry: where the next table is */
+    uint64_t reserved[6][2];      /* bits that must be zero in an entry of a level, if it points on or maps a page */
+};
+
 struct mmu {
     enum mmu_bank bank; /* of explicit accesses now */
     struct bus *bus;
@@ -80,6 +89,7 @@ struct mmu {
     uint64_t cr0, cr3, cr4, efer;
     uint32_t pkru;
     uint64_t pdpte[4];  /* PAE: loaded with CR3 */
+    struct walk_mode mode;
     bool align_check;   /* CR0.AM, RFLAGS.AC, CPL 3 */
     uint8_t physical_bits;
 

@@ -1,7 +1,7 @@
 /*
  * walk.c - stop 3: the guest's paging structures: 32-bit with PSE, PAE, 4-level and 5-level (SDM 3A chapter 5).
  *
- * One loop serves all modes: a table of (shift, index bits, entry bytes) per level.  Entries are read through the
+ * One loop serves all modes: what differs is in struct walk_mode, made when a register changes.  Entries are read through the
  * bus, so that a table in device memory works and is seen as PAGE_WALK; in RAM they are updated with a
  * compare-and-swap.  Not modelled: paging-structure caches (a walk always starts at CR3) and MKTME bits.
  */
@@ -17,22 +17,6 @@ enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_ID = 16, PF_PK = 32 };
 #define CR0_PG BIT(31)
 enum { CR0_WP = 1 << 16, CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_LA57 = 1 << 12, CR4_SMEP = 1 << 20, CR4_PKE = 1 << 22 };
 enum { EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
-
-struct walk_mode {
-    unsigned levels;     /* tables to go through */
-    unsigned entry_bytes;
-    unsigned index_bits;
-    unsigned top_bits;   /* index bits of the first table */
-};
-
-static struct walk_mode walk_mode_of(const struct mmu *mmu)
-{
-    if (mmu->efer & EFER_LMA)
-        return (struct walk_mode){ mmu->cr4 & CR4_LA57 ? 5 : 4, 8, 9, 9 };
-    if (mmu->cr4 & CR4_PAE)
-        return (struct walk_mode){ 2, 8, 9, 9 }; /* below the PDPTE */
-    return (struct walk_mode){ 2, 4, 10, 10 };
-}
 
 static bool walk_fault(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, uint32_t error)
 {
@@ -109,36 +93,6 @@ static bool walk_update_entry(struct mmu *mmu, uint64_t gpa, unsigned width, uin
     return true;
 }
 
-/* Bits that must be zero in an entry at `level` (1 = last), given whether it maps a page (SDM 3A 5.3 to 5.5). */
-static uint64_t walk_reserved(const struct mmu *mmu, const struct walk_mode *mode, unsigned level, bool leaf)
-{
-    uint64_t reserved;
-
-    if (mode->entry_bytes == 4) /* PSE-36: bits 20:13 are address bits 39:32; bit 21 is reserved */
-        return leaf && level == 2 ? BIT(21) | (bits_mask(8) << 13 & ~(bits_mask(mmu->physical_bits - 32u) << 13)) : 0;
-    reserved = bits_mask(52) & ~bits_mask(mmu->physical_bits);
-    if (!(mmu->efer & EFER_LMA))
-        reserved |= bits_mask(11) << 52;
-    if (!(mmu->efer & EFER_NXE))
-        reserved |= PE_XD;
-    if (leaf && level > 1)
-        reserved |= bits_mask(12 + 9 * (level - 1)) & ~bits_mask(13);
-    if (mmu->efer & EFER_LMA && level >= 4)
-        reserved |= PE_PS;
-    return reserved;
-}
-
-static bool walk_is_leaf(const struct mmu *mmu, const struct walk_mode *mode, unsigned level, uint64_t entry)
-{
-    if (level == 1)
-        return true;
-    if (!(entry & PE_PS))
-        return false;
-    if (mode->entry_bytes == 4)
-        return mmu->cr4 & CR4_PSE;
-    return level <= 3;
-}
-
 static uint64_t walk_leaf_address(const struct walk_mode *mode, unsigned level, uint64_t entry, uint64_t gva)
 {
     unsigned shift = 12 + mode->index_bits * (level - 1);
@@ -161,71 +115,68 @@ struct walk_step {
 };
 
 /* Sets the accessed bits of all steps, and the dirty bit of the last. */
-static bool walk_mark(struct mmu *mmu, const struct walk_mode *mode, struct walk_step *step, unsigned n, bool dirty)
+static bool walk_mark(struct mmu *mmu, struct walk_step *step, unsigned n, bool dirty)
 {
     for (unsigned i = 0; i < n; i++) {
         uint64_t want = step[i].entry | PE_A | (dirty && i == n - 1 ? PE_D : 0);
 
-        if (want != step[i].entry && !walk_update_entry(mmu, step[i].gpa, mode->entry_bytes, step[i].entry, want))
+        if (want != step[i].entry && !walk_update_entry(mmu, step[i].gpa, mmu->mode.entry_bytes, step[i].entry, want))
             return false;
     }
     return true;
 }
 
-/* PAE: the PDPTE registers stand above the two levels of tables. */
-static bool walk_pdpte(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, uint64_t *table)
+/* Where the first table is; false: the PDPTE above it is not present. */
+static bool walk_first_table(const struct mmu *mmu, uint64_t gva, uint64_t *table)
 {
     uint64_t pdpte = mmu->pdpte[gva >> 30 & 3];
 
-    if (!(pdpte & PE_P))
-        return walk_fault(mmu, gva, intent, bank, 0);
-    *table = pdpte & bits_mask(52) & ~bits_mask(12);
-    return true;
+    *table = (mmu->mode.pdptes ? pdpte : mmu->cr3) & mmu->mode.table;
+    return !mmu->mode.pdptes || pdpte & PE_P;
 }
 
 static bool walk_tables(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, struct walk_result *out)
 {
-    const struct walk_mode mode = walk_mode_of(mmu);
-    struct page_rights rights = { .user = true, .writable = true, .executable = true };
+    const struct walk_mode *mode = &mmu->mode;
+    uint64_t table, entry, all = UINT64_MAX, any = 0; /* bits set in all entries, in any */
+    unsigned n = 0, level = mode->levels, shift = 12 + mode->index_bits * (level - 1u), allowed;
+    struct page_rights rights;
     struct walk_step step[5];
-    unsigned n = 0, level = mode.levels;
-    uint64_t table = mmu->cr3 & (mode.entry_bytes == 4 ? 0xfffff000 : bits_mask(52) & ~bits_mask(12));
-    unsigned allowed;
 
-    if (mode.levels == 2 && mode.entry_bytes == 8 && !walk_pdpte(mmu, gva, intent, bank, &table))
-        return false;
-    for (;; level--) {
-        unsigned shift = 12 + mode.index_bits * (level - 1);
-        uint64_t gpa = table + bits_get(gva, shift, mode.index_bits) * mode.entry_bytes;
-        uint64_t entry = walk_read_entry(mmu, gpa, mode.entry_bytes);
-        bool leaf = walk_is_leaf(mmu, &mode, level, entry);
+    if (!walk_first_table(mmu, gva, &table))
+        return walk_fault(mmu, gva, intent, bank, 0);
+    for (;; level--, shift -= mode->index_bits) {
+        uint64_t gpa = table + (gva >> shift & bits_mask(mode->index_bits)) * mode->entry_bytes;
+        bool leaf;
 
+        entry = walk_read_entry(mmu, gpa, mode->entry_bytes);
+        leaf = level == 1 || (entry & PE_PS && level <= mode->leaf_levels);
         if (!(entry & PE_P))
             return walk_fault(mmu, gva, intent, bank, 0);
-        if (entry & walk_reserved(mmu, &mode, level, leaf))
+        if (entry & mode->reserved[level][leaf])
             return walk_fault(mmu, gva, intent, bank, PF_P | PF_RSVD);
         step[n++] = (struct walk_step){ gpa, entry };
-        rights.user &= !!(entry & PE_U);
-        rights.writable &= !!(entry & PE_W);
-        if (mode.entry_bytes == 8 && mmu->efer & EFER_NXE)
-            rights.executable &= !(entry & PE_XD);
-        if (leaf) {
-            rights.key = mmu->efer & EFER_LMA ? (uint8_t)bits_get(entry, 59, 4) : 0;
+        all &= entry;
+        any |= entry;
+        if (leaf)
             break;
-        }
-        table = entry & (mode.entry_bytes == 4 ? 0xfffff000 : bits_mask(52) & ~bits_mask(12));
+        table = entry & mode->table;
     }
+    rights = (struct page_rights){
+        .user = all & PE_U, .writable = all & PE_W, .executable = !(any & PE_XD && mmu->efer & EFER_NXE),
+        .key = mmu->efer & EFER_LMA ? (uint8_t)bits_get(entry, 59, 4) : 0,
+    };
     allowed = perm_allowed(mmu, rights, bank);
     if (intent & ~allowed)
         return walk_fault(mmu, gva, intent, bank, PF_P | (perm_key_forbids(mmu, rights, intent, bank) ? PF_PK : 0u));
-    if (!walk_mark(mmu, &mode, step, n, intent & ACCESS_WRITE))
+    if ((!(all & PE_A) || (intent & ACCESS_WRITE && !(entry & PE_D))) && !walk_mark(mmu, step, n, intent & ACCESS_WRITE))
         return walk_tables(mmu, gva, intent, bank, out);
-    out->gpa = walk_leaf_address(&mode, level, step[n - 1].entry, gva);
+    out->gpa = walk_leaf_address(mode, level, entry, gva);
     /* A write has to come back here until the dirty bit is set. */
-    if (!(step[n - 1].entry & PE_D) && !(intent & ACCESS_WRITE))
+    if (!(entry & PE_D) && !(intent & ACCESS_WRITE))
         allowed &= ~(unsigned)ACCESS_WRITE;
     out->granted = allowed;
-    out->shift = (uint8_t)(12 + mode.index_bits * (level - 1));
+    out->shift = (uint8_t)shift;
     return true;
 }
 
@@ -258,14 +209,54 @@ bool mmu_load_pdptes(struct mmu *mmu, uint64_t cr3)
     return true;
 }
 
+/* -- what the registers say -------------------------------------------------------------------------------------- */
+
+/* Bits that must be zero in an entry (SDM 3A 5.3 to 5.5). */
+static uint64_t walk_reserved(const struct mmu *mmu, unsigned level, bool leaf)
+{
+    uint64_t reserved;
+
+    if (mmu->mode.entry_bytes == 4) /* PSE-36: bits 20:13 are address bits 39:32; bit 21 is reserved */
+        return leaf && level == 2 ? BIT(21) | (bits_mask(8) << 13 & ~(bits_mask(mmu->physical_bits - 32u) << 13)) : 0;
+    reserved = bits_mask(52) & ~bits_mask(mmu->physical_bits);
+    if (!(mmu->efer & EFER_LMA))
+        reserved |= bits_mask(11) << 52;
+    if (!(mmu->efer & EFER_NXE))
+        reserved |= PE_XD;
+    if (leaf && level > 1)
+        reserved |= bits_mask(12 + 9 * (level - 1)) & ~bits_mask(13);
+    if (mmu->efer & EFER_LMA && level >= 4)
+        reserved |= PE_PS;
+    return reserved;
+}
+
+static void walk_set_mode(struct mmu *mmu)
+{
+    struct walk_mode *mode = &mmu->mode;
+    bool lma = mmu->efer & EFER_LMA, pae = lma || mmu->cr4 & CR4_PAE;
+
+    mode->levels = !lma ? 2 : mmu->cr4 & CR4_LA57 ? 5 : 4;
+    mode->leaf_levels = pae ? 3 : mmu->cr4 & CR4_PSE ? 2 : 1;
+    mode->entry_bytes = pae ? 8 : 4;
+    mode->index_bits = pae ? 9 : 10;
+    mode->pdptes = pae && !lma;
+    mode->table = pae ? bits_mask(52) & ~bits_mask(12) : 0xfffff000;
+    for (unsigned level = 1; level <= mode->levels; level++)
+        for (unsigned leaf = 0; leaf < 2; leaf++)
+            mode->reserved[level][leaf] = walk_reserved(mmu, level, leaf);
+}
+
 void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru)
 {
     if (mmu->cr0 == cr0 && mmu->cr3 == cr3 && mmu->cr4 == cr4 && mmu->efer == efer && mmu->pkru == pkru)
         return;
     mmu->cr0 = cr0;
     mmu->cr3 = cr3;
-    mmu->cr4 = cr4;
-    mmu->efer = efer;
     mmu->pkru = pkru;
+    if (mmu->cr4 != cr4 || mmu->efer != efer || !mmu->mode.levels) {
+        mmu->cr4 = cr4;
+        mmu->efer = efer;
+        walk_set_mode(mmu);
+    }
     tlb_flush(mmu);
 }

@@ -22,16 +22,32 @@ static inline unsigned memory_intent(struct memory_shape shape, enum tlb_intent 
     return ACCESS_WRITE | (shape.to_write || shape.form == FORM_RMW ? ACCESS_READ : 0u);
 }
 
+/* An entry that the TLB did not have; NULL and *fault: the guest faults. */
+static const struct tlb_entry *memory_translate(struct vcpu *v, uint64_t gva, struct memory_shape shape, enum tlb_intent intent,
+                                                bool *fault)
+{
+    const struct tlb_entry *e = tlb_translate(&v->mmu, gva, memory_intent(shape, intent), v->mmu.bank);
+
+    *fault = !e;
+    if (e)
+        return e;
+    if (v->mmu.fault.vector == EXCEPTION_GP && shape.flags & LDX_STACK)
+        v->mmu.fault.vector = EXCEPTION_SS;
+    vcpu_raise_mmu(v);
+    return NULL;
+}
+
 /*
- * The TLB's entry for an access within one page, or NULL: a fault, or alignment has to be checked, which both are the
- * general way's.
+ * The TLB's entry for an access within one page, or NULL: a fault, or alignment has to be checked, which is done on the
+ * general way alone.
  */
-static inline const struct tlb_entry *memory_entry(struct vcpu *v, uint64_t gva, struct memory_shape shape,
-                                                   enum tlb_intent intent)
+static inline const struct tlb_entry *memory_entry(struct vcpu *v, uint64_t gva, struct memory_shape shape, enum tlb_intent intent,
+                                                   bool *fault)
 {
     const struct tlb_entry *e = &v->mmu.tlb[v->mmu.bank][tlb_index(gva)];
     uint64_t into = gva & PAGE_OFFSET;
 
+    *fault = false;
     if (unlikely(into > PAGE_BYTES - shape.width || v->mmu.align_check ||
                  (shape.flags & LDX_ALIGNED && gva & (shape.width - 1u))))
         return NULL;
@@ -39,7 +55,7 @@ static inline const struct tlb_entry *memory_entry(struct vcpu *v, uint64_t gva,
         return e;
     if (!(v->mmu.efer & EFER_LMA) && gva > UINT32_MAX)
         return NULL;
-    return tlb_translate(&v->mmu, gva, memory_intent(shape, intent), v->mmu.bank);
+    return memory_translate(v, gva, shape, intent, fault);
 }
 
 static inline bool memory_is_plain(const struct tlb_entry *e, enum tlb_intent intent)
@@ -111,7 +127,8 @@ static bool memory_load_any(struct vcpu *v, uint64_t gva, struct memory_shape sh
 bool guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *state)
 {
     enum tlb_intent intent = memory_load_tag(shape);
-    const struct tlb_entry *e = memory_entry(v, gva, shape, intent);
+    bool fault;
+    const struct tlb_entry *e = memory_entry(v, gva, shape, intent, &fault);
     struct transaction t;
     struct region *region;
     uint64_t offset;
@@ -122,7 +139,7 @@ bool guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, vo
     }
     region = memory_region(v, e, gva, shape, &offset);
     if (!region)
-        return memory_load_any(v, gva, shape, state);
+        return !fault && memory_load_any(v, gva, shape, state);
     transaction_begin(&t, TRANSACTION_LOAD, offset, shape.width);
     t.flags = memory_flags(shape);
     dispatch_direct(&v->bus, region, &t);
@@ -148,7 +165,8 @@ static inline uint64_t memory_word(const void *from, unsigned width)
 bool guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t *value)
 {
     enum tlb_intent intent = memory_load_tag(shape);
-    const struct tlb_entry *e = memory_entry(v, gva, shape, intent);
+    bool fault;
+    const struct tlb_entry *e = memory_entry(v, gva, shape, intent, &fault);
     struct region *region;
     uint64_t offset, loaded = 0;
 
@@ -159,7 +177,7 @@ bool guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_
     region = memory_region(v, e, gva, shape, &offset);
     if (region)
         loaded = dispatch_load_word(&v->bus, region, offset, shape.width);
-    else if (!memory_load_any(v, gva, shape, &loaded))
+    else if (fault || !memory_load_any(v, gva, shape, &loaded))
         return false;
     *value = loaded;
     return true;
@@ -181,7 +199,8 @@ static bool memory_store_any(struct vcpu *v, uint64_t gva, struct memory_shape s
 
 bool guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *state)
 {
-    const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE);
+    bool fault;
+    const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE, &fault);
     struct transaction t;
     struct region *region;
     uint64_t offset;
@@ -192,7 +211,7 @@ bool guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, c
     }
     region = memory_region(v, e, gva, shape, &offset);
     if (!region)
-        return memory_store_any(v, gva, shape, state);
+        return !fault && memory_store_any(v, gva, shape, state);
     transaction_begin(&t, TRANSACTION_STORE, offset, shape.width);
     t.flags = memory_flags(shape);
     memory_copy(&t.data, state, shape.width);
@@ -212,7 +231,8 @@ static inline void memory_put(void *to, uint64_t value, unsigned width)
 
 bool guest_store(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t value)
 {
-    const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE);
+    bool fault;
+    const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE, &fault);
     struct region *region;
     uint64_t offset;
 
@@ -222,7 +242,7 @@ bool guest_store(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64
     }
     region = memory_region(v, e, gva, shape, &offset);
     if (!region)
-        return memory_store_any(v, gva, shape, &value);
+        return !fault && memory_store_any(v, gva, shape, &value);
     dispatch_store_word(&v->bus, region, offset, shape.width, value);
     return true;
 }
@@ -312,13 +332,16 @@ static void atomic_store(struct vcpu *v, struct access *a, struct memory_shape s
 bool guest_atomic(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t operand, uint64_t compare,
                   uint64_t *old)
 {
-    const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE);
+    bool fault;
+    const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE, &fault);
     struct access a;
 
     if (memory_is_plain(e, TLB_WRITE)) {
         *old = memory_atomic(memory_host(e, gva), shape, operand, compare);
         return true;
     }
+    if (fault)
+        return false;
     access_begin(&a, atomic_type(shape.kind), gva, shape.width);
     a.flags = TRANSACTION_LOCKED;
     a.data.q[0] = bits_trunc(shape.kind == ATOMIC_SUB ? -operand : operand, shape.width);

@@ -71,11 +71,6 @@ bool segment_store(struct vcpu *v, unsigned segment, uint64_t offset, const void
     return access_store(&v->mmu, linear, data, width, form, segment == SEG_SS ? ACCESS_STACK : 0) || vcpu_raise_mmu(v);
 }
 
-bool system_load(struct vcpu *v, uint64_t linear, void *data, unsigned width)
-{
-    return access_load(&v->mmu, linear, data, width, FORM_DESCRIPTOR, ACCESS_IMPLICIT) || vcpu_raise_mmu(v);
-}
-
 bool system_store(struct vcpu *v, uint64_t linear, const void *data, unsigned width)
 {
     return access_store(&v->mmu, linear, data, width, FORM_DESCRIPTOR, ACCESS_IMPLICIT) || vcpu_raise_mmu(v);

@@ -37,7 +37,11 @@ bool segment_store(struct vcpu *v, unsigned segment, uint64_t offset, const void
                    enum access_form form);
 
 /* Implicit supervisor accesses to tables. */
-bool system_load(struct vcpu *v, uint64_t linear, void *data, unsigned width);
+static inline bool system_load(struct vcpu *v, uint64_t linear, void *data, unsigned width)
+{
+    return access_load(&v->mmu, linear, data, width, FORM_DESCRIPTOR, ACCESS_IMPLICIT) || vcpu_raise_mmu(v);
+}
+
 bool system_store(struct vcpu *v, uint64_t linear, const void *data, unsigned width);
 
 /*
