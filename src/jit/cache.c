@@ -263,6 +263,8 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static uint8_t *written_count(struct jit *j, uint64_t gpa) { return &j->written[gpa / PAGE_BYTES % HOT_ENTRIES]; }
+
 static struct jit_block *translate(struct jit *j, bool careful)
 {
     static struct ir_block ir; /* large, and rebuilt every time */
@@ -288,13 +290,14 @@ static struct jit_block *translate(struct jit *j, bool careful)
     return b;
 }
 
-/* Has the code here run often enough? */
+/* Has the code here run often enough?  Where code is written to again and again, more often. */
 static bool is_hot(struct jit *j, uint64_t gpa)
 {
-    uint8_t *hot = &j->hot[(j->v->cpu.rip ^ gpa >> 12) % HOT_ENTRIES];
+    uint8_t *hot = &j->hot[(j->v->cpu.rip ^ gpa >> 12) % HOT_ENTRIES], *writes = written_count(j, gpa);
 
-    if (*hot >= j->options.hot) {
+    if (*hot >= bits_min(j->options.hot * (1u + *writes), UINT8_MAX)) {
         *hot = 0;
+        *writes -= *writes > 0;
         return true;
     }
     ++*hot;
@@ -456,9 +459,10 @@ static bool drop_in_page(struct jit *j, uint64_t page, uint64_t gpa, uint64_t wi
         next = b->page_next[page_bucket(j, b->gpa[0]) == bucket ? 0 : 1];
         if (b->gpa[0] != page && b->gpa[1] != page)
             continue;
-        if (block_overlaps(b, gpa, width))
+        if (block_overlaps(b, gpa, width)) {
             block_drop(j, b);
-        else
+            *written_count(j, page) = (uint8_t)bits_min(*written_count(j, page) + 4u, WRITTEN_MOST);
+        } else
             empty = false;
     }
     return empty;

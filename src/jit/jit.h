@@ -122,7 +122,7 @@ struct jit_block {
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
 enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 1024, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16,
-       WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3 };
+       WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
 enum { SPANS = 4 };
@@ -196,7 +196,8 @@ struct jit {
     unsigned caches;                /* of `cache`, given to blocks */
     uint64_t seen_flushes, seen_protects;
     unsigned declined_at;           /* instruction at which jit_generate() gave up */
-    uint8_t hot[HOT_ENTRIES];
+    uint8_t hot[HOT_ENTRIES];       /* how often code that is not translated was looked for */
+    uint8_t written[HOT_ENTRIES];   /* how often blocks of a page, by hash, were dropped by writes */
     uint8_t refused[HOT_ENTRIES];   /* how small windows must be, or none: blocks whose windows were refused too often */
 
     uint64_t retired_then;          /* instructions retired when `left` will be 0; beyond 2^60 while out is forced */

@@ -123,7 +123,7 @@ static void set(struct follow *f, ir_operand d, struct form v)
 static void set_new(struct follow *f, ir_operand d, unsigned width, uint64_t most)
 {
     most = bits_min(most, bits_mask(width * 8));
-    if (d < SLOTS && width < 4 && f->value[d].most > bits_mask(width * 8))
+    if (width < 4 && (d >= GPRS || f->value[d].most > bits_mask(width * 8)))
         most = UINT64_MAX;
     set(f, d, form_new(f, most));
 }
@@ -291,7 +291,7 @@ static void plan_access(struct follow *f, unsigned at)
 
 static void follow_block(struct follow *f)
 {
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < GPRS; i++) /* temporaries are written before they are read */
         f->value[i] = form_new(f, UINT64_MAX);
     for (unsigned at = 0; at < f->ir->ops; at++) {
         const struct ir_op *o = &f->ir->op[at];
