@@ -50,6 +50,20 @@ struct origin {
     uint64_t journey;          /* number of the journey this belongs to */
 };
 
+/* Field by field: some have just been written, and a wide load of those makes the processor wait. */
+static inline void origin_copy(struct origin *to, const struct origin *from)
+{
+    static const struct origin nobody;
+
+    from = from ? from : &nobody;
+    to->engine = from->engine;
+    to->vcpu = from->vcpu;
+    to->fragment = from->fragment;
+    to->fragments = from->fragments;
+    to->rip = from->rip;
+    to->journey = from->journey;
+}
+
 struct transaction {
     enum transaction_type type;
     uint8_t width;        /* bytes, 1..64 */
@@ -57,7 +71,7 @@ struct transaction {
     uint64_t offset;      /* within the region */
     uint64_t enables;     /* one bit per byte; bits_mask(width) unless MASKED */
     union wide data;      /* little endian, zero beyond width */
-    union wide compare;
+    union wide compare;   /* COMPARE_SWAP alone */
     const struct origin *origin;
 };
 

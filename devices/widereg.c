@@ -19,7 +19,7 @@ struct widereg;
 struct widereg_window {
     struct widereg *all;
     unsigned n;
-    uint8_t bytes[WIDEREG_WINDOW_BYTES];
+    uint8_t bytes[WIDEREG_WINDOW_BYTES + 8]; /* a word may be read and written back around each of the first */
 };
 
 struct widereg {
@@ -64,12 +64,20 @@ static void widereg_record(struct widereg_window *win, const struct transaction 
     unsigned slot = w->recorded++ % WIDEREG_HISTORY_ENTRIES;
     struct widereg_record *r = &w->history[slot];
 
-    *r = (struct widereg_record){
-        .sequence = w->recorded, .type = (uint8_t)t->type, .width = t->width, .window = (uint8_t)win->n,
-        .result = (uint8_t)result, .flags = t->flags, .offset = (uint16_t)t->offset, .enables = t->enables,
-    };
-    memcpy(r->data, t->data.b, t->width < sizeof(r->data) ? t->width : sizeof(r->data));
-    w->origin[slot] = t->origin ? *t->origin : (struct origin){ 0 };
+    r->sequence = w->recorded;
+    r->type = (uint8_t)t->type;
+    r->width = t->width;
+    r->window = (uint8_t)win->n;
+    r->result = (uint8_t)result;
+    r->flags = t->flags;
+    r->offset = (uint16_t)t->offset;
+    r->enables = t->enables;
+    memset(r->data, 0, sizeof(r->data));
+    if (t->width <= 8)
+        memcpy(r->data, &t->data.q[0], 8); /* what is beyond the width is zero */
+    else
+        memcpy(r->data, t->data.b, sizeof(r->data));
+    origin_copy(&w->origin[slot], t->origin);
 }
 
 /* -- the queue ---------------------------------------------------------------------------------------------------- */
@@ -96,37 +104,42 @@ static void widereg_drain(struct widereg *w, uint32_t n)
 
 /* -- data windows ------------------------------------------------------------------------------------------------- */
 
-/* Without byte enables: whole words where there are some, which is all that most accesses are. */
-static void widereg_copy(uint8_t *to, const uint8_t *from, unsigned width)
+/* Up to 8 bytes, as part of a word. */
+static inline void widereg_word(uint8_t *at, struct transaction *t)
+{
+    uint64_t word, mask = bits_mask(t->width * 8u);
+
+    memcpy(&word, at, 8);
+    if (t->type == TRANSACTION_LOAD) {
+        t->data.q[0] = word & mask;
+        return;
+    }
+    word = (word & ~mask) | (t->data.q[0] & mask);
+    memcpy(at, &word, 8);
+}
+
+/* More; constant sizes, which the compiler does not call a function for. */
+static inline void widereg_copy(uint8_t *to, const uint8_t *from, unsigned width)
 {
     switch (width) {
-    case 1: *to = *from; break;
-    case 2: memcpy(to, from, 2); break;
-    case 4: memcpy(to, from, 4); break;
-    case 8: memcpy(to, from, 8); break;
+    case 16: memcpy(to, from, 16); break;
+    case 32: memcpy(to, from, 32); break;
+    case 64: memcpy(to, from, 64); break;
     default: memcpy(to, from, width); break;
     }
 }
 
-static void widereg_load(const uint8_t *at, struct transaction *t)
+/* With byte enables. */
+static void widereg_masked(uint8_t *at, struct transaction *t)
 {
-    if (!(t->flags & TRANSACTION_MASKED)) {
-        widereg_copy(t->data.b, at, t->width);
-        return;
-    }
-    for (unsigned i = 0; i < t->width; i++)
-        t->data.b[i] = t->enables >> i & 1 ? at[i] : 0;
-}
+    for (unsigned i = 0; i < t->width; i++) {
+        bool enabled = t->enables >> i & 1;
 
-static void widereg_store(uint8_t *at, const struct transaction *t)
-{
-    if (!(t->flags & TRANSACTION_MASKED)) {
-        widereg_copy(at, t->data.b, t->width);
-        return;
-    }
-    for (unsigned i = 0; i < t->width; i++)
-        if (t->enables >> i & 1)
+        if (t->type == TRANSACTION_LOAD)
+            t->data.b[i] = enabled ? at[i] : 0;
+        else if (enabled)
             at[i] = t->data.b[i];
+    }
 }
 
 /* Old value out, new value in. */
@@ -144,22 +157,36 @@ static void widereg_atomic(uint8_t *at, struct transaction *t)
     memcpy(t->data.b, &old, width);
 }
 
+/* What is no plain load or store; out of line, so that those are quick. */
+static __attribute__((noinline)) enum transaction_result widereg_special(struct widereg_window *win, uint8_t *at, struct transaction *t)
+{
+    if (t->flags & TRANSACTION_MASKED)
+        widereg_masked(at, t);
+    else if (t->type == TRANSACTION_DIRECT_STORE)
+        memcpy(at, t->data.b, t->width);
+    else if (t->type == TRANSACTION_ENQUEUE)
+        return widereg_enqueue(win->all, t);
+    else
+        widereg_atomic(at, t);
+    return TRANSACTION_OK;
+}
+
 static enum transaction_result widereg_transact(void *state, struct transaction *t)
 {
     struct widereg_window *win = state;
     enum transaction_result result = TRANSACTION_OK;
-    uint8_t *at;
+    uint8_t *at = win->bytes + t->offset;
 
-    if (t->width > 64 || t->offset > WIDEREG_WINDOW_BYTES - t->width)
+    if (t->width > 64 || t->offset > WIDEREG_WINDOW_BYTES - t->width || t->type > TRANSACTION_ENQUEUE)
         return TRANSACTION_ERROR;
-    at = win->bytes + t->offset;
-    switch (t->type) {
-    case TRANSACTION_LOAD: widereg_load(at, t); break;
-    case TRANSACTION_STORE: case TRANSACTION_DIRECT_STORE: widereg_store(at, t); break;
-    case TRANSACTION_FETCH_ADD: case TRANSACTION_SWAP: case TRANSACTION_COMPARE_SWAP: widereg_atomic(at, t); break;
-    case TRANSACTION_ENQUEUE: result = widereg_enqueue(win->all, t); break;
-    default: return TRANSACTION_ERROR;
-    }
+    if (t->type > TRANSACTION_STORE || t->flags & TRANSACTION_MASKED)
+        result = widereg_special(win, at, t);
+    else if (t->width <= 8)
+        widereg_word(at, t);
+    else if (t->type == TRANSACTION_LOAD)
+        widereg_copy(t->data.b, at, t->width);
+    else
+        widereg_copy(at, t->data.b, t->width);
     widereg_record(win, t, result);
     return result;
 }

@@ -130,18 +130,19 @@ static void dispatch_note_single(struct bus *bus)
     bus->origin.fragments = 1;
 }
 
-enum transaction_result dispatch_direct(struct bus *bus, struct region *region, struct transaction *t)
+static inline enum transaction_result direct(struct bus *bus, struct region *region, struct transaction *t)
 {
-    bool loads = t->type == TRANSACTION_LOAD || dispatch_is_atomic(t->type);
     enum transaction_result result;
 
     dispatch_note_single(bus);
     t->origin = &bus->origin;
     result = dispatch_call(region, t);
-    if (unlikely(result == TRANSACTION_ERROR) && loads)
+    if (unlikely(result == TRANSACTION_ERROR) && (t->type == TRANSACTION_LOAD || dispatch_is_atomic(t->type)))
         memset(&t->data, 0xff, t->width);
     return result;
 }
+
+enum transaction_result dispatch_direct(struct bus *bus, struct region *region, struct transaction *t) { return direct(bus, region, t); }
 
 uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width)
 {
@@ -153,7 +154,7 @@ uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t off
         return bits_trunc(ops->read ? ops->read(region->state, offset, width) : UINT64_MAX, width);
     }
     transaction_begin(&t, TRANSACTION_LOAD, offset, width);
-    dispatch_direct(bus, region, &t);
+    direct(bus, region, &t);
     return wide_word(&t.data, width);
 }
 
@@ -170,7 +171,7 @@ void dispatch_store_word(struct bus *bus, struct region *region, uint64_t offset
     }
     transaction_begin(&t, TRANSACTION_STORE, offset, width);
     t.data.q[0] = bits_trunc(value, width);
-    dispatch_direct(bus, region, &t);
+    direct(bus, region, &t);
 }
 
 /* One shape the region takes: `width` bytes at `at` of the operand. */

@@ -66,10 +66,16 @@ bool vcpu_raise_mmu(struct vcpu *v);
 /* Instructions retired before the one under way. */
 static inline uint64_t vcpu_retired(const struct vcpu *v) { return v->retired + v->in_block; }
 
+/* A quick look, which may say yes in vain. */
+static inline bool vcpu_may_want(const struct vcpu *v)
+{
+    return v->attention | v->stop_on_touch | v->pins.nmi | v->pins.init | v->pins.intr;
+}
+
 /* Does something wait that has to be looked at before the next instruction, if a device has been touched? */
 static inline bool vcpu_wanted(const struct vcpu *v)
 {
-    if (likely(!(v->attention | v->stop_on_touch | v->pins.nmi | v->pins.init | v->pins.intr)))
+    if (likely(!vcpu_may_want(v)))
         return false;
     return v->attention || v->pins.nmi || v->pins.init || (v->stop_on_touch && v->bus.touched) ||
            (v->pins.intr && v->cpu.rflags & FLAG_IF);

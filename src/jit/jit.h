@@ -77,6 +77,7 @@ struct jit_site {
     bool last;                /* nothing of its instruction comes after it */
     bool state;               /* of a helper: it sees registers and flags */
     uint64_t next_rip;        /* of a helper */
+    struct memory_spot spot;  /* of an access */
     const uint8_t *code;      /* where its slow path begins, for explain and the logs */
 };
 
@@ -270,11 +271,11 @@ void jit_fill_cache(struct jit *jit, struct page_cache *cache, uint64_t gva, uns
 
 /* slow.c: called by translated code through stubs.c. */
 struct slow_result { uint64_t value, exit; };
-struct slow_result jit_slow_load(const struct jit_site *site, uint64_t gva);
-struct slow_result jit_slow_store(const struct jit_site *site, uint64_t gva, uint64_t value);
+struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva);
+struct slow_result jit_slow_store(struct jit_site *site, uint64_t gva, uint64_t value);
 /* The host's address of a window's low end, or 0: it is not plain memory in one stretch, as far as the TLB knows. */
 struct slow_result jit_slow_window(const struct jit_site *site, uint64_t gva);
-struct slow_result jit_slow_wide(const struct jit_site *site, uint64_t gva);
+struct slow_result jit_slow_wide(struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor);
 struct slow_result jit_slow_segment(const struct jit_site *site, uint64_t offset);

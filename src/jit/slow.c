@@ -133,55 +133,69 @@ static inline struct slow_result site_done(struct jit *j, const struct jit_site 
 {
     bool flushed = jit_is_flushed(j);
 
-    if (likely(!(j->v->bus.touched | site->block->dead | flushed)))
+    if (likely(!(vcpu_may_want(j->v) | site->block->dead | flushed)))
         return (struct slow_result){ value, 0 };
     return site_disturbed(j, site, value, flushed);
 }
 
 /* -- memory ------------------------------------------------------------------------------------------------------------------- */
 
-static void note_walks(struct jit *j, uint64_t walks)
+static void note_way(struct jit *j, enum memory_way way, uint64_t walks)
 {
-    if (j->v->mmu.walks != walks)
-        j->stats.slow_walk++;
-    else if (j->v->bus.touched)
+    if (way == MEMORY_REGION)
         j->stats.slow_device++;
+    else if (j->v->mmu.walks != walks)
+        j->stats.slow_walk++;
     else
         j->stats.slow_other++;
 }
 
-/* Plain memory: the page cache learns where it is, and gets the next access in line. */
-static inline void note_page(struct jit *j, const struct jit_site *site, uint64_t gva, enum tlb_intent intent)
+/* Plain memory: the page cache learns where it is, and gets the next access in line.  A region: the site does. */
+static void note_place(struct jit *j, struct jit_site *site, enum memory_way way, uint64_t gva, enum tlb_intent intent)
 {
-    const struct mmu *mmu = &j->v->mmu;
-
-    if (site->cache && mmu->tlb[mmu->bank][tlb_index(gva)].tag[intent] == (gva & ~(uint64_t)PAGE_OFFSET))
+    if (way == MEMORY_PLAIN && site->cache)
         jit_fill_cache(j, site->cache, gva, site->op.width, intent);
+    else if (way == MEMORY_REGION)
+        memory_spot_keep(j->v, &site->spot, gva);
 }
 
-struct slow_result jit_slow_load(const struct jit_site *site, uint64_t gva)
+struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva)
 {
     struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
-    uint64_t value, walks = v->mmu.walks;
+    uint64_t value, offset, walks = v->mmu.walks;
+    struct region *region = memory_spot_region(v, &site->spot, gva, site->shape.width, &offset);
+    enum memory_way way = MEMORY_REGION;
 
-    if (!guest_load(v, gva, site->shape, &value))
-        return site_fault(j, site);
-    note_page(j, site, gva, site->op.op == IR_LDW ? TLB_WRITE : TLB_READ);
-    note_walks(j, walks);
+    if (likely(region)) {
+        value = dispatch_load_word(&v->bus, region, offset, site->shape.width);
+    } else {
+        way = guest_load(v, gva, site->shape, &value);
+        if (way == MEMORY_FAULT)
+            return site_fault(j, site);
+        note_place(j, site, way, gva, site->op.op == IR_LDW ? TLB_WRITE : TLB_READ);
+    }
+    note_way(j, way, walks);
     return site_done(j, site, value);
 }
 
-struct slow_result jit_slow_store(const struct jit_site *site, uint64_t gva, uint64_t value)
+struct slow_result jit_slow_store(struct jit_site *site, uint64_t gva, uint64_t value)
 {
     struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
-    uint64_t walks = v->mmu.walks;
+    uint64_t offset, walks = v->mmu.walks;
+    struct region *region = memory_spot_region(v, &site->spot, gva, site->shape.width, &offset);
+    enum memory_way way = MEMORY_REGION;
 
-    if (!guest_store(v, gva, site->shape, value))
-        return site_fault(j, site);
-    note_page(j, site, gva, TLB_WRITE);
-    note_walks(j, walks);
+    if (likely(region)) {
+        dispatch_store_word(&v->bus, region, offset, site->shape.width, value);
+    } else {
+        way = guest_store(v, gva, site->shape, value);
+        if (way == MEMORY_FAULT)
+            return site_fault(j, site);
+        note_place(j, site, way, gva, TLB_WRITE);
+    }
+    note_way(j, way, walks);
     return site_done(j, site, 0);
 }
 
@@ -212,17 +226,34 @@ struct slow_result jit_slow_window(const struct jit_site *site, uint64_t gva)
     return (struct slow_result){ 0, 0 };
 }
 
-struct slow_result jit_slow_wide(const struct jit_site *site, uint64_t gva)
+static enum memory_way wide_access(struct vcpu *v, struct jit_site *site, uint64_t gva, uint8_t *state)
+{
+    bool store = site->op.op == IR_STX, aligned = !(site->shape.flags & LDX_ALIGNED && gva & (site->shape.width - 1u));
+    uint64_t offset;
+    struct region *region = aligned ? memory_spot_region(v, &site->spot, gva, site->shape.width, &offset) : NULL;
+    enum memory_way way = MEMORY_REGION;
+
+    if (!region) {
+        way = store ? guest_store_wide(v, gva, site->shape, state) : guest_load_wide(v, gva, site->shape, state);
+        note_place(site->block->jit, site, way, gva, store ? TLB_WRITE : TLB_READ);
+    } else if (store) {
+        region_store_wide(v, region, offset, site->shape, state);
+    } else {
+        region_load_wide(v, region, offset, site->shape, state);
+    }
+    return way;
+}
+
+struct slow_result jit_slow_wide(struct jit_site *site, uint64_t gva)
 {
     struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
-    const struct ir_op *o = &site->op;
-    uint8_t *state = (uint8_t *)&v->cpu + o->aux;
     uint64_t walks = v->mmu.walks;
+    enum memory_way way = wide_access(v, site, gva, (uint8_t *)&v->cpu + site->op.aux);
 
-    if (!(o->op == IR_STX ? guest_store_wide(v, gva, site->shape, state) : guest_load_wide(v, gva, site->shape, state)))
+    if (unlikely(way == MEMORY_FAULT))
         return site_fault(j, site);
-    note_walks(j, walks);
+    note_way(j, way, walks);
     return site_done(j, site, 0);
 }
 
@@ -234,7 +265,7 @@ struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva)
 
     if (!guest_atomic(v, gva, site->shape, j->argument[0], j->argument[1], &old))
         return site_fault(j, site);
-    note_walks(j, walks);
+    note_way(j, MEMORY_ANY, walks);
     return site_done(j, site, bits_trunc(old, site->op.width));
 }
 

@@ -86,6 +86,16 @@ static inline uint16_t memory_flags(struct memory_shape shape)
     return shape.flags & LDX_NON_TEMPORAL ? TRANSACTION_NON_TEMPORAL : 0;
 }
 
+void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva)
+{
+    const struct tlb_entry *e = &v->mmu.tlb[v->mmu.bank][tlb_index(gva)];
+    uint64_t page = gva & ~(uint64_t)PAGE_OFFSET;
+
+    *spot = (struct memory_spot){ 0 };
+    if (e->region && (e->page & ~(uint64_t)PAGE_OFFSET) == page)
+        *spot = (struct memory_spot){ page, v->mmu.flushes, e->region, e->region_offset };
+}
+
 /* Resolves an access on the general way. */
 static bool memory_prepare(struct vcpu *v, struct access *a, struct memory_shape shape, unsigned intent)
 {
@@ -124,27 +134,34 @@ static bool memory_load_any(struct vcpu *v, uint64_t gva, struct memory_shape sh
     return true;
 }
 
-bool guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *state)
+void region_load_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, void *state)
+{
+    struct transaction t;
+
+    transaction_begin(&t, TRANSACTION_LOAD, offset, shape.width);
+    t.flags = memory_flags(shape);
+    dispatch_direct(&v->bus, region, &t);
+    memory_copy(state, &t.data, shape.width);
+}
+
+enum memory_way guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *state)
 {
     enum tlb_intent intent = memory_load_tag(shape);
     bool fault;
     const struct tlb_entry *e = memory_entry(v, gva, shape, intent, &fault);
-    struct transaction t;
     struct region *region;
     uint64_t offset;
 
     if (memory_is_plain(e, intent)) {
         memory_copy(state, memory_host(e, gva), shape.width);
-        return true;
+        return MEMORY_PLAIN;
     }
     region = memory_region(v, e, gva, shape, &offset);
-    if (!region)
-        return !fault && memory_load_any(v, gva, shape, state);
-    transaction_begin(&t, TRANSACTION_LOAD, offset, shape.width);
-    t.flags = memory_flags(shape);
-    dispatch_direct(&v->bus, region, &t);
-    memory_copy(state, &t.data, shape.width);
-    return true;
+    if (region) {
+        region_load_wide(v, region, offset, shape, state);
+        return MEMORY_REGION;
+    }
+    return !fault && memory_load_any(v, gva, shape, state) ? MEMORY_ANY : MEMORY_FAULT;
 }
 
 /* A word in one load, zero-extended: a copy into a zeroed word would make the processor wait for both stores. */
@@ -162,25 +179,25 @@ static inline uint64_t memory_word(const void *from, unsigned width)
     }
 }
 
-bool guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t *value)
+enum memory_way guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t *value)
 {
     enum tlb_intent intent = memory_load_tag(shape);
     bool fault;
     const struct tlb_entry *e = memory_entry(v, gva, shape, intent, &fault);
     struct region *region;
-    uint64_t offset, loaded = 0;
+    uint64_t offset;
 
     if (memory_is_plain(e, intent)) {
         *value = memory_word(memory_host(e, gva), shape.width);
-        return true;
+        return MEMORY_PLAIN;
     }
     region = memory_region(v, e, gva, shape, &offset);
-    if (region)
-        loaded = dispatch_load_word(&v->bus, region, offset, shape.width);
-    else if (fault || !memory_load_any(v, gva, shape, &loaded))
-        return false;
-    *value = loaded;
-    return true;
+    if (region) {
+        *value = dispatch_load_word(&v->bus, region, offset, shape.width);
+        return MEMORY_REGION;
+    }
+    *value = 0;
+    return !fault && memory_load_any(v, gva, shape, value) ? MEMORY_ANY : MEMORY_FAULT;
 }
 
 /* -- stores ---------------------------------------------------------------------------------------------------------- */
@@ -197,26 +214,33 @@ static bool memory_store_any(struct vcpu *v, uint64_t gva, struct memory_shape s
     return true;
 }
 
-bool guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *state)
+void region_store_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, const void *state)
+{
+    struct transaction t;
+
+    transaction_begin(&t, TRANSACTION_STORE, offset, shape.width);
+    t.flags = memory_flags(shape);
+    memory_copy(&t.data, state, shape.width);
+    dispatch_direct(&v->bus, region, &t);
+}
+
+enum memory_way guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *state)
 {
     bool fault;
     const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE, &fault);
-    struct transaction t;
     struct region *region;
     uint64_t offset;
 
     if (memory_is_plain(e, TLB_WRITE)) {
         memory_copy(memory_host(e, gva), state, shape.width);
-        return true;
+        return MEMORY_PLAIN;
     }
     region = memory_region(v, e, gva, shape, &offset);
-    if (!region)
-        return !fault && memory_store_any(v, gva, shape, state);
-    transaction_begin(&t, TRANSACTION_STORE, offset, shape.width);
-    t.flags = memory_flags(shape);
-    memory_copy(&t.data, state, shape.width);
-    dispatch_direct(&v->bus, region, &t);
-    return true;
+    if (region) {
+        region_store_wide(v, region, offset, shape, state);
+        return MEMORY_REGION;
+    }
+    return !fault && memory_store_any(v, gva, shape, state) ? MEMORY_ANY : MEMORY_FAULT;
 }
 
 static inline void memory_put(void *to, uint64_t value, unsigned width)
@@ -229,7 +253,7 @@ static inline void memory_put(void *to, uint64_t value, unsigned width)
     }
 }
 
-bool guest_store(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t value)
+enum memory_way guest_store(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t value)
 {
     bool fault;
     const struct tlb_entry *e = memory_entry(v, gva, shape, TLB_WRITE, &fault);
@@ -238,13 +262,14 @@ bool guest_store(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64
 
     if (memory_is_plain(e, TLB_WRITE)) {
         memory_put(memory_host(e, gva), value, shape.width);
-        return true;
+        return MEMORY_PLAIN;
     }
     region = memory_region(v, e, gva, shape, &offset);
-    if (!region)
-        return !fault && memory_store_any(v, gva, shape, &value);
-    dispatch_store_word(&v->bus, region, offset, shape.width, value);
-    return true;
+    if (region) {
+        dispatch_store_word(&v->bus, region, offset, shape.width, value);
+        return MEMORY_REGION;
+    }
+    return !fault && memory_store_any(v, gva, shape, &value) ? MEMORY_ANY : MEMORY_FAULT;
 }
 
 /* -- atomics --------------------------------------------------------------------------------------------------------- */

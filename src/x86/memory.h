@@ -23,13 +23,42 @@ struct memory_shape {
 
 _Static_assert(sizeof(struct memory_shape) == 8, "one register");
 
+/* What an access came to: false is a fault. */
+enum memory_way { MEMORY_FAULT, MEMORY_PLAIN /* one page of plain memory, which the TLB knows */, MEMORY_REGION, MEMORY_ANY };
+
+/*
+ * Where an instruction met a region the last time: as long as the TLB has not been flushed since, an access to the page goes
+ * there without a look at it.  All zero: nowhere yet.
+ */
+struct memory_spot {
+    uint64_t page, flushes;  /* linear address; mmu.flushes then */
+    struct region *region;
+    uint64_t offset;         /* of the page within it */
+};
+
+/* The region, if it takes this access as it is, and where in it; else NULL.  Not where alignment is checked. */
+static inline struct region *memory_spot_region(const struct vcpu *v, const struct memory_spot *spot, uint64_t gva, unsigned width,
+                                                uint64_t *offset)
+{
+    if (!spot->region || gva - spot->page > PAGE_BYTES - width || spot->flushes != v->mmu.flushes)
+        return NULL;
+    *offset = spot->offset + (gva - spot->page);
+    return dispatch_is_direct(&v->bus, spot->region, *offset, width) ? spot->region : NULL;
+}
+
+/* Keeps where this access has gone, if that is a region. */
+void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva);
+
 /* Up to 8 bytes; a load is zero-extended. */
-bool guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t *value);
-bool guest_store(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t value);
+enum memory_way guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t *value);
+enum memory_way guest_store(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t value);
 
 /* 1..64 bytes between the guest and `state`. */
-bool guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *state);
-bool guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *state);
+enum memory_way guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *state);
+enum memory_way guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *state);
+/* The same where the region is known. */
+void region_load_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, void *state);
+void region_store_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, const void *state);
 
 /*
  * guest_atomic - a locked read-modify-write of 1, 2, 4 or 8 bytes; *old is what was there.
