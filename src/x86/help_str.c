@@ -105,7 +105,7 @@ static inline void port_note_watches(struct vcpu *v, uint64_t port, unsigned wid
 }
 
 /* The region that takes this access to ports as it is, or NULL: then the general way. */
-static inline struct region *port_region(struct vcpu *v, uint64_t port, unsigned width, uint64_t *offset)
+static inline __attribute__((always_inline)) struct region *port_region(struct vcpu *v, uint64_t port, unsigned width, uint64_t *offset)
 {
     const struct phys_range *range = phys_find(v->bus.phys, REGION_PIO, port);
     uint64_t into = (uint16_t)port - range->base;
