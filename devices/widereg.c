@@ -17,16 +17,16 @@
 struct widereg;
 
 struct widereg_window {
-    struct widereg *all;
-    unsigned n;
     uint8_t bytes[WIDEREG_WINDOW_BYTES + 8]; /* a word may be read and written back around each of the first */
-};
+    unsigned n;
+    struct widereg *all;
+} __attribute__((aligned(16)));
 
 struct widereg {
-    struct pci_function function;
-    struct device *device;
     struct widereg_window window[WIDEREG_WINDOWS_COUNT];
     struct widereg_record history[WIDEREG_HISTORY_ENTRIES];
+    struct pci_function function;
+    struct device *device;
     struct origin origin[WIDEREG_HISTORY_ENTRIES];
     uint32_t recorded;
     uint8_t queue[WIDEREG_QUEUE_ENTRIES][64];
@@ -72,11 +72,12 @@ static void widereg_record(struct widereg_window *win, const struct transaction 
     r->flags = t->flags;
     r->offset = (uint16_t)t->offset;
     r->enables = t->enables;
-    memset(r->data, 0, sizeof(r->data));
-    if (t->width <= 8)
-        memcpy(r->data, &t->data.q[0], 8); /* what is beyond the width is zero */
-    else
+    if (t->width <= 8) { /* what is beyond the width is zero, but a word is loaded as it was stored */
+        memcpy(r->data, &t->data.q[0], 8);
+        memset(r->data + 8, 0, sizeof(r->data) - 8);
+    } else {
         memcpy(r->data, t->data.b, sizeof(r->data));
+    }
     origin_copy(&w->origin[slot], t->origin);
 }
 

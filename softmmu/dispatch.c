@@ -31,11 +31,6 @@ struct passage {
 
 static bool dispatch_stores(enum transaction_type type) { return type != TRANSACTION_LOAD; }
 
-static bool dispatch_is_atomic(enum transaction_type type)
-{
-    return type == TRANSACTION_FETCH_ADD || type == TRANSACTION_SWAP || type == TRANSACTION_COMPARE_SWAP;
-}
-
 /* to + from, carried over `width` bytes. */
 static void dispatch_add(union wide *to, const union wide *from, unsigned width)
 {
@@ -105,45 +100,6 @@ static void dispatch_store_memory(struct bus *bus, const struct access *access, 
 
 /* -- regions -------------------------------------------------------------------------------------------------- */
 
-/* The callback itself.  A region without one for this direction reads all ones and drops writes. */
-static inline enum transaction_result dispatch_call(struct region *region, struct transaction *t)
-{
-    const struct region_ops *ops = region->ops;
-
-    if (ops->transact)
-        return ops->transact(region->state, t);
-    if (t->type == TRANSACTION_LOAD && ops->read) {
-        t->data.q[0] = bits_trunc(ops->read(region->state, t->offset, t->width), t->width);
-        return TRANSACTION_OK;
-    }
-    if (t->type == TRANSACTION_STORE && ops->write) {
-        ops->write(region->state, t->offset, t->width, t->data.q[0]);
-        return TRANSACTION_OK;
-    }
-    return TRANSACTION_ERROR;
-}
-
-static void dispatch_note_single(struct bus *bus)
-{
-    bus->touched = true;
-    bus->origin.fragment = 0;
-    bus->origin.fragments = 1;
-}
-
-static inline enum transaction_result direct(struct bus *bus, struct region *region, struct transaction *t)
-{
-    enum transaction_result result;
-
-    dispatch_note_single(bus);
-    t->origin = &bus->origin;
-    result = dispatch_call(region, t);
-    if (unlikely(result == TRANSACTION_ERROR) && (t->type == TRANSACTION_LOAD || dispatch_is_atomic(t->type)))
-        memset(&t->data, 0xff, t->width);
-    return result;
-}
-
-enum transaction_result dispatch_direct(struct bus *bus, struct region *region, struct transaction *t) { return direct(bus, region, t); }
-
 uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width)
 {
     const struct region_ops *ops = region->ops;
@@ -154,7 +110,7 @@ uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t off
         return bits_trunc(ops->read ? ops->read(region->state, offset, width) : UINT64_MAX, width);
     }
     transaction_begin(&t, TRANSACTION_LOAD, offset, width);
-    direct(bus, region, &t);
+    dispatch_direct(bus, region, &t);
     return wide_word(&t.data, width);
 }
 
@@ -171,7 +127,7 @@ void dispatch_store_word(struct bus *bus, struct region *region, uint64_t offset
     }
     transaction_begin(&t, TRANSACTION_STORE, offset, width);
     t.data.q[0] = bits_trunc(value, width);
-    direct(bus, region, &t);
+    dispatch_direct(bus, region, &t);
 }
 
 /* One shape the region takes: `width` bytes at `at` of the operand. */

@@ -9,6 +9,8 @@
 #include "split.h"
 #include "types.h"
 
+#include <string.h>
+
 /* What an observer (the trace) is shown, once per access and after its last fragment. */
 struct dispatch_report {
     const struct access *access;       /* data: as loaded or stored; the old value for atomics */
@@ -53,10 +55,14 @@ enum transaction_result dispatch_access(struct bus *bus, struct access *access);
  * An access that lies in one region and that the region takes as it is needs no pieces and no split: where one of
  * these two says so and no byte is masked off, dispatch_direct() does all that dispatch_access() would.
  */
+static inline bool dispatch_may_be_direct(const struct bus *bus)
+{
+    return bus->policy == &split_whole && !bus->observe && !log_on(LOG_ACCESS);
+}
+
 static inline bool dispatch_is_direct(const struct bus *bus, const struct region *region, uint64_t offset, unsigned width)
 {
-    return bus->policy == &split_whole && !bus->observe && !log_on(LOG_ACCESS) &&
-           region_takes(&region->ops->limits, offset, width);
+    return dispatch_may_be_direct(bus) && region_takes(&region->ops->limits, offset, width);
 }
 
 /* For the atomics and DIRECT_STORE, of which a region says itself what it takes. */
@@ -65,7 +71,7 @@ static inline bool dispatch_is_direct_typed(const struct bus *bus, const struct 
 {
     const struct region_limits *limits = &region->ops->limits;
 
-    if (bus->policy != &split_whole || bus->observe || log_on(LOG_ACCESS) || !(limits->types >> t->type & 1))
+    if (!dispatch_may_be_direct(bus) || !(limits->types >> t->type & 1))
         return false;
     if (t->type == TRANSACTION_DIRECT_STORE)
         return region_takes(limits, t->offset, t->width);
@@ -86,8 +92,48 @@ static inline void transaction_begin(struct transaction *t, enum transaction_typ
         t->compare = (union wide){ 0 };
 }
 
+/* The callback itself.  A region without one for this direction reads all ones and drops writes. */
+static inline enum transaction_result dispatch_call(struct region *region, struct transaction *t)
+{
+    const struct region_ops *ops = region->ops;
+
+    if (ops->transact)
+        return ops->transact(region->state, t);
+    if (t->type == TRANSACTION_LOAD && ops->read) {
+        t->data.q[0] = bits_trunc(ops->read(region->state, t->offset, t->width), t->width);
+        return TRANSACTION_OK;
+    }
+    if (t->type == TRANSACTION_STORE && ops->write) {
+        ops->write(region->state, t->offset, t->width, t->data.q[0]);
+        return TRANSACTION_OK;
+    }
+    return TRANSACTION_ERROR;
+}
+
+static inline bool dispatch_is_atomic(enum transaction_type type)
+{
+    return type == TRANSACTION_FETCH_ADD || type == TRANSACTION_SWAP || type == TRANSACTION_COMPARE_SWAP;
+}
+
+static inline void dispatch_note_single(struct bus *bus)
+{
+    bus->touched = true;
+    bus->origin.fragment = 0;
+    bus->origin.fragments = 1;
+}
+
 /* The callback, and all ones where it refuses.  The map may be another one afterwards. */
-enum transaction_result dispatch_direct(struct bus *bus, struct region *region, struct transaction *t);
+static inline enum transaction_result dispatch_direct(struct bus *bus, struct region *region, struct transaction *t)
+{
+    enum transaction_result result;
+
+    dispatch_note_single(bus);
+    t->origin = &bus->origin;
+    result = dispatch_call(region, t);
+    if (unlikely(result == TRANSACTION_ERROR) && (t->type == TRANSACTION_LOAD || dispatch_is_atomic(t->type)))
+        memset(&t->data, 0xff, t->width);
+    return result;
+}
 
 /* The same for LOAD and STORE of up to 8 bytes: a device of plain registers gets no transaction at all. */
 uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width);

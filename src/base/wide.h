@@ -11,7 +11,7 @@ union wide {
     uint16_t h[32];
     uint32_t w[16];
     uint64_t q[8];
-};
+} __attribute__((aligned(16))); /* no 16 bytes of it lie in two cache lines */
 
 /* The low 1, 2, 4 or 8 bytes, loaded as wide as they were stored: the processor waits where that differs. */
 static inline uint64_t wide_word(const union wide *wide, unsigned width)

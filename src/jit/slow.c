@@ -156,7 +156,7 @@ static void note_place(struct jit *j, struct jit_site *site, enum memory_way way
     if (way == MEMORY_PLAIN && site->cache)
         jit_fill_cache(j, site->cache, gva, site->op.width, intent);
     else if (way == MEMORY_REGION)
-        memory_spot_keep(j->v, &site->spot, gva);
+        memory_spot_keep(j->v, &site->spot, gva, site->shape.width);
 }
 
 struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva)

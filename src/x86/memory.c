@@ -86,14 +86,15 @@ static inline uint16_t memory_flags(struct memory_shape shape)
     return shape.flags & LDX_NON_TEMPORAL ? TRANSACTION_NON_TEMPORAL : 0;
 }
 
-void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva)
+void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva, unsigned width)
 {
     const struct tlb_entry *e = &v->mmu.tlb[v->mmu.bank][tlb_index(gva)];
     uint64_t page = gva & ~(uint64_t)PAGE_OFFSET;
 
     *spot = (struct memory_spot){ 0 };
-    if (e->region && (e->page & ~(uint64_t)PAGE_OFFSET) == page)
-        *spot = (struct memory_spot){ page, v->mmu.flushes, e->region, e->region_offset };
+    if (e->region && (e->page & ~(uint64_t)PAGE_OFFSET) == page && e->region->ops->limits.widths & width && bits_is_pow2(width))
+        *spot = (struct memory_spot){ page, v->mmu.flushes, e->region, e->region_offset,
+                                      e->region->ops->limits.flags & REGION_UNALIGNED ? 0 : width - 1u };
 }
 
 /* Resolves an access on the general way. */

@@ -27,13 +27,14 @@ _Static_assert(sizeof(struct memory_shape) == 8, "one register");
 enum memory_way { MEMORY_FAULT, MEMORY_PLAIN /* one page of plain memory, which the TLB knows */, MEMORY_REGION, MEMORY_ANY };
 
 /*
- * Where an instruction met a region the last time: as long as the TLB has not been flushed since, an access to the page goes
- * there without a look at it.  All zero: nowhere yet.
+ * Where an instruction met a region that takes its accesses as they are: as long as the TLB has not been flushed since, one
+ * to the page goes there without a look at it.  All zero: nowhere yet.
  */
 struct memory_spot {
     uint64_t page, flushes;  /* linear address; mmu.flushes then */
     struct region *region;
     uint64_t offset;         /* of the page within it */
+    uint64_t odd;            /* bits of an offset that the region wants to be zero */
 };
 
 /* The region, if it takes this access as it is, and where in it; else NULL.  Not where alignment is checked. */
@@ -43,11 +44,11 @@ static inline struct region *memory_spot_region(const struct vcpu *v, const stru
     if (!spot->region || gva - spot->page > PAGE_BYTES - width || spot->flushes != v->mmu.flushes)
         return NULL;
     *offset = spot->offset + (gva - spot->page);
-    return dispatch_is_direct(&v->bus, spot->region, *offset, width) ? spot->region : NULL;
+    return *offset & spot->odd || !dispatch_may_be_direct(&v->bus) ? NULL : spot->region;
 }
 
-/* Keeps where this access has gone, if that is a region. */
-void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva);
+/* Keeps where an access of this width has gone, if that is such a region. */
+void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva, unsigned width);
 
 /* Up to 8 bytes; a load is zero-extended. */
 enum memory_way guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t *value);
