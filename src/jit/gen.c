@@ -452,10 +452,12 @@ bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_bloc
     memset(&g, 0, offsetof(struct gen, stub));
     g.jit = jit, g.block = block, g.ir = ir, g.plan = plan, g.e = &jit->e;
     memset(g.window_at, H_NONE, sizeof(g.window_at));
+    memset(g.copy_at, H_NONE, sizeof(g.copy_at));
     g.in_memory = true;
     gen_entry(&g, from);
     if (!gen_ops(&g))
         return false;
+    memset(g.copy_at, H_NONE, sizeof(g.copy_at)); /* stubs are made here, but run elsewhere */
     for (unsigned i = 0; i < g.stubs; i++) {
         g.op = g.stub[i].op;
         g.at = g.stub[i].at;

@@ -11,7 +11,8 @@
 enum { HOSTS = 16 };
 static inline bool gen_is_scratch(unsigned host) { return host < HOSTS && SCRATCHES >> host & 1; }
 
-enum { OWNER_NONE = 0xff, OWNER_OPERATION = 0xfe, OWNER_WINDOW = 0x80 /* + its number */ };
+/* Who has a scratch register: a temporary, by its number, or */
+enum { OWNER_NONE = 0xff, OWNER_OPERATION = 0xfe, OWNER_WINDOW = 0x80 /* + its number */, OWNER_SLOT = 0xc0 /* + a guest register's */ };
 
 /* A guest address as the host can form it: LEA of `width` of `mem`, or a constant. */
 struct gaddr {
@@ -57,8 +58,7 @@ struct gen {
     unsigned at;
     bool declined;
 
-    uint8_t owner[HOSTS];    /* a temporary, or one of the above */
-    unsigned locked;           /* registers the operation cannot spare */
+    uint8_t owner[HOSTS];     unsigned locked;           /* registers the operation cannot spare */
     uint8_t temp_at[IR_TEMPS]; /* its register, or H_NONE: in its slot */
     bool temp_saved[IR_TEMPS]; /* its slot has it */
     uint16_t last_use[IR_TEMPS];
@@ -66,6 +66,7 @@ struct gen {
     const struct window_plan *plan;
     uint8_t window_at[WINDOWS]; /* register of what is kept of a window (see struct window), or H_NONE: in its slot */
     bool window_saved[WINDOWS]; /* its slot has it */
+    uint8_t copy_at[GPRS];     /* register with what an unpinned guest register has in memory, or H_NONE */
     struct page_cache *by_base[GPRS][2];
 
     int32_t sp;                /* RSP is its register plus this: pushes and pops add up until somebody looks */
@@ -85,6 +86,7 @@ struct gen {
 /* -- gen_value.c ---------------------------------------------------------------------------------------------------- */
 
 static inline bool gen_is_window(unsigned owner) { return owner >= OWNER_WINDOW && owner < OWNER_WINDOW + WINDOWS; }
+static inline bool gen_is_copy(unsigned owner) { return owner >= OWNER_SLOT && owner < OWNER_SLOT + GPRS; }
 static inline bool gen_is_temp(ir_operand x) { return x >= GPRS && x < SLOTS; }
 static inline bool gen_is_const(ir_operand x) { return x >= IR_CONST && x != IR_NONE; }
 static inline uint64_t gen_konst(const struct gen *g, ir_operand x) { return g->ir->konst[x - IR_CONST]; }

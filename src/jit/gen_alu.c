@@ -190,8 +190,6 @@ static void alu_with(struct gen *g, const struct ir_op *o, enum host reg)
             emit_alu_ri(g->e, alu_host(o->op), o->width, reg, imm);
     } else if (o->op == IR_TEST) {
         emit_test_rr(g->e, o->width, reg, gen_use(g, o->b));
-    } else if (o->b < GPRS && jit_pin[o->b] == H_NONE) {
-        emit_alu_rm(g->e, alu_host(o->op), o->width, reg, gen_slot(g, o->b));
     } else {
         emit_alu_rr(g->e, alu_host(o->op), o->width, reg, gen_use(g, o->b));
     }

@@ -13,6 +13,8 @@ static bool stub_keeps(const struct gen *g, unsigned reg, unsigned owner, struct
 {
     if (owner < IR_TEMPS)
         *slot = temp_slot(g, owner);
+    else if (gen_is_copy(owner) && reg != H_R15)
+        *slot = gen_slot(g, (ir_operand)(owner - OWNER_SLOT));
     else if (gen_is_window(owner) && reg != H_R15)
         *slot = gen_window_slot(g, owner - OWNER_WINDOW);
     else
@@ -25,7 +27,7 @@ static void stub_spill(struct gen *g, const struct gen_stub *s)
     struct host_mem slot;
 
     for (unsigned i = 0; i < HOSTS; i++)
-        if (stub_keeps(g, i, s->owner[i], &slot))
+        if (!gen_is_copy(s->owner[i]) && stub_keeps(g, i, s->owner[i], &slot))
             emit_store(g->e, 8, slot, (enum host)i);
 }
 

@@ -60,12 +60,14 @@ static void gen_evict(struct gen *g, enum host reg)
         g->temp_at[owner] = H_NONE;
     } else if (gen_is_window(owner)) {
         window_evict(g, owner - OWNER_WINDOW, reg);
+    } else if (gen_is_copy(owner)) {
+        g->copy_at[owner - OWNER_SLOT] = H_NONE;
     }
     g->owner[reg] = OWNER_NONE;
 }
 
 /* Whom a register is taken from, in this order. */
-enum victim { VICTIM_NOBODY, VICTIM_WINDOW, VICTIM_TEMPORARY, VICTIMS };
+enum victim { VICTIM_NOBODY, VICTIM_COPY, VICTIM_WINDOW, VICTIM_TEMPORARY, VICTIMS };
 
 static bool gen_spares(const struct gen *g, unsigned reg, enum victim victim)
 {
@@ -73,7 +75,12 @@ static bool gen_spares(const struct gen *g, unsigned reg, enum victim victim)
 
     if (!gen_is_scratch(reg) || g->locked >> reg & 1)
         return false;
-    return victim == VICTIM_NOBODY ? owner == OWNER_NONE : victim == VICTIM_WINDOW ? gen_is_window(owner) : owner < IR_TEMPS;
+    switch (victim) {
+    case VICTIM_NOBODY: return owner == OWNER_NONE;
+    case VICTIM_COPY: return gen_is_copy(owner);
+    case VICTIM_WINDOW: return gen_is_window(owner);
+    default: return owner < IR_TEMPS;
+    }
 }
 
 /* Temporaries from below, as the host's multiplication, division and shifts want them there. */
@@ -161,7 +168,7 @@ void gen_begin_insn(struct gen *g)
     unsigned insn = g->op->insn, end = insn + 1 < g->ir->insns ? g->ir->insn[insn + 1].first : g->ir->ops;
 
     for (unsigned i = 0; i < HOSTS; i++)
-        if (!gen_is_window(g->owner[i]))
+        if (!gen_is_window(g->owner[i]) && !gen_is_copy(g->owner[i]))
             g->owner[i] = OWNER_NONE;
     for (unsigned i = 0; i < IR_TEMPS; i++) {
         g->temp_at[i] = H_NONE;
@@ -219,8 +226,22 @@ void gen_load_into(struct gen *g, enum host reg, ir_operand x)
         emit_mov(g->e, reg, g->temp_at[x - GPRS]);
     else if (x < GPRS && jit_pin[x] != H_NONE)
         emit_mov(g->e, reg, jit_pin[x]);
+    else if (x < GPRS && g->copy_at[x] != H_NONE)
+        emit_mov(g->e, reg, g->copy_at[x]);
     else
         emit_load(g->e, 8, reg, gen_slot(g, x));
+}
+
+/* The register has what is in memory of guest register x from now on. */
+static void gen_keep_copy(struct gen *g, ir_operand x, enum host reg)
+{
+    if (g->copy_at[x] != H_NONE)
+        g->owner[g->copy_at[x]] = OWNER_NONE;
+    g->copy_at[x] = H_NONE;
+    if (!gen_is_scratch(reg) || g->owner[reg] != OWNER_OPERATION)
+        return;
+    g->owner[reg] = (uint8_t)(OWNER_SLOT + x);
+    g->copy_at[x] = (uint8_t)reg;
 }
 
 enum host gen_use(struct gen *g, ir_operand x)
@@ -235,11 +256,17 @@ enum host gen_use(struct gen *g, ir_operand x)
         gen_lock(g, g->temp_at[x - GPRS]);
         return g->temp_at[x - GPRS];
     }
+    if (x < GPRS && g->copy_at[x] != H_NONE) {
+        gen_lock(g, g->copy_at[x]);
+        return g->copy_at[x];
+    }
     reg = gen_scratch(g);
     gen_load_into(g, reg, x);
     if (gen_is_temp(x)) {
         g->owner[reg] = (uint8_t)(x - GPRS);
         g->temp_at[x - GPRS] = reg;
+    } else if (x < GPRS) {
+        gen_keep_copy(g, x, reg);
     }
     return reg;
 }
@@ -294,8 +321,10 @@ void gen_put(struct gen *g, ir_operand d, enum host reg)
 {
     if (gen_is_temp(d))
         g->temp_saved[d - GPRS] = false;
-    else if (d < GPRS && jit_pin[d] == H_NONE)
+    else if (d < GPRS && jit_pin[d] == H_NONE) {
         emit_store(g->e, 8, gen_slot(g, d), reg);
+        gen_keep_copy(g, d, reg);
+    }
     if (d == RSP)
         g->sp = 0;
     if (d < GPRS)
@@ -330,6 +359,7 @@ void gen_assign(struct gen *g, ir_operand d, unsigned width, enum host reg)
             reg = low;
         }
         emit_store(g->e, width == 4 ? 8 : width, gen_slot(g, d), reg);
+        gen_keep_copy(g, d, width >= 4 ? reg : H_NONE);
         gen_slot_written(g, d);
     } else {
         enum host to = gen_result(g, d, true);
