@@ -134,7 +134,7 @@ static struct iblock *block_make(struct interp *it, unsigned limit)
     struct fetched f;
     struct iblock *b;
 
-    if (!fetch_block(v, &ir, v->cpu.mode & MODE_STEP ? 1 : limit, false, &f))
+    if (!fetch_block(v, &ir, v->cpu.mode & MODE_STEP ? 1 : limit, NULL, &f))
         return NULL;
     b = thread_block(v, &ir);
     b->gpa[0] = f.gpa[0];

@@ -107,6 +107,8 @@ static struct iblock *successor(struct interp *it, struct step *s, uint64_t rip)
 
     v->cpu.rip = rip;
     v->in_block = 0;
+    if (it->history)
+        history_note(it->history, it->current->insn[s->insn].rip, rip);
     if (unlikely(wants_out(v) || it->single || it->one_block || v->cpu.mode & MODE_STEP))
         return NULL;
     if (likely(s->link && s->link_generation == it->generation && it->seen_flushes == v->mmu.flushes &&
@@ -565,6 +567,15 @@ enter:
         if (bits_trunc(A, W)) {
             v->retired += block->insns;
             block = successor(it, s, (uint64_t)s->imm);
+            if (block)
+                goto enter;
+            goto out;
+        }
+    })
+    EACH(GUARD, {
+        if (A != (uint64_t)s->imm) {
+            v->retired += block->insns;
+            block = successor(it, s, A);
             if (block)
                 goto enter;
             goto out;

@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "ir/ir.h"
 #include "vcpu.h"
+#include "x86/history.h"
 
 struct step {
     const void *go;
@@ -55,6 +56,7 @@ struct interp {
     bool single;               /* one instruction, then out */
     bool one_block;            /* leave after each block */
     uint64_t end;              /* leave when vcpu->retired reaches this */
+    struct history *history;   /* of the branches it runs; NULL: nobody asks */
     /* The JIT's, for what it has translated: true when it ran something. */
     bool (*translated)(void *opaque);
     void *opaque;

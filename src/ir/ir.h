@@ -77,7 +77,8 @@ ir_operand ir_const(struct ir_block *b, uint64_t value);
 /* May raise a guest exception; may leave the block. */
 bool ir_can_fault(const struct ir_op *o);
 bool ir_leaves(const struct ir_op *o);
-/* Does it read, or write, this slot?  Helpers count as reading and writing every general register. */
+/* Does it read, or write, this slot?  A helper with state counts as reading and writing every general register. */
+bool ir_calls_with_state(const struct ir_op *o);
 bool ir_reads(const struct ir_op *o, ir_operand x);
 bool ir_writes(const struct ir_op *o, ir_operand x);
 /*

@@ -273,7 +273,7 @@ static struct jit_block *translate(struct jit *j, bool careful)
     struct jit_block *b;
 
     jumps_of(j, j->v->cpu.mode); /* it may empty the cache: first */
-    if (!fetch_block(j->v, &ir, IR_INSNS, j->options.extend && !careful, &f) || f.uncached)
+    if (!fetch_block(j->v, &ir, IR_INSNS, j->options.extend && !careful ? &j->history : NULL, &f) || f.uncached)
         return NULL;
     j->stats.insns += ir.insns;
     if (!block_generate(j, &ir, &b, &f, careful)) {

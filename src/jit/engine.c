@@ -210,6 +210,7 @@ static void jit_prepare(struct jit *j)
     j->interp->translated = jit_translated;
     j->interp->opaque = j;
     j->interp->one_block = true;
+    j->interp->history = &j->history;
     code_free(&j->v->code);
     code_init(&j->v->code, jit_code_written, j);
     j->listener.changed = jit_map_changed;

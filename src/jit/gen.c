@@ -47,11 +47,10 @@ static void gen_budget(struct gen *g, enum host_alu op, unsigned insns)
 
 /* -- ways out ------------------------------------------------------------------------------------------------------------ */
 
-/* To the RIP in `target`, through the table of jumps.  Returns where to go on when it does not know it. */
-static uint8_t *gen_jump_cached(struct gen *g, enum host target)
+/* To the RIP in `target`, through the table of jumps; x is lost.  Returns where to go on when it does not know it. */
+static uint8_t *gen_jump_table(struct gen *g, enum host target, enum host x)
 {
     struct jump_entry *table = g->block->jumps->entry;
-    enum host x = gen_scratch(g);
     uint8_t *miss;
 
     if (!g->jit->options.jumps)
@@ -169,7 +168,7 @@ static void gen_flags_to_memory(struct gen *g)
 }
 
 /* A side exit, taken under condition cc of the host's flags. */
-static void gen_side_exit(struct gen *g, unsigned cc, uint64_t rip)
+static struct gen_stub *gen_side_exit(struct gen *g, unsigned cc, uint64_t rip)
 {
     struct gen_stub *s = gen_stub(g, STUB_EXIT, g->op);
 
@@ -179,6 +178,7 @@ static void gen_side_exit(struct gen *g, unsigned cc, uint64_t rip)
     s->flags = gen_flags_at(g);
     s->packed = g->packed;
     s->sp = g->sp;
+    return s;
 }
 
 static void gen_exit_stub(struct gen *g, const struct gen_stub *s)
@@ -223,6 +223,16 @@ static struct jit_site *gen_site_of_helper(struct gen *g, const struct ir_op *o)
     return s;
 }
 
+/* A check of the target that has waited is made in the stub, when the table does not know it. */
+static void gen_check_in_stub(struct gen *g, struct gen_stub *s)
+{
+    if (!g->unchecked)
+        return;
+    s->site = gen_site_of_helper(g, g->unchecked);
+    s->then = g->op[-1].op == IR_LEA ? g->op - 1 : NULL;
+    g->unchecked = NULL;
+}
+
 static void gen_jmp_register(struct gen *g)
 {
     enum host target;
@@ -232,13 +242,52 @@ static void gen_jmp_register(struct gen *g)
     gen_flags_to_memory(g);
     target = gen_use(g, g->op->a);
     s = gen_stub(g, STUB_TARGET, g->op);
-    s->from[0] = gen_jump_cached(g, target);
+    s->from[0] = gen_jump_table(g, target, gen_scratch(g));
     s->host = (uint8_t)target;
-    if (!g->unchecked)
-        return;
-    s->site = gen_site_of_helper(g, g->unchecked);
-    s->then = g->op[-1].op == IR_LEA ? g->op - 1 : NULL;
-    g->unchecked = NULL;
+    gen_check_in_stub(g, s);
+}
+
+/* A jump that is taken to lead to where the block goes on. */
+static void gen_guard(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+    enum host target = gen_use(g, o->a), x;
+    struct gen_stub *s;
+
+    gen_flags_lost(g);
+    if (o->imm == (int32_t)o->imm || !(g->ir->mode & MODE_CODE64)) {
+        emit_alu_ri(g->e, A_CMP, g->ir->mode & MODE_CODE64 ? 8 : 4, target, (int32_t)o->imm);
+    } else {
+        x = gen_scratch(g);
+        emit_mov_imm(g->e, x, (uint64_t)o->imm);
+        emit_alu_rr(g->e, A_CMP, 8, target, x);
+        gen_release(g, x);
+    }
+    s = gen_side_exit(g, CC_NZ, 0);
+    s->kind = STUB_GUARD;
+    s->host = (uint8_t)target;
+    gen_check_in_stub(g, s);
+}
+
+/* It went elsewhere: through the table of jumps, like any other. */
+static void gen_guard_stub(struct gen *g, const struct gen_stub *s)
+{
+    int32_t rest = (int32_t)(g->ir->insns - s->retired);
+    uint8_t *miss;
+
+    emit_here(g->e, s->from[0]);
+    emit_mov(g->e, H_RDX, (enum host)s->host);
+    gen_emit_flags_out(g, &s->flags, s->packed);
+    gen_add_sp(g, s->sp);
+    gen_budget(g, A_ADD, (unsigned)rest);
+    miss = gen_jump_table(g, H_RDX, H_RCX);
+    emit_here(g->e, miss);
+    if (s->site)
+        gen_budget(g, A_SUB, (unsigned)rest); /* a fault counts from the block's end */
+    gen_check_stub(g, s, H_RDX);
+    if (s->site)
+        gen_budget(g, A_ADD, (unsigned)rest);
+    emit_jmp_to(g->e, g->jit->stub_exit[EXIT_LOOKUP]);
 }
 
 /* -- helpers ---------------------------------------------------------------------------------------------------------------- */
@@ -287,7 +336,7 @@ static bool gen_check_waits(struct gen *g)
         return false;
     if (n->op == IR_LEA && n->d == RSP && n->a == RSP && n->b == IR_NONE && n->width >= 4)
         n++;
-    return n->op == IR_JMPR && n->a == o->a && n->insn == o->insn;
+    return (n->op == IR_JMPR || n->op == IR_GUARD) && n->a == o->a && n->insn == o->insn;
 }
 
 /* A branch's target: canonical as 48-bit addresses are, or within CS; the rest is the helper's to judge. */
@@ -368,6 +417,7 @@ static bool gen_control(struct gen *g)
     case IR_JMPR: gen_jmp_register(g); return true;
     case IR_JCC: gen_jcc(g); return true;
     case IR_JZ: case IR_JNZ: gen_jz(g); return true;
+    case IR_GUARD: gen_guard(g); return true;
     case IR_HELPER:
         if (g->op->aux == HELP_check_target)
             gen_check_target(g);
@@ -463,6 +513,8 @@ bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_bloc
         g.at = g.stub[i].at;
         if (g.stub[i].kind == STUB_EXIT)
             gen_exit_stub(&g, &g.stub[i]);
+        else if (g.stub[i].kind == STUB_GUARD)
+            gen_guard_stub(&g, &g.stub[i]);
         else
             gen_memory_stub(&g, &g.stub[i]);
     }

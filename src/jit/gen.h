@@ -24,7 +24,7 @@ struct gaddr {
 };
 
 enum stub_kind { STUB_WINDOW, STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER,
-                 STUB_TARGET, STUB_PACK, STUB_EXIT };
+                 STUB_TARGET, STUB_PACK, STUB_EXIT, STUB_GUARD };
 
 /* Code that is made after the block's own: what happens where its fast path does not hold. */
 struct gen_stub {
@@ -44,7 +44,7 @@ struct gen_stub {
     bool packed;               /* STUB_EXIT */
     uint64_t rip;              /* STUB_EXIT */
     unsigned retired;
-    int32_t sp;                /* STUB_EXIT, STUB_WINDOW: of struct gen, at the jump */
+    int32_t sp;                /* STUB_EXIT, STUB_GUARD, STUB_WINDOW: of struct gen, at the jump */
 };
 
 enum { GEN_STUBS = IR_OPS };
@@ -165,6 +165,8 @@ void gen_address_into(struct gen *g, enum host reg, struct gaddr a);
 /* The end of a fast path: its stub comes back here. */
 void stub_comes_back(struct gen *g, struct gen_stub *s);
 void gen_memory_stub(struct gen *g, struct gen_stub *s);
+/* Checks a branch's target, if that has waited; it is in rax afterwards. */
+void gen_check_stub(struct gen *g, const struct gen_stub *s, enum host target);
 struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op *o);
 struct jit_site *gen_site(struct gen *g, const struct ir_op *o);
 /* Out to a careful block, before the instruction of this operation has done anything. */

@@ -25,7 +25,7 @@ static unsigned flags_events(const struct ir_op *o)
     case IR_SETCC: case IR_CMOV: case IR_SEL: return EV_USE;
     case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: case IR_SEGCHECK: case IR_DIV: case IR_IDIV:
         return EV_CLOBBER_FIRST | EV_OBSERVE;
-    case IR_JZ: case IR_JNZ: return EV_CLOBBER_FIRST | EV_OBSERVE;
+    case IR_JZ: case IR_JNZ: case IR_GUARD: return EV_CLOBBER_FIRST | EV_OBSERVE;
     case IR_JCC: return EV_USE | EV_OBSERVE;
     case IR_JMP: case IR_JMPR: case IR_HELPER_END: return EV_OBSERVE | EV_CLOBBER;
     case IR_HELPER:

@@ -194,6 +194,22 @@ static void stub_window(struct gen *g, const struct gen_stub *s)
     gen_leave_careful(g, s);
 }
 
+void gen_check_stub(struct gen *g, const struct gen_stub *s, enum host target)
+{
+    struct host_mem argument = mem_low(&g->jit->argument[0]);
+
+    emit_mov(g->e, H_RAX, target);
+    if (!s->site)
+        return;
+    if (s->then) /* with the stack pointer as it was: s->then has moved it */
+        emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], -(int32_t)s->then->imm));
+    emit_store(g->e, 8, argument, H_RAX);
+    stub_call(g, s->site, g->jit->stub_helper_pure);
+    if (s->then)
+        emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], (int32_t)s->then->imm));
+    emit_load(g->e, 8, H_RAX, argument);
+}
+
 void gen_memory_stub(struct gen *g, struct gen_stub *s)
 {
     for (unsigned i = 0; i < ARRAY_LEN(s->from); i++)
@@ -227,18 +243,9 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
         stub_reload(g, s, H_NONE);
         break;
     case STUB_PACK: emit_call_to(g->e, g->jit->stub_pack); break;
-    case STUB_TARGET: /* with the stack pointer as it was: s->then has moved it */
-        emit_mov(g->e, H_RAX, (enum host)s->host);
+    case STUB_TARGET:
+        gen_check_stub(g, s, (enum host)s->host);
         s->back = g->jit->stub_exit[EXIT_LOOKUP];
-        if (!s->site)
-            break;
-        if (s->then)
-            emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], -(int32_t)s->then->imm));
-        emit_store(g->e, 8, mem_low(&g->jit->argument[0]), H_RAX);
-        stub_call(g, s->site, g->jit->stub_helper_pure);
-        if (s->then)
-            emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], (int32_t)s->then->imm));
-        emit_load(g->e, 8, H_RAX, mem_low(&g->jit->argument[0]));
         break;
     default:
         emit_mov(g->e, H_RAX, H_RCX);

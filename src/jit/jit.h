@@ -187,6 +187,7 @@ struct jit {
     const void *stub_helper, *stub_helper_pure, *stub_helper_end, *stub_pack; /* pure: registers stay where they are */
     bool avx, avx512;
 
+    struct history history;       /* of branches, by the interpreter */
     struct jit_block *hash[1 << JIT_HASH_BITS];
     struct jump_table *by_mode[64]; /* by jit_mode_hash() */
     struct jit_block *dead;

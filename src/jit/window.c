@@ -15,7 +15,7 @@
  * An index that is known to be small, a byte for instance, only makes the stretch longer: its base is what counts.
  *
  * Rules.
- *   1. A window ends with a helper: it may change what addresses mean.  What else does, a device, makes the block end
+ *   1. A window ends with a helper that has state: it may change what addresses mean.  What else does, a device, makes the block end
  *      before the next instruction (slow.c).
  *   2. Offsets are exact: only operations on whole registers are followed, 64 bits wide in 64-bit code, 32 bits wide,
  *      modulo 2^32, in 32-bit code.  A stretch never crosses 2^32, so what wraps is outside.
@@ -209,7 +209,8 @@ static void follow(struct follow *f, const struct ir_op *o)
     case IR_LD: case IR_LDW: set(f, o->d, form_new(f, bits_mask(o->width * 8))); break;
     case IR_SETCC: set_new(f, o->d, 1, 1); break;
     case IR_HELPER:
-        memset(f->open, 0, sizeof(f->open));
+        if (ir_calls_with_state(o))
+            memset(f->open, 0, sizeof(f->open));
         follow_writes(f, o);
         break;
     default: follow_writes(f, o); break;

@@ -83,10 +83,11 @@ static void log_code(struct vcpu *v, const struct ir_block *ir, const struct fet
     log_printf(LOG_IN_ASM, "\n");
 }
 
-unsigned fetch_block(struct vcpu *v, struct ir_block *ir, unsigned limit, bool extend, struct fetched *out)
+unsigned fetch_block(struct vcpu *v, struct ir_block *ir, unsigned limit, const struct history *history,
+                     struct fetched *out)
 {
     struct fetch f = { .v = v, .f = out };
-    struct lift_source source = { fetch_bytes, &f, extend, v->cpu.mode & MODE_CODE64 ? 0 : v->cpu.seg[SEG_CS].base };
+    struct lift_source source = { fetch_bytes, &f, history, v->cpu.mode & MODE_CODE64 ? 0 : v->cpu.seg[SEG_CS].base };
 
     *out = (struct fetched){ 0 };
     v->fault.vector = -1;

@@ -15,9 +15,10 @@ struct fetched {
  * fetch_block - lift from the current RIP on, in the current mode.
  *
  * limit    at most so many instructions
- * extend   across direct jumps (struct lift_source)
+ * history  to go on across jumps (struct lift_source); or NULL
  * Returns the number of instructions; 0 with vcpu->fault set when not even one could be fetched.
  */
-unsigned fetch_block(struct vcpu *v, struct ir_block *ir, unsigned limit, bool extend, struct fetched *out);
+unsigned fetch_block(struct vcpu *v, struct ir_block *ir, unsigned limit, const struct history *history,
+                     struct fetched *out);
 
 #endif

@@ -343,42 +343,94 @@ static bool lift_same_page(const struct lift *l, const struct lift_source *sourc
     return !(((l->b->rip + source->cs_base) ^ (rip + source->cs_base)) & mask & ~(uint64_t)PAGE_OFFSET);
 }
 
-static bool lift_has_been(const struct ir_block *b, uint64_t rip)
+/* The first instruction of the block that is at rip; its number of instructions: none. */
+static unsigned lift_find(const struct ir_block *b, uint64_t rip)
 {
-    for (unsigned i = 0; i < b->insns; i++)
-        if (b->insn[i].rip == rip)
-            return true;
-    return false;
+    unsigned i = 0;
+
+    while (i < b->insns && b->insn[i].rip != rip)
+        i++;
+    return i;
 }
 
 /*
- * After a direct jump the block may go on at its end.  A conditional jump is taken to be taken when it goes back to
- * the block's start: the loop is unrolled, as far as the block reaches; else it is taken to fall through, unless it
- * goes back: that is a loop's end, and what follows is better off in a block of its own.
+ * May the block go on at rip?  Yes where it has not been; back to its start, if there is room for another round of that
+ * loop; and where the round before went.  A loop that begins in the middle is better off in a block of its own.
  */
+static bool lift_may_go_on(struct lift *l, const struct lift_source *source, uint64_t rip, unsigned limit)
+{
+    const struct ir_block *b = l->b;
+    unsigned at = lift_find(b, rip);
+
+    if (!lift_same_page(l, source, rip))
+        return false;
+    if (at == b->insns)
+        return true;
+    if (at == 0) {
+        l->loop = l->loop ? l->loop : b->insns;
+        return b->insns + l->loop <= limit;
+    }
+    return l->loop && b->insn[b->insns - l->loop].rip == rip;
+}
+
+/* A conditional jump falls through, unless it is known to do otherwise, or goes back to the block's start. */
+static bool lift_is_taken(const struct lift *l, const struct lift_source *source, const struct ir_op *jcc)
+{
+    uint64_t next;
+
+    if (history_next(source->history, l->rip, &next))
+        return next == (uint64_t)jcc->imm;
+    return (uint64_t)jcc->imm == l->b->rip;
+}
+
+static bool lift_is_call(const struct lift *l) { return l->i->opcode == 0xe8 || (l->i->opcode == 0xff && l->i->modrm_reg == 2); }
+static bool lift_is_return(const struct lift *l) { return l->i->opcode == 0xc3 || l->i->opcode == 0xc2; }
+
+/* Where an indirect jump leads, as far as one can tell: a return to where the block itself called from. */
+static bool lift_predict_indirect(struct lift *l, const struct lift_source *source, uint64_t *next)
+{
+    if (lift_is_return(l) && l->calls) {
+        *next = l->returns[--l->calls % LIFT_CALLS];
+        return true;
+    }
+    return history_next(source->history, l->rip, next);
+}
+
+/* After a jump the block may go on where that is known, or likely, to lead; else it ends there. */
 static void lift_extend(struct lift *l, const struct lift_source *source, unsigned limit)
 {
     struct ir_block *b = l->b;
-    struct ir_op *jmp = &b->op[b->ops - 1], *jcc = b->ops > 1 ? jmp - 1 : NULL;
-    uint64_t target = b->ops ? (uint64_t)jmp->imm : 0;
+    struct ir_op *last = &b->op[b->ops - 1], *jcc = last - 1;
+    uint64_t next = (uint64_t)last->imm;
 
-    if (!b->ops || jmp->op != IR_JMP || !lift_same_page(l, source, l->next - 1))
+    if (!b->ops || !lift_same_page(l, source, l->next - 1))
         return;
-    if (jcc && jcc->op == IR_JCC && jcc->insn == jmp->insn) {
-        if ((uint64_t)jcc->imm == b->rip && b->insns * 2 <= limit) {
-            jcc->cc ^= 1;
-            jcc->imm = (int64_t)target;
-            target = b->rip;
-        } else if ((uint64_t)jcc->imm <= l->rip) {
+    if (last->op == IR_JMPR) {
+        if (!lift_predict_indirect(l, source, &next) || !lift_may_go_on(l, source, next, limit))
             return;
+        last->op = IR_GUARD;
+        last->imm = (int64_t)next;
+    } else if (last->op == IR_JMP && b->ops > 1 && jcc->op == IR_JCC && jcc->insn == last->insn) {
+        bool taken = lift_is_taken(l, source, jcc);
+
+        next = (uint64_t)(taken ? jcc : last)->imm;
+        if (!lift_may_go_on(l, source, next, limit))
+            return;
+        if (taken) {
+            jcc->cc ^= 1;
+            jcc->imm = last->imm;
         }
-    } else if ((l->i->opcode != 0xeb && l->i->opcode != 0xe9) || lift_has_been(b, target)) {
+        b->ops--;
+    } else if (last->op == IR_JMP && (l->i->opcode == 0xeb || l->i->opcode == 0xe9 || l->i->opcode == 0xe8)) {
+        if (!lift_may_go_on(l, source, next, limit))
+            return;
+        b->ops--;
+    } else {
         return;
     }
-    if (!lift_same_page(l, source, target))
-        return;
-    b->ops--;
-    l->next = target;
+    if (lift_is_call(l))
+        l->returns[l->calls++ % LIFT_CALLS] = l->next;
+    l->next = next;
     l->ended = false;
 }
 
@@ -393,7 +445,7 @@ unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned li
         struct insn insn;
         enum decode_result result;
 
-        if (source->extend && !lift_same_page(&l, source, l.next))
+        if (source->history && !lift_same_page(&l, source, l.next))
             break;
         result = lift_fetch(&l, source, &insn);
         if (result == DECODE_MORE)
@@ -405,7 +457,7 @@ unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned li
             lift_help_end(&l, HELP_raise_error, IR_NONE, IR_NONE, EXCEPTION_GP);
         else
             lift_insn(&l);
-        if (l.ended && source->extend && b->insns < limit)
+        if (l.ended && source->history && b->insns < limit)
             lift_extend(&l, source, limit);
     }
     if (b->insns && !(b->ops && ir_ends[b->op[b->ops - 1].op]))

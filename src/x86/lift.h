@@ -11,7 +11,10 @@
 #include "types.h"
 #include "x86/decode.h"
 #include "x86/flags.h"
+#include "x86/history.h"
 #include "x86/helpers.h"
+
+enum { LIFT_CALLS = 16 };
 
 struct lift {
     struct ir_block *b;
@@ -20,6 +23,9 @@ struct lift {
     uint64_t rip, next;
     unsigned temps;
     bool ended;        /* the block cannot go on after this instruction */
+    uint64_t returns[LIFT_CALLS]; /* where RETs of the block's own CALLs lead */
+    unsigned calls;
+    unsigned loop;     /* instructions of the loop the block goes round; 0: none */
 };
 
 /* Where an operand is in memory: [a + imm]. */
@@ -46,7 +52,8 @@ void lift_insn(struct lift *l);
 struct lift_source {
     size_t (*fetch)(void *opaque, uint64_t rip, uint8_t *bytes, size_t n);
     void *opaque;
-    bool extend;        /* go on across direct jumps within the page, and end where the page does */
+    /* Go on along what branches did, within the page, and end where the page does; NULL: end with the first branch. */
+    const struct history *history;
     uint64_t cs_base;   /* where RIP 0 is: says where pages end */
 };
 unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned limit, const struct lift_source *source);
