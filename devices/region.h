@@ -70,9 +70,9 @@ struct transaction {
     uint16_t flags;       /* enum transaction_flags */
     uint64_t offset;      /* within the region */
     uint64_t enables;     /* one bit per byte; bits_mask(width) unless MASKED */
-    union wide data;      /* little endian, zero beyond width */
-    union wide compare;   /* COMPARE_SWAP alone */
     const struct origin *origin;
+    union wide data;      /* little endian, zero beyond width */
+    union wide compare;
 };
 
 /* Widths as a mask: the bit for width w has the value w. */

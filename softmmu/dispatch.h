@@ -78,7 +78,7 @@ static inline bool dispatch_is_direct_typed(const struct bus *bus, const struct 
     return bits_is_pow2(t->width) && limits->atomic_widths & t->width && !(t->offset & (t->width - 1u));
 }
 
-/* With nothing in its data beyond the width.  (`compare` is COMPARE_SWAP's alone.) */
+/* With nothing in its data. */
 static inline void transaction_begin(struct transaction *t, enum transaction_type type, uint64_t offset, unsigned width)
 {
     t->type = type;
@@ -86,10 +86,7 @@ static inline void transaction_begin(struct transaction *t, enum transaction_typ
     t->flags = 0;
     t->offset = offset;
     t->enables = bits_mask(width);
-    if (width < WIDE_BYTES) /* else all of it will be written, by the caller or the device */
-        t->data = (union wide){ 0 };
-    if (type == TRANSACTION_COMPARE_SWAP)
-        t->compare = (union wide){ 0 };
+    t->data = t->compare = (union wide){ 0 };
 }
 
 /* The callback itself.  A region without one for this direction reads all ones and drops writes. */

@@ -141,14 +141,6 @@ void cpu_update_flow(struct cpu *c)
     c->mode = (c->mode & MODE_STATE) | cpu_mode_flow(c);
 }
 
-uint64_t cpu_rflags(const struct cpu *c) { return (c->rflags & ~(uint64_t)FLAGS_ARITHMETIC) | flags_get(c) | FLAG_ONE; }
-
-void cpu_set_rflags(struct cpu *c, uint64_t rflags)
-{
-    c->rflags = (rflags & 0x3f7fd5) | FLAG_ONE;
-    flags_put(c, rflags);
-}
-
 /* -- comparison and dump ------------------------------------------------------------------------------------------------ */
 
 static bool differ(char *text, size_t size, const char *name, unsigned index, uint64_t a, uint64_t b)

@@ -101,7 +101,7 @@ enum { IR_TEMPS = 64, SLOTS = GPRS + IR_TEMPS };
 struct cpu {
     uint64_t slot[SLOTS]; /* RAX..R15, then temporaries, dead between instructions */
     uint64_t rip;
-    uint64_t rflags;      /* without the arithmetic flags, which are below: read with cpu_rflags() */
+    uint64_t rflags;      /* without the arithmetic flags, which are below: read with cpu_rflags(), x86/flags.h */
 
     /*
      * The arithmetic flags as the interpreter leaves them (src/x86/flags.h):
@@ -167,10 +167,6 @@ void cpu_init(struct cpu *cpu);
 void cpu_update(struct cpu *cpu);
 /* The same where nothing but segments and RFLAGS has changed. */
 void cpu_update_flow(struct cpu *cpu);
-
-/* RFLAGS with the arithmetic flags in place; and the other way. */
-uint64_t cpu_rflags(const struct cpu *cpu);
-void cpu_set_rflags(struct cpu *cpu, uint64_t rflags);
 
 static inline bool cpu_long_mode(const struct cpu *cpu) { return cpu->efer & EFER_LMA; }
 static inline bool cpu_real_mode(const struct cpu *cpu) { return !(cpu->cr0 & CR0_PE); }

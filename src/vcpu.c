@@ -46,7 +46,7 @@ void vcpu_update(struct vcpu *v)
     vcpu_update_watches(v);
 }
 
-void vcpu_update_flow(struct vcpu *v)
+void vcpu_update_flow_any(struct vcpu *v)
 {
     cpu_update_flow(&v->cpu);
     vcpu_update_mmu(v);

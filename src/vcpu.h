@@ -10,6 +10,7 @@
 #include "irq.h"
 #include "tlb.h"
 #include "x86/cpuid.h"
+#include "x86/flags.h"
 
 /* What the board answers for a CPU: time, and the registers its local APIC owns. */
 struct vcpu_host {
@@ -54,7 +55,23 @@ void vcpu_sync(struct vcpu *v);
 /* The same after one instruction changed control registers, segments or flags that translated code depends on. */
 void vcpu_update(struct vcpu *v);
 /* ... but nothing except segments and RFLAGS: what control transfers change. */
-void vcpu_update_flow(struct vcpu *v);
+void vcpu_update_flow_any(struct vcpu *v);
+
+/* 64-bit code without alignment checks, steps or breakpoints is most of it. */
+static inline void vcpu_update_flow(struct vcpu *v)
+{
+    static const uint32_t privilege[] = { MODE_CPL0, 0, 0, MODE_USER };
+    struct cpu *c = &v->cpu;
+
+    if (unlikely(!(c->efer & EFER_LMA) || !(c->seg[SEG_CS].ar & AR_L) || c->rflags & (FLAG_AC | FLAG_TF) || c->dr[7] & 0xff)) {
+        vcpu_update_flow_any(v);
+        return;
+    }
+    c->cpl = c->seg[SEG_CS].selector & 3;
+    c->mode = (c->mode & MODE_STATE) | MODE_CODE64 | MODE_LONG | MODE_PROTECTED | privilege[c->cpl];
+    v->mmu.bank = c->cpl == 3 ? BANK_USER : BANK_SUPERVISOR;
+    v->mmu.align_check = false;
+}
 
 /* Asks for a fault; returns false, so that a helper can `return vcpu_raise(...)`. */
 bool vcpu_raise(struct vcpu *v, int vector);

@@ -441,6 +441,7 @@ static bool gen_modify(struct gen *g)
     if (s) {
         s->then = n;
         s->site2 = gen_site(g, st);
+        s->site2->last = false; /* its flags are not where the boundary has them */
     }
     gen_rmw(g, n, m);
     stub_comes_back(g, s);

@@ -38,6 +38,15 @@ static inline void flags_put(struct cpu *c, uint64_t f)
     c->flag_c = cf << 63 | (cf ^ of) << 62 | (f & FLAG_AF ? 8 : 0);
 }
 
+/* RFLAGS with the arithmetic flags in place; and the other way. */
+static inline uint64_t cpu_rflags(const struct cpu *c) { return (c->rflags & ~(uint64_t)FLAGS_ARITHMETIC) | flags_get(c) | FLAG_ONE; }
+
+static inline void cpu_set_rflags(struct cpu *c, uint64_t rflags)
+{
+    c->rflags = (rflags & 0x3f7fd5) | FLAG_ONE;
+    flags_put(c, rflags);
+}
+
 /* CF and OF alone, the others as they are. */
 static inline void flags_put_cf_of(struct cpu *c, bool cf, bool of)
 {

@@ -185,8 +185,8 @@ enum memory_way guest_load(struct vcpu *v, uint64_t gva, struct memory_shape sha
     enum tlb_intent intent = memory_load_tag(shape);
     bool fault;
     const struct tlb_entry *e = memory_entry(v, gva, shape, intent, &fault);
+    uint64_t offset, loaded = 0;
     struct region *region;
-    uint64_t offset;
 
     if (memory_is_plain(e, intent)) {
         *value = memory_word(memory_host(e, gva), shape.width);
@@ -197,8 +197,10 @@ enum memory_way guest_load(struct vcpu *v, uint64_t gva, struct memory_shape sha
         *value = dispatch_load_word(&v->bus, region, offset, shape.width);
         return MEMORY_REGION;
     }
-    *value = 0;
-    return !fault && memory_load_any(v, gva, shape, value) ? MEMORY_ANY : MEMORY_FAULT;
+    if (fault || !memory_load_any(v, gva, shape, &loaded))
+        return MEMORY_FAULT; /* *value may be a register of the guest's */
+    *value = loaded;
+    return MEMORY_ANY;
 }
 
 /* -- stores ---------------------------------------------------------------------------------------------------------- */

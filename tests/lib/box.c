@@ -58,7 +58,7 @@ void box_load(struct box *b, unsigned segment, uint16_t selector)
     struct descriptor d;
 
     descriptor_decode(box_get(b, BOX_GDT + (selector & 0xfff8u), 8), &d);
-    b->vcpu.cpu.seg[segment] = segment_from(selector, &d);
+    segment_put(&b->vcpu.cpu.seg[segment], selector, &d);
 }
 
 static void build_gdt(struct box *b)

@@ -2,6 +2,7 @@
 #include "lib/cases.h"
 
 #include "x86/decode.h"
+#include "x86/flags.h"
 
 #include <ctype.h>
 #include <stdarg.h>

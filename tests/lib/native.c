@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "lib/native.h"
 
+#include "x86/flags.h"
+
 #include <cpuid.h>
 #include <signal.h>
 #include <stdlib.h>
