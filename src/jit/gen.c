@@ -2,7 +2,7 @@
  * gen.c - a block: its entry, its operations one by one, its ways out, and the stubs behind it.
  *
  *     checked:  cmp cs.base, the block's; jne out   entered from the table of jumps; not in 64-bit code
- *     entry:    sub left, instructions; js out      entered from a chained jump
+ *     entry:    sub r15, instructions; js out       entered from a chained jump
  *               ...
  */
 #include "jit/gen.h"
@@ -42,7 +42,8 @@ struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
 
 static void gen_budget(struct gen *g, enum host_alu op, unsigned insns)
 {
-    emit_alu_mi(g->e, op, 8, mem_low(&g->jit->left), (int32_t)insns);
+    if (insns)
+        emit_alu_ri(g->e, op, 8, H_R15, (int32_t)insns);
 }
 
 /* -- ways out ------------------------------------------------------------------------------------------------------------ */

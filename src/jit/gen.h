@@ -7,7 +7,7 @@
 #include "x86/helpers.h"
 
 /* Host registers that hold no guest register, by number. */
-#define SCRATCHES (1u << H_RAX | 1u << H_RCX | 1u << H_RDX | 1u << H_R15)
+#define SCRATCHES (1u << H_RAX | 1u << H_RCX | 1u << H_RDX)
 enum { HOSTS = 16 };
 static inline bool gen_is_scratch(unsigned host) { return host < HOSTS && SCRATCHES >> host & 1; }
 

@@ -277,11 +277,12 @@ static void window_lead(struct gen *g, const struct ir_op *o, struct gaddr a, co
     s->site->shape.to_write = w->write;
     s->address = window_low(a, r, w);
     s->address.cache = s->site->cache = cache_new(g);
-    memcpy(s->owner, g->owner, sizeof(s->owner));
     reg = gen_window_new(g, r->window);
     s->host = reg;
     s->whole = w->whole;
     s->from[0] = page_check(g, s->address, s->address.cache, w->size, reg, w->whole);
+    memcpy(s->owner, g->owner, sizeof(s->owner));
+    s->owner[reg] = OWNER_NONE; /* at the jump it has something else */
     s->access = emit_address(g->e);
 }
 

@@ -8,14 +8,14 @@
 
 static struct host_mem temp_slot(const struct gen *g, unsigned temp) { return gen_slot(g, (ir_operand)(GPRS + temp)); }
 
-/* What a scratch register has to come back with.  C keeps R15. */
-static bool stub_keeps(const struct gen *g, unsigned reg, unsigned owner, struct host_mem *slot)
+/* What a scratch register has to come back with. */
+static bool stub_keeps(const struct gen *g, unsigned owner, struct host_mem *slot)
 {
     if (owner < IR_TEMPS)
         *slot = temp_slot(g, owner);
-    else if (gen_is_copy(owner) && reg != H_R15)
+    else if (gen_is_copy(owner))
         *slot = gen_slot(g, (ir_operand)(owner - OWNER_SLOT));
-    else if (gen_is_window(owner) && reg != H_R15)
+    else if (gen_is_window(owner))
         *slot = gen_window_slot(g, owner - OWNER_WINDOW);
     else
         return false;
@@ -27,7 +27,7 @@ static void stub_spill(struct gen *g, const struct gen_stub *s)
     struct host_mem slot;
 
     for (unsigned i = 0; i < HOSTS; i++)
-        if (!gen_is_copy(s->owner[i]) && stub_keeps(g, i, s->owner[i], &slot))
+        if (!gen_is_copy(s->owner[i]) && stub_keeps(g, s->owner[i], &slot))
             emit_store(g->e, 8, slot, (enum host)i);
 }
 
@@ -36,7 +36,7 @@ static void stub_restore(struct gen *g, const uint8_t owner[HOSTS], enum host bu
     struct host_mem slot;
 
     for (unsigned i = 0; i < HOSTS; i++)
-        if (i != but && stub_keeps(g, i, owner[i], &slot))
+        if (i != but && stub_keeps(g, owner[i], &slot))
             emit_load(g->e, 8, (enum host)i, slot);
 }
 
@@ -91,7 +91,7 @@ static void stub_found(struct gen *g, const struct gen_stub *s)
         emit_load(g->e, 8, (enum host)s->host, mem_low(&s->address.cache->delta));
     } else if (s->host != H_RAX) {
         emit_mov(g->e, (enum host)s->host, H_RAX);
-        if (stub_keeps(g, H_RAX, s->owner[H_RAX], &slot))
+        if (stub_keeps(g, s->owner[H_RAX], &slot))
             emit_load(g->e, 8, H_RAX, slot);
     }
     emit_jmp_to(g->e, s->access);

@@ -10,8 +10,8 @@
  *
  * Registers while translated code runs:
  *
- *   host  rbx rsi rdi r12 rbp r13 r8  r9  r10 r11 r14    rax rcx rdx r15
- *   guest RAX RCX RDX RBX RSP RBP RSI RDI R8  R9  R10    temporaries
+ *   host  rbx rsi rdi r12 rbp r13 r8  r9  r10 r11 r14    r15                       rax rcx rdx
+ *   guest RAX RCX RDX RBX RSP RBP RSI RDI R8  R9  R10    instructions left to run  temporaries, windows
  *
  * R11..R15 stay in the vcpu, which lies below 2 GiB as the code does, so that RIP-relative addresses reach it.
  *
@@ -165,7 +165,7 @@ struct jit {
     uint64_t lazy[2];
     struct page_cache stack[BANKS][2]; /* of accesses through RSP: read, write */
     struct page_cache cache[PAGE_CACHES];
-    uint64_t left;                /* instructions left to run */
+    uint64_t left;                /* r15 while C runs */
     uint64_t argument[4];         /* of the helper called, or of a slow path */
     uint64_t window[WINDOWS];     /* of the block under way */
 

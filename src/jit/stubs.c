@@ -35,6 +35,15 @@ static void pins_move(struct jit *j, enum which which, bool store)
     }
 }
 
+/* What is left to run: r15 is the translated code's, `left` C's. */
+static void budget_move(struct jit *j, bool store)
+{
+    if (store)
+        emit_store(&j->e, 8, mem_low(&j->left), H_R15);
+    else
+        emit_load(&j->e, 8, H_R15, mem_low(&j->left));
+}
+
 static void stack_move(struct jit *j, int bytes) { emit_alu_ri(&j->e, A_ADD, 8, H_RSP, bytes); }
 
 /* int enter(const void *code) */
@@ -50,6 +59,7 @@ static void make_enter(struct jit *j)
     stack_move(j, -8);
     emit_mov(&j->e, H_RAX, H_RDI);
     pins_move(j, ALL, false);
+    budget_move(j, false);
     emit_rr(&j->e, 0xff, 4, 4, H_RAX);
     j->enter = u.enter;
 }
@@ -84,7 +94,8 @@ static void make_exits(struct jit *j, const void *leave)
             emit_store(&j->e, 8, mem_low(&j->last_edge), H_RAX);
         }
         pins_move(j, ALL, true);
-            emit_mov_imm(&j->e, H_RAX, reason);
+        budget_move(j, true);
+        emit_mov_imm(&j->e, H_RAX, reason);
         emit_jmp_to(&j->e, leave);
     }
 }
@@ -97,6 +108,7 @@ static const void *make_call(struct jit *j, uint64_t function, enum which which,
 
     stack_move(j, -8);
     pins_move(j, which, true);
+    budget_move(j, true);
     emit_mov(&j->e, H_RDI, H_RCX);
     emit_mov(&j->e, H_RSI, H_RAX);
     emit_mov_imm(&j->e, H_RAX, function);
@@ -104,6 +116,7 @@ static const void *make_call(struct jit *j, uint64_t function, enum which which,
     emit_test_rr(&j->e, 4, H_RDX, H_RDX);
     out = emit_jcc(&j->e, CC_NZ);
     pins_move(j, which, false);
+    budget_move(j, false);
     stack_move(j, 8);
     emit_byte(&j->e, 0xc3);
     emit_here(&j->e, out);
@@ -143,12 +156,14 @@ static const void *make_helper_end(struct jit *j, const void *leave)
     uint8_t *out;
 
     pins_move(j, ALL, true);
+    budget_move(j, true);
     emit_mov(&j->e, H_RDI, H_RCX);
     emit_mov_imm(&j->e, H_RAX, (uint64_t)(uintptr_t)jit_slow_helper_end);
     emit_rr(&j->e, 0xff, 4, 2, H_RAX);
     emit_test_rr(&j->e, 4, H_RDX, H_RDX);
     out = emit_jcc(&j->e, CC_NZ);
     pins_move(j, ALL, false);
+    budget_move(j, false);
     emit_rr(&j->e, 0xff, 4, 4, H_RAX);
     emit_here(&j->e, out);
     emit_mov(&j->e, H_RAX, H_RDX);
