@@ -31,6 +31,12 @@ enum { BASE_BSP = 1 << 8, BASE_X2APIC = 1 << 10, BASE_ENABLE = 1 << 11 };
 /* Bits of each LVT that can be written, in register order (figure 11-8). */
 static const uint32_t apic_lvt_mask[LVTS] = { 0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff };
 
+/* A set of vectors, as ISR, TMR and IRR have it. */
+struct vectors {
+    uint32_t word[8];
+    uint8_t any;              /* which words are not zero */
+};
+
 struct apics;
 
 struct apic {
@@ -38,7 +44,7 @@ struct apic {
     unsigned cpu;
     uint64_t base;
     uint32_t id, tpr, ldr, dfr, svr, esr, esr_pending, icr[2], lvt[LVTS];
-    uint32_t isr[8], tmr[8], irr[8];
+    struct vectors isr, tmr, irr;
     uint32_t initial, divide;
     uint64_t count_start_ns;  /* when the timer held `count` */
     uint32_t count;
@@ -58,6 +64,29 @@ struct apics {
 
 static void apic_accept(struct apic *a, const struct irq_message *m);
 
+static void vectors_set(struct vectors *set, uint8_t vector)
+{
+    set->word[vector >> 5] |= 1u << (vector & 31);
+    set->any |= (uint8_t)(1u << (vector >> 5));
+}
+
+static void vectors_clear(struct vectors *set, uint8_t vector)
+{
+    set->word[vector >> 5] &= ~(1u << (vector & 31));
+    if (!set->word[vector >> 5])
+        set->any &= (uint8_t)~(1u << (vector >> 5));
+}
+
+static bool vectors_has(const struct vectors *set, uint8_t vector) { return set->word[vector >> 5] >> (vector & 31) & 1; }
+
+/* The highest, or -1. */
+static int vectors_highest(const struct vectors *set)
+{
+    int i = 31 - __builtin_clz(set->any | 1u);
+
+    return set->any ? i * 32 + 31 - __builtin_clz(set->word[i]) : -1;
+}
+
 static bool apic_is_x2(const struct apic *a) { return a->base & BASE_X2APIC; }
 static bool apic_is_on(const struct apic *a) { return a->base & BASE_ENABLE; }
 static bool apic_is_live(const struct apic *a) { return apic_is_on(a) && a->svr & SVR_ENABLE; }
@@ -65,22 +94,10 @@ static uint32_t *apic_lvt(struct apic *a, unsigned offset) { return &a->lvt[(off
 
 /* -- priorities --------------------------------------------------------------------------------------------------- */
 
-static void apic_set_bit(uint32_t *set, uint8_t vector) { set[vector >> 5] |= 1u << (vector & 31); }
-static void apic_clear_bit(uint32_t *set, uint8_t vector) { set[vector >> 5] &= ~(1u << (vector & 31)); }
-static bool apic_test_bit(const uint32_t *set, uint8_t vector) { return set[vector >> 5] >> (vector & 31) & 1; }
-
-static int apic_highest(const uint32_t *set)
-{
-    for (int i = 7; i >= 0; i--)
-        if (set[i])
-            return i * 32 + 31 - __builtin_clz(set[i]);
-    return -1;
-}
-
 /* SDM 11.8.3.1: the processor priority. */
 static uint8_t apic_ppr(const struct apic *a)
 {
-    int in_service = apic_highest(a->isr);
+    int in_service = vectors_highest(&a->isr);
     unsigned isrv = in_service < 0 ? 0 : (unsigned)in_service;
 
     return (uint8_t)(a->tpr >> 4 >= isrv >> 4 ? a->tpr : isrv & 0xf0);
@@ -89,7 +106,7 @@ static uint8_t apic_ppr(const struct apic *a)
 /* The vector to deliver, or -1. */
 static int apic_deliverable(const struct apic *a)
 {
-    int vector = apic_is_live(a) ? apic_highest(a->irr) : -1;
+    int vector = apic_is_live(a) ? vectors_highest(&a->irr) : -1;
 
     return vector >= 0 && vector >> 4 > apic_ppr(a) >> 4 ? vector : -1;
 }
@@ -130,8 +147,8 @@ static uint8_t apic_acknowledge(void *opaque)
     uint8_t result = (uint8_t)a->svr; /* spurious: the request went away (SDM 11.9) */
 
     if (vector >= 0) {
-        apic_clear_bit(a->irr, (uint8_t)vector);
-        apic_set_bit(a->isr, (uint8_t)vector);
+        vectors_clear(&a->irr, (uint8_t)vector);
+        vectors_set(&a->isr, (uint8_t)vector);
         result = (uint8_t)vector;
     } else if ((apic_extint_waits(a) || !apic_is_live(a)) && a->all->pic_acknowledge) {
         a->extint = false;
@@ -248,8 +265,7 @@ static void apic_init(struct apic *a)
     a->svr = 0xff;
     for (unsigned i = 0; i < LVTS; i++)
         a->lvt[i] = LVT_MASKED;
-    for (unsigned i = 0; i < 8; i++)
-        a->isr[i] = a->tmr[i] = a->irr[i] = 0;
+    a->isr = a->tmr = a->irr = (struct vectors){ .any = 0 };
     a->running = a->extint = false;
     clock_disarm(a->all->device->host.clock, &a->timer);
 }
@@ -268,11 +284,11 @@ static void apic_accept(struct apic *a, const struct irq_message *m)
                 apic_error(a, ESR_RECEIVE_VECTOR);
             break;
         }
-        apic_set_bit(a->irr, m->vector);
+        vectors_set(&a->irr, m->vector);
         if (m->level)
-            apic_set_bit(a->tmr, m->vector);
+            vectors_set(&a->tmr, m->vector);
         else
-            apic_clear_bit(a->tmr, m->vector);
+            vectors_clear(&a->tmr, m->vector);
         break;
     case IRQ_NMI: apic_latch_pin(a, &a->pins->nmi); break;
     case IRQ_INIT:
@@ -367,15 +383,14 @@ static void apic_send(struct apic *a)
 
 static void apic_eoi(struct apic *a)
 {
-    int vector = apic_highest(a->isr);
+    int vector = vectors_highest(&a->isr);
     struct irq_bus *bus = a->all->device->host.irq_bus;
 
     if (vector < 0)
         return;
-    apic_clear_bit(a->isr, (uint8_t)vector);
-    if (apic_test_bit(a->tmr, (uint8_t)vector) && bus && bus->eoi)
+    vectors_clear(&a->isr, (uint8_t)vector);
+    if (vectors_has(&a->tmr, (uint8_t)vector) && bus && bus->eoi)
         bus->eoi(bus, (uint8_t)vector);
-    apic_update(a);
 }
 
 /* -- registers ---------------------------------------------------------------------------------------------------- */
@@ -405,7 +420,7 @@ static uint32_t apic_read_register(struct apic *a, unsigned offset)
     if (offset >= LVT_TIMER && offset <= LVT_ERROR)
         return *apic_lvt(a, offset);
     if (offset >= ISR && offset < ESR)
-        return offset < TMR ? a->isr[i] : offset < IRR ? a->tmr[i] : a->irr[i];
+        return offset < TMR ? a->isr.word[i] : offset < IRR ? a->tmr.word[i] : a->irr.word[i];
     apic_error(a, ESR_REGISTER);
     return 0;
 }

@@ -65,7 +65,7 @@ static bool access_prepare_page(struct mmu *mmu, struct access *a, unsigned inte
 /* A second page beyond the canonical addresses counts before anything the first page may lack. */
 static bool access_leaves_canonical(struct mmu *mmu, const struct access *a, unsigned intent, unsigned left)
 {
-    if (!(mmu->efer & BIT(10)) || walk_canonical(mmu, a->gva + left) || !(a->enables >> left))
+    if (walk_canonical(mmu, a->gva + left) || !(a->enables >> left))
         return false;
     access_fault(mmu, intent & ACCESS_STACK ? 12 : 13, a->gva + left);
     return true;

@@ -117,6 +117,8 @@ void tlb_release(struct mmu *mmu, uint64_t gpa)
 
 static bool tlb_is_watched(const struct mmu *mmu, uint64_t page)
 {
+    if (likely(!mmu_watches(mmu)))
+        return false;
     for (unsigned i = 0; i < WATCHES; i++)
         if (mmu->watch[i].size && (mmu->watch[i].gva & ~(uint64_t)PAGE_OFFSET) == page)
             return true;
@@ -124,26 +126,33 @@ static bool tlb_is_watched(const struct mmu *mmu, uint64_t page)
 }
 
 /* What the page is, and the intents for which it is plain memory. */
-static unsigned tlb_place(const struct mmu *mmu, struct tlb_entry *e, uint64_t page)
+static inline unsigned tlb_place(const struct mmu *mmu, struct tlb_entry *e, uint64_t page)
 {
     const struct phys_range *range = phys_find(mmu->bus->phys, REGION_MMIO, e->gpa);
     uint64_t into = e->gpa - range->base;
     bool whole = into < range->size && range->size - into >= PAGE_BYTES, watched = tlb_is_watched(mmu, page);
-    uint8_t *host = whole && range->kind == PIECE_MEMORY ? range->read : NULL;
 
-    e->region = whole && range->kind == PIECE_REGION && !watched ? range->region : NULL;
+    e->region = NULL;
+    if (likely(whole && range->kind == PIECE_MEMORY && range->read)) {
+        e->addend = (intptr_t)((uint64_t)(uintptr_t)range->read + into - page);
+        return watched ? ACCESS_EXECUTE
+               : range->write != range->read || code_present(mmu->code, e->gpa) ? ACCESS_EXECUTE | ACCESS_READ
+               : ACCESS_EXECUTE | ACCESS_READ | ACCESS_WRITE;
+    }
+    if (whole && range->kind == PIECE_REGION && !watched)
+        e->region = range->region;
     e->region_offset = range->region_offset + into;
-    e->addend = (intptr_t)((uint64_t)(uintptr_t)host + into - page);
-    if (!host || watched)
-        return host ? ACCESS_EXECUTE : 0;
-    return ACCESS_EXECUTE | ACCESS_READ |
-           (range->write == host && !code_present(mmu->code, e->gpa) ? ACCESS_WRITE : 0u);
+    return 0;
+}
+
+static inline uint64_t tlb_tag(uint64_t page, unsigned granted, unsigned plain, enum tlb_intent intent)
+{
+    return granted >> intent & 1 ? page | !(plain >> intent & 1) : TLB_NONE;
 }
 
 /* Enters what the walk found; only the intents it has granted so far get a tag. */
-static void tlb_fill(struct mmu *mmu, enum mmu_bank bank, uint64_t page, const struct walk_result *walk)
+static inline void tlb_fill(struct mmu *mmu, struct tlb_entry *e, enum mmu_bank bank, uint64_t page, const struct walk_result *walk)
 {
-    struct tlb_entry *e = &mmu->tlb[bank][tlb_index(page)];
     unsigned plain;
 
     if (!e->page)
@@ -153,7 +162,7 @@ static void tlb_fill(struct mmu *mmu, enum mmu_bank bank, uint64_t page, const s
     tlb_note_large(mmu, page, walk->shift);
     plain = tlb_place(mmu, e, page);
     for (unsigned i = 0; i < TLB_INTENTS; i++)
-        e->tag[i] = !(walk->granted >> i & 1) ? TLB_NONE : plain >> i & 1 ? page : page | TLB_SLOW;
+        e->tag[i] = tlb_tag(page, walk->granted, plain, (enum tlb_intent)i);
 }
 
 static bool tlb_grants(const struct tlb_entry *e, uint64_t page, unsigned intent)
@@ -173,13 +182,14 @@ const struct tlb_entry *tlb_translate(struct mmu *mmu, uint64_t gva, unsigned in
     if (tlb_grants(e, page, intent))
         return e;
     if (!walk_page(mmu, gva, intent, bank, &walk)) {
-        log_printf(LOG_MMU, "%016llx intent %u bank %u: fault %u error %x\n", (unsigned long long)gva, intent, bank,
-                   mmu->fault.vector, mmu->fault.error);
+        if (log_on(LOG_MMU))
+            log_printf(LOG_MMU, "%016llx intent %u bank %u: fault %u error %x\n", (unsigned long long)gva, intent, bank,
+                       mmu->fault.vector, mmu->fault.error);
         return NULL;
     }
     if (log_on(LOG_MMU))
         log_printf(LOG_MMU, "%016llx -> %010llx granted %u bank %u\n", (unsigned long long)gva, (unsigned long long)walk.gpa,
                    walk.granted, bank);
-    tlb_fill(mmu, bank, page, &walk);
+    tlb_fill(mmu, e, bank, page, &walk);
     return e;
 }

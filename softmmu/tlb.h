@@ -24,6 +24,8 @@
 enum { TLB_BITS = 12, TLB_ENTRIES = 1 << TLB_BITS };
 enum mmu_bank { BANK_SUPERVISOR, BANK_SUPERVISOR_AC, BANK_USER, BANKS };
 enum tlb_intent { TLB_READ, TLB_WRITE, TLB_EXECUTE, TLB_INTENTS };
+/* What all levels of a walk say of a page. */
+enum page_rights { RIGHTS_WRITABLE = 1, RIGHTS_USER = 2, RIGHTS_EXECUTABLE = 4, RIGHTS = 8 };
 
 #define TLB_SLOW UINT64_C(1)
 #define TLB_NONE UINT64_C(2) /* never matches */
@@ -71,13 +73,32 @@ struct watch {
 
 enum { WATCHES = 4, LARGE_PAGES = 8, FLUSHED_PAGES = 8 };
 
-/* What the control registers say of a walk; levels count from the last table, 1. */
+/* What the control registers say of the entries of a level; 1 is the last. */
+struct walk_level {
+    uint64_t leaf;           /* one of these set in a present entry: it maps a page */
+    uint64_t reserved[2];    /* bits that must be zero in one that points on, that maps a page */
+    unsigned shift;          /* log2 of what an entry covers */
+};
+
+/* And of a walk. */
 struct walk_mode {
-    uint8_t levels, leaf_levels;  /* tables to go through; up to this level an entry with PS maps a page */
-    uint8_t entry_bytes, index_bits;
-    bool pdptes;                  /* PAE: the PDPTE registers stand above */
-    uint64_t table;               /* of CR3 or an entry: where the next table is */
-    uint64_t reserved[6][2];      /* bits that must be zero in an entry of a level, if it points on or maps a page */
+    uint8_t levels;          /* tables to go through; 0: not known yet */
+    uint8_t unused_bits;     /* of a linear address: copies of the one below them, in IA-32e mode */
+    uint8_t entry_log;       /* log2 of an entry's bytes */
+    bool pdptes;             /* PAE: the PDPTE registers stand above */
+    bool keys;               /* user pages have protection keys */
+    uint16_t index;          /* (address >> (shift - entry_log)) & index: where in a table */
+    uint64_t table;          /* of CR3 or an entry: where the next table is */
+    uint64_t xd;             /* the bit that forbids execution, or 0 */
+    struct walk_level level[6];
+    uint8_t allowed[BANKS][RIGHTS]; /* intents, by rights gathered from all levels */
+};
+
+/* Memory of which all is readable, in the host's at gpa + delta, while the map is of that generation. */
+struct walk_memory {
+    uint64_t base, size;
+    uintptr_t delta;
+    uint64_t generation;
 };
 
 struct mmu {
@@ -93,9 +114,7 @@ struct mmu {
     bool align_check;   /* CR0.AM, RFLAGS.AC, CPL 3 */
     uint8_t physical_bits;
 
-    /* Where the paging structures were read last: good as long as the map is of that generation. */
-    const struct phys_range *tables;
-    uint64_t tables_generation;
+    struct walk_memory tables; /* where paging structures were read last */
 
     struct watch watch[WATCHES];
     unsigned watch_hits; /* one bit each; the engine clears them */
@@ -111,6 +130,11 @@ struct mmu {
     struct tlb_log log[BANKS];
     struct tlb_entry tlb[BANKS][TLB_ENTRIES] __attribute__((aligned(64)));
 };
+
+static inline bool mmu_watches(const struct mmu *mmu)
+{
+    return mmu->watch[0].size | mmu->watch[1].size | mmu->watch[2].size | mmu->watch[3].size;
+}
 
 static inline unsigned tlb_index(uint64_t gva) { return gva >> 12 & (TLB_ENTRIES - 1); }
 

@@ -37,38 +37,48 @@ static void walk_describe(struct access *a, enum transaction_type type, unsigned
     a->flags = TRANSACTION_PAGE_WALK;
 }
 
-/* Host address of an entry in memory, or NULL.  Tables mostly lie in one memory, so its range is kept. */
-static const uint8_t *walk_entry_host(struct mmu *mmu, uint64_t gpa, unsigned width)
+/* Tables mostly lie in one memory: where that is. */
+static void walk_keep_memory(struct mmu *mmu, uint64_t gpa)
 {
     struct phys *phys = mmu->bus->phys;
-    const struct phys_range *range = mmu->tables;
+    const struct phys_range *range = phys_find(phys, REGION_MMIO, gpa);
+    bool plain = range->kind == PIECE_MEMORY && range->read && phys->a20_mask == UINT64_MAX;
 
-    if (unlikely(!range || mmu->tables_generation != phys->generation || gpa - range->base > range->size - width)) {
-        range = phys_find(phys, REGION_MMIO, gpa);
-        mmu->tables = range->kind == PIECE_MEMORY && range->read && phys->a20_mask == UINT64_MAX ? range : NULL;
-        mmu->tables_generation = phys->generation;
-        return phys_readable(phys, gpa, width);
-    }
-    return range->read + (gpa - range->base);
+    mmu->tables = (struct walk_memory){ range->base, plain ? range->size : 0, (uintptr_t)range->read - range->base, phys->generation };
 }
 
-static uint64_t walk_read_entry(struct mmu *mmu, uint64_t gpa, unsigned width)
+/* An entry that is not where the last one was. */
+static uint64_t walk_entry_any(struct mmu *mmu, uint64_t gpa, unsigned width)
 {
-    const uint8_t *host = walk_entry_host(mmu, gpa, width);
+    const uint8_t *host = phys_readable(mmu->bus->phys, gpa, width);
     uint64_t entry = 0;
     struct access a;
 
-    if (likely(host && width == 8)) {
-        memcpy(&entry, host, 8);
-        return entry;
-    }
     if (host) {
-        memcpy(&entry, host, 4);
-        return entry;
+        memcpy(&entry, host, width);
+    } else {
+        walk_describe(&a, TRANSACTION_LOAD, width);
+        dispatch_physical(mmu->bus, &a, gpa);
+        entry = a.data.q[0];
     }
-    walk_describe(&a, TRANSACTION_LOAD, width);
-    dispatch_physical(mmu->bus, &a, gpa);
-    return a.data.q[0];
+    walk_keep_memory(mmu, gpa);
+    return entry;
+}
+
+static inline uint64_t walk_entry(struct mmu *mmu, uint64_t gpa, unsigned log)
+{
+    const struct walk_memory *memory = &mmu->tables;
+    uint64_t wide;
+    uint32_t narrow;
+
+    if (unlikely(gpa - memory->base >= memory->size))
+        return walk_entry_any(mmu, gpa, 1u << log);
+    if (likely(log == 3)) {
+        memcpy(&wide, (const void *)(memory->delta + gpa), 8);
+        return wide;
+    }
+    memcpy(&narrow, (const void *)(memory->delta + gpa), 4);
+    return narrow;
 }
 
 /* Sets bits in an entry; false if it has changed since it was read, and the walk must start again. */
@@ -93,21 +103,13 @@ static bool walk_update_entry(struct mmu *mmu, uint64_t gpa, unsigned width, uin
     return true;
 }
 
-static uint64_t walk_leaf_address(const struct walk_mode *mode, unsigned level, uint64_t entry, uint64_t gva)
+static uint64_t walk_leaf_address(const struct walk_mode *mode, const struct walk_level *at, uint64_t entry, uint64_t gva)
 {
-    unsigned shift = 12 + mode->index_bits * (level - 1);
-    uint64_t base = entry & bits_mask(52) & ~bits_mask(shift);
+    uint64_t into = (UINT64_C(1) << at->shift) - 1, base = entry & bits_mask(52) & ~into;
 
-    if (mode->entry_bytes == 4 && level == 2)
+    if (unlikely(mode->entry_log == 2 && at->shift > 12))
         base = (entry & 0xffc00000) | bits_get(entry, 13, 8) << 32;
-    return base | (gva & bits_mask(shift));
-}
-
-bool walk_canonical(const struct mmu *mmu, uint64_t gva)
-{
-    unsigned shift = mmu->cr4 & CR4_LA57 ? 7 : 16;
-
-    return (uint64_t)((int64_t)(gva << shift) >> shift) == gva;
+    return base | (gva & into);
 }
 
 struct walk_step {
@@ -115,75 +117,70 @@ struct walk_step {
 };
 
 /* Sets the accessed bits of all steps, and the dirty bit of the last. */
-static bool walk_mark(struct mmu *mmu, struct walk_step *step, unsigned n, bool dirty)
+static bool walk_mark(struct mmu *mmu, const struct walk_step *step, const struct walk_step *last, bool dirty)
 {
-    for (unsigned i = 0; i < n; i++) {
-        uint64_t want = step[i].entry | PE_A | (dirty && i == n - 1 ? PE_D : 0);
+    for (; step <= last; step++) {
+        uint64_t want = step->entry | PE_A | (dirty && step == last ? PE_D : 0);
 
-        if (want != step[i].entry && !walk_update_entry(mmu, step[i].gpa, mmu->mode.entry_bytes, step[i].entry, want))
+        if (want != step->entry && !walk_update_entry(mmu, step->gpa, 1u << mmu->mode.entry_log, step->entry, want))
             return false;
     }
     return true;
 }
 
 /* Where the first table is; false: the PDPTE above it is not present. */
-static bool walk_first_table(const struct mmu *mmu, uint64_t gva, uint64_t *table)
+static inline bool walk_first_table(const struct mmu *mmu, uint64_t gva, uint64_t *table)
 {
-    uint64_t pdpte = mmu->pdpte[gva >> 30 & 3];
+    uint64_t above = mmu->mode.pdptes ? mmu->pdpte[gva >> 30 & 3] : mmu->cr3 | PE_P;
 
-    *table = (mmu->mode.pdptes ? pdpte : mmu->cr3) & mmu->mode.table;
-    return !mmu->mode.pdptes || pdpte & PE_P;
+    *table = above & mmu->mode.table;
+    return above & PE_P;
 }
 
 static bool walk_tables(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, struct walk_result *out)
 {
     const struct walk_mode *mode = &mmu->mode;
+    const struct walk_level *at = &mode->level[mode->levels];
     uint64_t table, entry, all = UINT64_MAX, any = 0; /* bits set in all entries, in any */
-    unsigned n = 0, level = mode->levels, shift = 12 + mode->index_bits * (level - 1u), allowed;
-    struct page_rights rights;
-    struct walk_step step[5];
+    unsigned rights, allowed, forbidden = 0;
+    struct walk_step step[5], *last = step;
 
+    if (unlikely(mmu->tables.generation != mmu->bus->phys->generation))
+        mmu->tables.size = 0;
     if (!walk_first_table(mmu, gva, &table))
         return walk_fault(mmu, gva, intent, bank, 0);
-    for (;; level--, shift -= mode->index_bits) {
-        uint64_t gpa = table + (gva >> shift & bits_mask(mode->index_bits)) * mode->entry_bytes;
-        bool leaf;
-
-        entry = walk_read_entry(mmu, gpa, mode->entry_bytes);
-        leaf = level == 1 || (entry & PE_PS && level <= mode->leaf_levels);
+    for (;; at--, last++) {
+        last->gpa = table + (gva >> (at->shift - mode->entry_log) & mode->index);
+        last->entry = entry = walk_entry(mmu, last->gpa, mode->entry_log);
         if (!(entry & PE_P))
             return walk_fault(mmu, gva, intent, bank, 0);
-        if (entry & mode->reserved[level][leaf])
+        if (unlikely(entry & at->reserved[!!(entry & at->leaf)]))
             return walk_fault(mmu, gva, intent, bank, PF_P | PF_RSVD);
-        step[n++] = (struct walk_step){ gpa, entry };
         all &= entry;
         any |= entry;
-        if (leaf)
+        if (entry & at->leaf)
             break;
         table = entry & mode->table;
     }
-    rights = (struct page_rights){
-        .user = all & PE_U, .writable = all & PE_W, .executable = !(any & PE_XD && mmu->efer & EFER_NXE),
-        .key = mmu->efer & EFER_LMA ? (uint8_t)bits_get(entry, 59, 4) : 0,
-    };
-    allowed = perm_allowed(mmu, rights, bank);
+    rights = (all & PE_W ? RIGHTS_WRITABLE : 0) | (all & PE_U ? RIGHTS_USER : 0) | (any & mode->xd ? 0 : RIGHTS_EXECUTABLE);
+    if (unlikely(mode->keys && rights & RIGHTS_USER))
+        forbidden = perm_key_forbids(mmu, bits_get(entry, 59, 4), bank);
+    allowed = mode->allowed[bank][rights] & ~forbidden;
     if (intent & ~allowed)
-        return walk_fault(mmu, gva, intent, bank, PF_P | (perm_key_forbids(mmu, rights, intent, bank) ? PF_PK : 0u));
-    if ((!(all & PE_A) || (intent & ACCESS_WRITE && !(entry & PE_D))) && !walk_mark(mmu, step, n, intent & ACCESS_WRITE))
+        return walk_fault(mmu, gva, intent, bank, PF_P | (intent & forbidden ? PF_PK : 0u));
+    if (unlikely(!(all & PE_A) || (intent & ACCESS_WRITE && !(entry & PE_D))) && !walk_mark(mmu, step, last, intent & ACCESS_WRITE))
         return walk_tables(mmu, gva, intent, bank, out);
-    out->gpa = walk_leaf_address(mode, level, entry, gva);
     /* A write has to come back here until the dirty bit is set. */
     if (!(entry & PE_D) && !(intent & ACCESS_WRITE))
         allowed &= ~(unsigned)ACCESS_WRITE;
-    out->granted = allowed;
-    out->shift = (uint8_t)shift;
+    *out = (struct walk_result){ walk_leaf_address(mode, at, entry, gva), allowed, (uint8_t)at->shift };
     return true;
 }
 
 bool walk_page(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, struct walk_result *out)
 {
     mmu->walks++;
-    if (mmu->efer & EFER_LMA && !walk_canonical(mmu, gva)) {
+    if (unlikely(!walk_canonical(mmu, gva))) {
         mmu->fault = (struct mmu_fault){ .vector = 13, .address = gva };
         return false;
     }
@@ -201,7 +198,7 @@ bool mmu_load_pdptes(struct mmu *mmu, uint64_t cr3)
     uint64_t pdpte[4];
 
     for (unsigned i = 0; i < 4; i++) {
-        pdpte[i] = walk_read_entry(mmu, (cr3 & 0xffffffe0) + i * 8, 8);
+        pdpte[i] = walk_entry_any(mmu, (cr3 & 0xffffffe0) + i * 8, 8);
         if (pdpte[i] & PE_P && pdpte[i] & reserved)
             return false;
     }
@@ -216,7 +213,7 @@ static uint64_t walk_reserved(const struct mmu *mmu, unsigned level, bool leaf)
 {
     uint64_t reserved;
 
-    if (mmu->mode.entry_bytes == 4) /* PSE-36: bits 20:13 are address bits 39:32; bit 21 is reserved */
+    if (mmu->mode.entry_log == 2) /* PSE-36: bits 20:13 are address bits 39:32; bit 21 is reserved */
         return leaf && level == 2 ? BIT(21) | (bits_mask(8) << 13 & ~(bits_mask(mmu->physical_bits - 32u) << 13)) : 0;
     reserved = bits_mask(52) & ~bits_mask(mmu->physical_bits);
     if (!(mmu->efer & EFER_LMA))
@@ -234,29 +231,39 @@ static void walk_set_mode(struct mmu *mmu)
 {
     struct walk_mode *mode = &mmu->mode;
     bool lma = mmu->efer & EFER_LMA, pae = lma || mmu->cr4 & CR4_PAE;
+    unsigned bits = pae ? 9 : 10, leaf_levels = pae ? 3 : mmu->cr4 & CR4_PSE ? 2 : 1;
 
     mode->levels = !lma ? 2 : mmu->cr4 & CR4_LA57 ? 5 : 4;
-    mode->leaf_levels = pae ? 3 : mmu->cr4 & CR4_PSE ? 2 : 1;
-    mode->entry_bytes = pae ? 8 : 4;
-    mode->index_bits = pae ? 9 : 10;
+    mode->unused_bits = !lma ? 0 : mmu->cr4 & CR4_LA57 ? 7 : 16;
+    mode->entry_log = pae ? 3 : 2;
     mode->pdptes = pae && !lma;
+    mode->keys = lma && mmu->cr4 & CR4_PKE;
+    mode->index = (uint16_t)(bits_mask(bits) << mode->entry_log);
     mode->table = pae ? bits_mask(52) & ~bits_mask(12) : 0xfffff000;
+    mode->xd = mmu->efer & EFER_NXE ? PE_XD : 0;
     for (unsigned level = 1; level <= mode->levels; level++)
-        for (unsigned leaf = 0; leaf < 2; leaf++)
-            mode->reserved[level][leaf] = walk_reserved(mmu, level, leaf);
+        mode->level[level] = (struct walk_level){
+            .leaf = level == 1 ? PE_P : level <= leaf_levels ? PE_PS : 0, .shift = 12 + bits * (level - 1),
+            .reserved = { walk_reserved(mmu, level, false), walk_reserved(mmu, level, true) },
+        };
+    for (unsigned bank = 0; bank < BANKS; bank++)
+        for (unsigned rights = 0; rights < RIGHTS; rights++)
+            mode->allowed[bank][rights] = (uint8_t)perm_allowed(mmu, rights, (enum mmu_bank)bank);
 }
 
 void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru)
 {
+    uint64_t changed;
+
     if (mmu->cr0 == cr0 && mmu->cr3 == cr3 && mmu->cr4 == cr4 && mmu->efer == efer && mmu->pkru == pkru)
         return;
+    changed = ((mmu->cr0 ^ cr0) & CR0_WP) | (mmu->cr4 ^ cr4) | (mmu->efer ^ efer) | !mmu->mode.levels;
     mmu->cr0 = cr0;
     mmu->cr3 = cr3;
+    mmu->cr4 = cr4;
+    mmu->efer = efer;
     mmu->pkru = pkru;
-    if (mmu->cr4 != cr4 || mmu->efer != efer || !mmu->mode.levels) {
-        mmu->cr4 = cr4;
-        mmu->efer = efer;
+    if (changed)
         walk_set_mode(mmu);
-    }
     tlb_flush(mmu);
 }

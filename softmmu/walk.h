@@ -18,8 +18,13 @@ struct walk_result {
  */
 bool walk_page(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, struct walk_result *out);
 
-/* Are the upper bits of a linear address copies of the highest that is translated (4 or 5 levels)? */
-bool walk_canonical(const struct mmu *mmu, uint64_t gva);
+/* Are the upper bits of a linear address copies of the highest that is translated?  Outside IA-32e mode, always. */
+static inline bool walk_canonical(const struct mmu *mmu, uint64_t gva)
+{
+    unsigned shift = mmu->mode.unused_bits;
+
+    return (uint64_t)((int64_t)(gva << shift) >> shift) == gva;
+}
 
 /* The registers the walk depends on; flushes what they change. */
 void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru);

@@ -103,15 +103,12 @@ void ir_mark_live_flags(struct ir_block *b)
 
 /* -- copies ----------------------------------------------------------------------------------------------------------- */
 
-/* A helper that may look at registers and change them, beyond its operands. */
-bool ir_calls_with_state(const struct ir_op *o) { return o->op == IR_HELPER_END || (o->op == IR_HELPER && o->fx == FX_USE); }
-
 /* Also what is not among the operands: a partial write keeps the rest of d, so it reads it. */
 bool ir_reads(const struct ir_op *o, ir_operand x)
 {
     if (o->a == x || o->b == x || o->c == x)
         return true;
-    if (ir_calls_with_state(o))
+    if (o->state)
         return x < GPRS;
     if (o->op == IR_DIV || o->op == IR_IDIV)
         return x == RAX || x == RDX;
@@ -122,7 +119,7 @@ bool ir_writes(const struct ir_op *o, ir_operand x)
 {
     if (o->d == x)
         return true;
-    if (ir_calls_with_state(o))
+    if (o->state)
         return x < GPRS;
     if (o->op == IR_DIV || o->op == IR_IDIV)
         return x == RAX || x == RDX;

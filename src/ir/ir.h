@@ -44,6 +44,7 @@ struct ir_op {
     uint8_t cover;  /* enum ir_cover: the JIT's */
     bool live;      /* its flags are wanted (ir_optimise) */
     bool stack;     /* through SS: a non-canonical address is #SS */
+    bool state;     /* HELPER, HELPER_END: may look at registers, beyond its operands, and change them */
     uint16_t insn;  /* index of its instruction */
     ir_operand d, a, b, c;
     uint32_t aux;
@@ -78,7 +79,6 @@ ir_operand ir_const(struct ir_block *b, uint64_t value);
 bool ir_can_fault(const struct ir_op *o);
 bool ir_leaves(const struct ir_op *o);
 /* Does it read, or write, this slot?  A helper with state counts as reading and writing every general register. */
-bool ir_calls_with_state(const struct ir_op *o);
 bool ir_reads(const struct ir_op *o, ir_operand x);
 bool ir_writes(const struct ir_op *o, ir_operand x);
 /*

@@ -35,7 +35,10 @@ struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
 {
     struct jit_site *s = &g->block->site[g->block->sites++];
 
-    *s = (struct jit_site){ .block = g->block, .flags = gen_flags_at(g), .insn = o->insn, .op = *o, .shape = site_shape(o) };
+    *s = (struct jit_site){
+        .jit = g->jit, .block = g->block, .rip = g->ir->insn[o->insn].rip, .insn = o->insn, .insns = (uint16_t)g->ir->insns,
+        .flags = gen_flags_at(g), .op = *o, .shape = site_shape(o),
+    };
     s->last = o + 1 < g->ir->op + g->ir->ops && o[1].insn != o->insn;
     return s;
 }
@@ -165,7 +168,9 @@ static void gen_flags_to_memory(struct gen *g)
     gen_emit_flags_out(g, &at, g->packed);
     if (through_rax)
         gen_release(g, H_RAX);
+    g->packed = at.place == FLAGS_HOST || (g->packed && at.place != FLAGS_LAZY);
     g->in_memory = true;
+    g->is_lazy = false;
 }
 
 /* A side exit, taken under condition cc of the host's flags. */
@@ -217,7 +222,7 @@ static struct jit_site *gen_site_of_helper(struct gen *g, const struct ir_op *o)
     struct jit_site *s = gen_site(g, o);
 
     s->helper = (uint64_t(*)(struct vcpu *, uint64_t, uint64_t, uint64_t, uint64_t))helpers[o->aux].function;
-    s->state = helpers[o->aux].effects & HELP_STATE || o->op == IR_HELPER_END;
+    s->uses_flags = o->fx == FX_USE;
     s->next_rip = insn->rip + insn->length;
     if (!(g->ir->mode & MODE_CODE64))
         s->next_rip = (uint32_t)s->next_rip;
@@ -383,8 +388,14 @@ static void gen_helper(struct gen *g)
     gen_settle_sp(g);
     gen_arguments(g);
     gen_spill_all(g);
-    if (g->in_host && !g->is_lazy)
+    if (o->fx == FX_USE && !g->in_memory) {
+        gen_flags_to_host(g);
         gen_flags_save(g);
+    } else if (o->state) {
+        gen_flags_to_memory(g); /* not as a recipe with registers that may change */
+    } else if (g->in_host && !g->is_lazy) {
+        gen_flags_save(g);
+    }
     site = gen_site_of_helper(g, o);
     emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)site);
     site->code = emit_address(g->e);
@@ -392,7 +403,7 @@ static void gen_helper(struct gen *g)
         emit_jmp_to(g->e, j->stub_helper_end);
         return;
     }
-    emit_call_to(g->e, o->fx == FX_USE ? j->stub_helper : j->stub_helper_pure);
+    emit_call_to(g->e, o->state ? j->stub_helper : j->stub_helper_pure);
     gen_flags_lost(g);
     if (o->fx == FX_USE) {
         g->in_memory = true;

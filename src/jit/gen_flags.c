@@ -31,7 +31,7 @@ static unsigned flags_events(const struct ir_op *o)
     case IR_HELPER:
         if (o->aux == HELP_check_target)
             return EV_CLOBBER_FIRST | EV_OBSERVE;
-        return (o->fx || !o->proven ? EV_OBSERVE : 0) | EV_CLOBBER;
+        return (o->state || !o->proven ? EV_OBSERVE : 0) | EV_CLOBBER;
     default: break;
     }
     if (o->fx == FX_SET)

@@ -64,9 +64,11 @@ struct jit_block;
 
 /* A place of a block from which out-of-line work begins. */
 struct jit_site {
+    struct jit *jit;
     struct jit_block *block;
+    uint64_t rip;
+    uint16_t insn, insns;      /* the instruction, and how many the block has */
     struct flags_at flags;
-    uint16_t insn;
     struct memory_shape shape; /* of an access, as memory.h wants it */
     struct ir_op op;
     union {
@@ -75,7 +77,7 @@ struct jit_site {
     };
     uint16_t size;            /* of a window: bytes from its low end */
     bool last;                /* nothing of its instruction comes after it */
-    bool state;               /* of a helper: it sees registers and flags */
+    bool uses_flags;          /* of a helper */
     uint64_t next_rip;        /* of a helper */
     struct memory_spot spot;  /* of an access */
     const uint8_t *code;      /* where its slow path begins, for explain and the logs */

@@ -32,7 +32,7 @@ static void clear_page(struct jit *j, uint64_t page)
         return;
     }
     while ((c = *at)) {
-        if (page - c->base >= c->span[0] + jit_span_bytes[0] - 1) {
+        if (likely(page - c->base > c->span[0])) { /* both are whole pages, but for jit_span_bytes[0] - 1 */
             at = &c->next;
             continue;
         }
@@ -62,14 +62,6 @@ void jit_follow_flushes(struct jit *j)
 }
 
 /* -- filling ---------------------------------------------------------------------------------------------------------------- */
-
-static bool watches(const struct mmu *mmu)
-{
-    for (unsigned i = 0; i < WATCHES; i++)
-        if (mmu->watch[i].size)
-            return true;
-    return false;
-}
 
 /* Is all of [gpa, gpa + size), within 2 MiB, plain memory for this intent, from `host` on? */
 static bool plain_at(const struct jit *j, uint64_t gpa, uint64_t size, enum tlb_intent intent, uint64_t host)
@@ -103,7 +95,7 @@ static void stretch(const struct jit *j, const struct tlb_entry *e, enum tlb_int
 {
     uint64_t large = bits_min(BIT(tlb_shift(e)), MIB(2)), into = *base & (large - 1);
 
-    if (watches(&j->v->mmu) || j->v->bus.phys->a20_mask != UINT64_MAX)
+    if (mmu_watches(&j->v->mmu) || j->v->bus.phys->a20_mask != UINT64_MAX)
         return;
     if (large > PAGE_BYTES && plain_at(j, e->gpa - into, large, intent, *base - into + (uintptr_t)e->addend)) {
         *base -= into;

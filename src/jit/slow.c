@@ -16,7 +16,7 @@
 
 static void flags_unpack(struct cpu *c, uint16_t packed)
 {
-    flags_put(c, (packed >> 8 & (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF)) | (packed & 1 ? FLAG_OF : 0));
+    flags_put(c, (uint64_t)packed >> 8 | (packed & 1u) << 11);
 }
 
 static uint64_t lazy_operand(const struct jit *j, const struct jit_block *b, ir_operand x)
@@ -86,11 +86,10 @@ void jit_flags_pack(struct jit *j)
 static inline struct vcpu *site_enter(struct jit *j, const struct jit_site *site)
 {
     struct vcpu *v = j->v;
-    const struct jit_block *b = site->block;
 
-    v->retired = jit_retired(j) - b->insns;
+    v->retired = jit_retired(j) - site->insns;
     v->in_block = site->insn;
-    v->cpu.rip = v->bus.origin.rip = b->insn[site->insn].rip;
+    v->cpu.rip = v->bus.origin.rip = site->rip;
     return v;
 }
 
@@ -161,7 +160,7 @@ static void note_place(struct jit *j, struct jit_site *site, enum memory_way way
 
 struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva)
 {
-    struct jit *j = site->block->jit;
+    struct jit *j = site->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t value, offset, walks = v->mmu.walks;
     struct region *region = memory_spot_region(v, &site->spot, gva, site->shape.width, &offset);
@@ -181,7 +180,7 @@ struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva)
 
 struct slow_result jit_slow_store(struct jit_site *site, uint64_t gva, uint64_t value)
 {
-    struct jit *j = site->block->jit;
+    struct jit *j = site->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t offset, walks = v->mmu.walks;
     struct region *region = memory_spot_region(v, &site->spot, gva, site->shape.width, &offset);
@@ -235,7 +234,7 @@ static enum memory_way wide_access(struct vcpu *v, struct jit_site *site, uint64
 
     if (!region) {
         way = store ? guest_store_wide(v, gva, site->shape, state) : guest_load_wide(v, gva, site->shape, state);
-        note_place(site->block->jit, site, way, gva, store ? TLB_WRITE : TLB_READ);
+        note_place(site->jit, site, way, gva, store ? TLB_WRITE : TLB_READ);
     } else if (store) {
         region_store_wide(v, region, offset, site->shape, state);
     } else {
@@ -246,7 +245,7 @@ static enum memory_way wide_access(struct vcpu *v, struct jit_site *site, uint64
 
 struct slow_result jit_slow_wide(struct jit_site *site, uint64_t gva)
 {
-    struct jit *j = site->block->jit;
+    struct jit *j = site->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t walks = v->mmu.walks;
     enum memory_way way = wide_access(v, site, gva, (uint8_t *)&v->cpu + site->op.aux);
@@ -259,7 +258,7 @@ struct slow_result jit_slow_wide(struct jit_site *site, uint64_t gva)
 
 struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva)
 {
-    struct jit *j = site->block->jit;
+    struct jit *j = site->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t old, walks = v->mmu.walks;
 
@@ -271,7 +270,7 @@ struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva)
 
 struct slow_result jit_slow_segment(const struct jit_site *site, uint64_t offset)
 {
-    struct jit *j = site->block->jit;
+    struct jit *j = site->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t linear;
 
@@ -283,7 +282,7 @@ struct slow_result jit_slow_segment(const struct jit_site *site, uint64_t offset
 
 struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor)
 {
-    struct jit *j = site->block->jit;
+    struct jit *j = site->jit;
     struct vcpu *v = site_enter(j, site);
     bool ok = site->op.op == IR_DIV ? guest_divide(v, divisor, site->op.width) : guest_divide_signed(v, divisor, site->op.width);
 
@@ -301,44 +300,57 @@ static inline bool site_helper(struct jit *j, const struct jit_site *site, uint6
 
     j->stats.helpers++;
     v->next_rip = site->next_rip;
-    if (site->state)
+    if (site->uses_flags && likely(site->flags.place == FLAGS_MEMORY && !j->recipe))
+        flags_unpack(&v->cpu, j->flags);
+    else if (site->uses_flags)
         jit_flags_out(j, site->block, &site->flags);
     *result = site->helper(v, a[0], a[1], a[2], a[3]);
     if (unlikely(v->fault.vector >= 0)) {
         site_fault(j, site);
-        if (site->state)
+        if (site->uses_flags)
             j->fault_site = NULL; /* they are out */
         return false;
     }
-    if (site->state)
+    if (site->uses_flags)
         jit_flags_in(j);
     return true;
 }
 
-static inline bool wants_out(const struct vcpu *v)
+/* After a helper: what may matter before the next instruction?  A quick look, which may say yes in vain. */
+static inline bool may_stop(const struct vcpu *v)
 {
-    return unlikely(v->cpu.shadow | (v->cpu.rflags & FLAG_RF)) || vcpu_wanted(v);
+    return v->again | v->cpu.shadow | v->cpu.activity | (v->cpu.rflags & FLAG_RF) | vcpu_may_want(v);
 }
 
 struct slow_result jit_slow_helper(const struct jit_site *site)
 {
-    struct jit *j = site->block->jit;
+    struct jit *j = site->jit;
+    bool flushed, out;
     uint64_t result;
-    bool flushed;
 
     if (!site_helper(j, site, &result))
         return (struct slow_result){ 0, EXIT_FAULT };
     flushed = jit_is_flushed(j);
     if (unlikely(flushed))
         jit_follow_flushes(j);
-    if (unlikely(wants_out(j->v) || site->block->dead || (flushed && site->insn + 1u < site->block->insns)))
+    out = unlikely(may_stop(j->v)) && (j->v->cpu.shadow || vcpu_wanted(j->v));
+    if (unlikely(out || site->block->dead || (flushed && !site->last)))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ result, 0 };
 }
 
+/* RF is for the next instruction alone, which may well be run here as long as there are no breakpoints. */
+static bool stops(const struct jit *j)
+{
+    const struct cpu *c = &j->v->cpu;
+
+    return j->v->again || c->shadow || c->activity != CPU_RUNNING || vcpu_wanted(j->v) ||
+           (c->rflags & FLAG_RF && (c->mode & MODE_STEP || j->left < IR_INSNS));
+}
+
 struct slow_result jit_slow_helper_end(const struct jit_site *site)
 {
-    struct jit *j = site->block->jit;
+    struct jit *j = site->jit;
     struct vcpu *v = j->v;
     const struct jump_entry *jump;
     const struct jump_table *t;
@@ -349,11 +361,12 @@ struct slow_result jit_slow_helper_end(const struct jit_site *site)
     j->left += v->again;
     if (unlikely(jit_is_flushed(j)))
         jit_follow_flushes(j);
-    if (unlikely(v->again || v->cpu.activity != CPU_RUNNING || wants_out(v)))
+    if (unlikely(may_stop(v)) && stops(j))
         return (struct slow_result){ 0, EXIT_STOP };
     t = jit_jumps(j, v->cpu.mode);
     jump = t ? &t->entry[jit_jump_index(v->cpu.rip)] : NULL;
     if (unlikely(!jump || jump->rip != v->cpu.rip))
-        return (struct slow_result){ 0, EXIT_LOOKUP };
+        return (struct slow_result){ 0, v->cpu.rflags & FLAG_RF ? EXIT_STOP : EXIT_LOOKUP };
+    v->cpu.rflags &= ~(uint64_t)FLAG_RF;
     return (struct slow_result){ (uint64_t)(uintptr_t)jump->code, 0 };
 }

@@ -209,7 +209,7 @@ static void follow(struct follow *f, const struct ir_op *o)
     case IR_LD: case IR_LDW: set(f, o->d, form_new(f, bits_mask(o->width * 8))); break;
     case IR_SETCC: set_new(f, o->d, 1, 1); break;
     case IR_HELPER:
-        if (ir_calls_with_state(o))
+        if (o->state)
             memset(f->open, 0, sizeof(f->open));
         follow_writes(f, o);
         break;

@@ -7,7 +7,7 @@
 #include "x86/fault.h"
 
 #include "base/log.h"
-#include "x86/segment.h"
+#include "x86/stack.h"
 
 #include <inttypes.h>
 
@@ -111,62 +111,22 @@ static bool gate_code(struct vcpu *v, const struct event *e, const struct gate *
 
 /* -- the new stack ------------------------------------------------------------------------------------------------------ */
 
-/* SS:ESP for a privilege from a 16- or 32-bit TSS. */
-static bool tss_stack(struct vcpu *v, const struct event *e, unsigned cpl, struct stack *s)
-{
-    const struct segment *tr = &v->cpu.seg[SEG_TR];
-    bool wide = tr->ar & 8;
-    unsigned offset = wide ? 4 + cpl * 8 : 2 + cpl * 4, width = wide ? 4 : 2;
-    struct descriptor d;
-    uint32_t sp = 0;
-    uint16_t ss;
-
-    if (offset + width + 1 > tr->limit)
-        return vcpu_raise_error(v, EXCEPTION_TS, event_error(e, tr->selector, false));
-    if (!system_load(v, tr->base + offset, &sp, width) || !system_load(v, tr->base + offset + width, &ss, 2) ||
-        !segment_check_stack(v, ss, cpl, EXCEPTION_TS, &d) || !descriptor_set_type(v, &d, AR_ACCESSED))
-        return event_external(v, e);
-    *s = (struct stack){ .v = v, .sp = sp, .width = d.ar & AR_DB ? 4 : 2, .privilege = cpl };
-    segment_put(&s->ss, ss, &d);
-    return true;
-}
-
-static bool tss64_stack(struct vcpu *v, const struct event *e, unsigned cpl, unsigned ist, struct stack *s)
-{
-    const struct segment *tr = &v->cpu.seg[SEG_TR];
-    unsigned offset = ist ? 36 + (ist - 1) * 8 : 4 + cpl * 8;
-    uint64_t rsp;
-
-    if (offset + 7 > tr->limit)
-        return vcpu_raise_error(v, EXCEPTION_TS, event_error(e, tr->selector, false));
-    if (!system_load(v, tr->base + offset, &rsp, 8))
-        return false;
-    *s = (struct stack){ .v = v, .sp = rsp, .width = 8, .privilege = cpl };
-    s->ss = (struct segment){ .selector = (uint16_t)cpl, .ar = AR_UNUSABLE | cpl << AR_DPL_SHIFT };
-    return true;
-}
-
 static bool event_stack(struct vcpu *v, const struct event *e, const struct gate *g, unsigned cpl, struct stack *s)
 {
-    struct cpu *c = &v->cpu;
-
-    if (cpu_long_mode(c)) {
-        if (g->ist || cpl < c->cpl) {
-            if (!tss64_stack(v, e, cpl, g->ist, s))
-                return false;
-            if (cpl == c->cpl)
-                s->ss = c->seg[SEG_SS];
-        } else {
-            stack_begin(s, v);
-            s->sp = c->slot[RSP];
-            s->width = 8;
-        }
-        s->sp &= ~UINT64_C(15);
-        return true;
+    if (cpl < v->cpu.cpl || g->ist) {
+        if (!stack_of_tss(s, v, cpl, g->ist))
+            return event_external(v, e);
+        if (cpl == v->cpu.cpl)
+            s->ss = &v->cpu.seg[SEG_SS];
+    } else {
+        stack_begin(s, v);
+        if (cpu_long_mode(&v->cpu))
+            s->sp = v->cpu.slot[RSP];
     }
-    if (cpl < c->cpl)
-        return tss_stack(v, e, cpl, s);
-    stack_begin(s, v);
+    if (cpu_long_mode(&v->cpu)) {
+        s->sp &= ~UINT64_C(15);
+        s->width = 8;
+    }
     return true;
 }
 
@@ -178,21 +138,21 @@ static bool frame_push(struct stack *s, const struct event *e, unsigned width, b
     uint64_t word[10];
     unsigned n = 0;
 
-    if (c->rflags & FLAG_VM) {
-        word[n++] = c->seg[SEG_GS].selector;
-        word[n++] = c->seg[SEG_FS].selector;
-        word[n++] = c->seg[SEG_DS].selector;
-        word[n++] = c->seg[SEG_ES].selector;
-    }
-    if (outer) {
-        word[n++] = c->seg[SEG_SS].selector;
-        word[n++] = c->slot[RSP];
-    }
-    word[n++] = cpu_rflags(c) | (e->resume ? FLAG_RF : 0);
-    word[n++] = c->seg[SEG_CS].selector;
-    word[n++] = e->rip;
     if (e->has_error)
         word[n++] = e->error;
+    word[n++] = e->rip;
+    word[n++] = c->seg[SEG_CS].selector;
+    word[n++] = cpu_rflags(c) | (e->resume ? FLAG_RF : 0);
+    if (outer) {
+        word[n++] = c->slot[RSP];
+        word[n++] = c->seg[SEG_SS].selector;
+    }
+    if (unlikely(c->rflags & FLAG_VM)) {
+        word[n++] = c->seg[SEG_ES].selector;
+        word[n++] = c->seg[SEG_DS].selector;
+        word[n++] = c->seg[SEG_FS].selector;
+        word[n++] = c->seg[SEG_GS].selector;
+    }
     return stack_push_words(s, width, word, n);
 }
 
@@ -200,7 +160,7 @@ static bool frame_push(struct stack *s, const struct event *e, unsigned width, b
 static bool frame_fault(struct vcpu *v, const struct event *e, const struct stack *s, bool inner)
 {
     if (inner && v->fault.vector == EXCEPTION_SS)
-        v->fault.error = s->ss.selector & 0xfffc;
+        v->fault.error = s->ss->selector & 0xfffc;
     return event_external(v, e);
 }
 
@@ -227,7 +187,7 @@ static bool event_deliver_gate(struct vcpu *v, const struct event *e, const stru
         for (unsigned i = 0; i < 4; i++)
             c->seg[(const uint8_t[]){ SEG_ES, SEG_DS, SEG_FS, SEG_GS }[i]] = (struct segment){ .ar = AR_UNUSABLE };
     if (cpl < c->cpl || vm)
-        c->seg[SEG_SS] = s.ss;
+        c->seg[SEG_SS] = *s.ss;
     segment_put(&c->seg[SEG_CS], (uint16_t)((g->selector & ~3) | cpl), &code);
     stack_commit(&s);
     if (s.width == 4 || lma)

@@ -25,17 +25,24 @@ static inline bool flag_af(const struct cpu *c) { return c->flag_c >> 3 & 1; }
 
 static inline uint32_t flags_get(const struct cpu *c)
 {
-    return (flag_cf(c) ? FLAG_CF : 0u) | (flag_pf(c) ? FLAG_PF : 0u) | (flag_af(c) ? FLAG_AF : 0u) |
-           (flag_zf(c) ? FLAG_ZF : 0u) | (flag_sf(c) ? FLAG_SF : 0u) | (flag_of(c) ? FLAG_OF : 0u);
+    return (uint32_t)(c->flag_c >> 63 | (c->flag_c << 1 & FLAG_AF) | (flag_pf(c) ? FLAG_PF : 0u) | (flag_zf(c) ? FLAG_ZF : 0u) |
+                      (c->flag_s >> 56 & FLAG_SF) | ((c->flag_c ^ c->flag_c << 1) >> 52 & FLAG_OF));
 }
+
+/* The words for flags as a table index has them: as in RFLAGS, but OF is bit 1. */
+struct flag_words {
+    uint64_t z, s, c, unused;
+};
+
+extern const struct flag_words flag_words[256];
 
 static inline void flags_put(struct cpu *c, uint64_t f)
 {
-    uint64_t cf = f & FLAG_CF ? 1 : 0, of = f & FLAG_OF ? 1 : 0;
+    const struct flag_words *w = &flag_words[(f & 0xd5) | (f >> 10 & 2)];
 
-    c->flag_z = !(f & FLAG_ZF);
-    c->flag_s = (f & FLAG_SF ? BIT(63) : 0) | (f & FLAG_PF ? 0 : 1);
-    c->flag_c = cf << 63 | (cf ^ of) << 62 | (f & FLAG_AF ? 8 : 0);
+    c->flag_z = w->z;
+    c->flag_s = w->s;
+    c->flag_c = w->c;
 }
 
 /* RFLAGS with the arithmetic flags in place; and the other way. */

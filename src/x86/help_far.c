@@ -6,7 +6,7 @@
  */
 #include "x86/fault.h"
 #include "x86/helpers.h"
-#include "x86/segment.h"
+#include "x86/stack.h"
 
 static bool far_protected(const struct vcpu *v) { return v->cpu.mode & MODE_PROTECTED; }
 
@@ -166,38 +166,6 @@ static bool far_call_code(struct vcpu *v, uint16_t selector, struct descriptor *
     return true;
 }
 
-/* The inner stack of a call gate. */
-static bool far_gate_stack(struct vcpu *v, unsigned cpl, struct stack *s)
-{
-    const struct segment *tr = &v->cpu.seg[SEG_TR];
-    struct descriptor d;
-    uint64_t sp = 0;
-    uint16_t ss = 0;
-
-    if (cpu_long_mode(&v->cpu)) {
-        if (4 + cpl * 8 + 7 > tr->limit)
-            return vcpu_raise_error(v, EXCEPTION_TS, tr->selector & 0xfffc);
-        if (!system_load(v, tr->base + 4 + cpl * 8, &sp, 8))
-            return false;
-        *s = (struct stack){ .v = v, .sp = sp, .width = 8, .privilege = cpl };
-        s->ss = (struct segment){ .selector = (uint16_t)cpl, .ar = AR_UNUSABLE | cpl << AR_DPL_SHIFT };
-        return true;
-    }
-    {
-        bool wide = tr->ar & 8;
-        unsigned offset = wide ? 4 + cpl * 8 : 2 + cpl * 4, width = wide ? 4 : 2;
-
-        if (offset + width + 1 > tr->limit)
-            return vcpu_raise_error(v, EXCEPTION_TS, tr->selector & 0xfffc);
-        if (!system_load(v, tr->base + offset, &sp, width) || !system_load(v, tr->base + offset + width, &ss, 2) ||
-            !segment_check_stack(v, ss, cpl, EXCEPTION_TS, &d) || !descriptor_set_type(v, &d, AR_ACCESSED))
-            return false;
-    }
-    *s = (struct stack){ .v = v, .sp = sp, .width = d.ar & AR_DB ? 4 : 2, .privilege = cpl };
-    segment_put(&s->ss, ss, &d);
-    return true;
-}
-
 static bool far_copy_parameters(struct vcpu *v, struct stack *to, const struct far_gate *g)
 {
     struct stack from = stack_current(v);
@@ -217,18 +185,18 @@ static bool far_call_inner(struct vcpu *v, const struct far_gate *g, struct desc
     unsigned cpl = descriptor_dpl(code);
     struct stack s;
 
-    if (!far_gate_stack(v, cpl, &s) || !segment_check_rip(v, code->ar, code->limit, g->offset))
+    if (!stack_of_tss(&s, v, cpl, 0) || !segment_check_rip(v, code->ar, code->limit, g->offset))
         return false;
     if (!stack_probe(&s, (4 + g->count) * g->width)) {
         if (v->fault.vector == EXCEPTION_SS) /* of the new stack: with its selector */
-            v->fault.error = s.ss.selector & 0xfffc;
+            v->fault.error = s.ss->selector & 0xfffc;
         return false;
     }
     if (!descriptor_set_type(v, code, AR_ACCESSED) || !stack_push(&s, g->width, v->cpu.seg[SEG_SS].selector) ||
         !stack_push(&s, g->width, v->cpu.slot[RSP]) || !far_copy_parameters(v, &s, g) ||
         !stack_push(&s, g->width, v->cpu.seg[SEG_CS].selector) || !stack_push(&s, g->width, v->next_rip))
         return false;
-    v->cpu.seg[SEG_SS] = s.ss;
+    v->cpu.seg[SEG_SS] = *s.ss;
     stack_commit(&s);
     far_commit(v, (uint16_t)((g->selector & ~3) | cpl), code, g->offset);
     return true;

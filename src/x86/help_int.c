@@ -4,7 +4,7 @@
 #include "x86/fault.h"
 #include "x86/flags.h"
 #include "x86/helpers.h"
-#include "x86/segment.h"
+#include "x86/stack.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* help_seg.c - instructions that load, store or inspect selectors (SDM 2). */
 #include "x86/flags.h"
 #include "x86/helpers.h"
-#include "x86/segment.h"
+#include "x86/stack.h"
 
 static void set_zf(struct vcpu *v, bool zf)
 {

@@ -5,7 +5,7 @@
  * the new task's, as the manual has it (8.3).
  */
 #include "x86/fault.h"
-#include "x86/segment.h"
+#include "x86/stack.h"
 
 #include "walk.h"
 

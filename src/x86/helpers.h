@@ -10,7 +10,8 @@ enum helper_effect {
     HELP_PURE = 0,
     HELP_FAULTS = 1,    /* may set vcpu->fault; nothing is committed then */
     HELP_STATE = 2,     /* reads or writes registers other than its arguments and result */
-    HELP_MODE = 4,      /* may change what translated code depends on: the block ends after it */
+    HELP_FLAGS = 4,     /* reads or writes arithmetic flags */
+    HELP_MODE = 8,      /* may change what translated code depends on: the block ends after it */
 };
 
 enum helper_id {

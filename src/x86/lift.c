@@ -30,13 +30,15 @@ struct ir_op *lift_help(struct lift *l, enum helper_id id, ir_operand d, ir_oper
                         int64_t imm)
 {
     struct ir_op *o = ir_emit(l->b, IR_HELPER, 8, d, a, b);
+    unsigned effects = helpers[id].effects;
 
     o->c = c;
     o->aux = id;
     o->imm = imm;
-    o->proven = !(helpers[id].effects & HELP_FAULTS);
-    o->fx = helpers[id].effects & HELP_STATE ? FX_USE : FX_NONE;
-    if (helpers[id].effects & HELP_MODE)
+    o->proven = !(effects & HELP_FAULTS);
+    o->state = effects & HELP_STATE;
+    o->fx = effects & HELP_FLAGS ? FX_USE : FX_NONE;
+    if (effects & HELP_MODE)
         lift_end(l);
     return o;
 }
@@ -47,7 +49,9 @@ void lift_help_end(struct lift *l, enum helper_id id, ir_operand a, ir_operand b
 
     o->aux = id;
     o->imm = imm;
-    l->ended = true;
+    o->state = true;
+    o->fx = helpers[id].effects & HELP_FLAGS ? FX_USE : FX_NONE;
+    lift_end(l);
 }
 
 void lift_end(struct lift *l) { l->ended = true; }

@@ -1,8 +1,6 @@
 /* segment.c - segments and descriptors (SDM 3A chapters 3 and 6). */
 #include "x86/segment.h"
 
-#include "walk.h"
-
 #include <string.h>
 
 /* -- access ------------------------------------------------------------------------------------------------------ */
@@ -29,8 +27,8 @@ static bool segment_limit_allows(const struct segment *s, uint64_t offset, unsig
     return last <= s->limit;
 }
 
-static bool segment_linear_in(struct vcpu *v, const struct segment *s, unsigned segment, uint64_t offset, unsigned width,
-                              unsigned intent, uint64_t *linear)
+bool segment_linear_in(struct vcpu *v, const struct segment *s, unsigned segment, uint64_t offset, unsigned width,
+                       unsigned intent, uint64_t *linear)
 {
     const struct cpu *c = &v->cpu;
 
@@ -76,53 +74,7 @@ bool system_store(struct vcpu *v, uint64_t linear, const void *data, unsigned wi
     return access_store(&v->mmu, linear, data, width, FORM_DESCRIPTOR, ACCESS_IMPLICIT) || vcpu_raise_mmu(v);
 }
 
-bool segment_check_rip(struct vcpu *v, uint32_t cs_ar, uint32_t cs_limit, uint64_t rip)
-{
-    if (v->cpu.efer & EFER_LMA && cs_ar & AR_L) {
-        unsigned shift = v->cpu.cr4 & CR4_LA57 ? 7 : 16;
-
-        if ((uint64_t)((int64_t)(rip << shift) >> shift) != rip)
-            return vcpu_raise_error(v, EXCEPTION_GP, 0);
-        return true;
-    }
-    return rip <= cs_limit || vcpu_raise_error(v, EXCEPTION_GP, 0);
-}
-
 /* -- descriptors --------------------------------------------------------------------------------------------------- */
-
-void descriptor_decode(uint64_t raw, struct descriptor *out)
-{
-    out->raw = raw;
-    out->base = bits_get(raw, 16, 24) | bits_get(raw, 56, 8) << 24;
-    out->ar = (uint32_t)bits_get(raw, 40, 16) & 0xf0ff;
-    out->limit = (uint32_t)(bits_get(raw, 0, 16) | bits_get(raw, 48, 4) << 16);
-    if (out->ar & AR_G)
-        out->limit = out->limit << 12 | 0xfff;
-}
-
-/* Where a selector's descriptor is, if its table holds `bytes` there. */
-static bool descriptor_locate(struct vcpu *v, uint16_t selector, unsigned bytes, int vector, uint64_t *address)
-{
-    const struct segment *ldt = &v->cpu.seg[SEG_LDTR];
-    unsigned offset = selector & 0xfff8u;
-    uint64_t base = selector & 4 ? ldt->base : v->cpu.gdtr.base;
-    uint32_t limit = selector & 4 ? ldt->limit : v->cpu.gdtr.limit;
-
-    if ((selector & 4 && ldt->ar & AR_UNUSABLE) || offset + bytes - 1 > limit)
-        return vcpu_raise_error(v, vector, selector & 0xfffc);
-    *address = base + offset;
-    return true;
-}
-
-bool descriptor_fetch(struct vcpu *v, uint16_t selector, int vector, struct descriptor *out)
-{
-    uint64_t raw;
-
-    if (!descriptor_locate(v, selector, 8, vector, &out->address) || !system_load(v, out->address, &raw, 8))
-        return false;
-    descriptor_decode(raw, out);
-    return true;
-}
 
 bool descriptor_upper(struct vcpu *v, uint16_t selector, int vector, struct descriptor *d, uint64_t *upper)
 {
@@ -141,12 +93,10 @@ bool descriptor_fetch_upper(struct vcpu *v, uint16_t selector, int vector, struc
     return segment_base_is_canonical(d->base) || vcpu_raise_error(v, vector, selector & 0xfffc);
 }
 
-bool descriptor_set_type(struct vcpu *v, struct descriptor *d, uint32_t type)
+bool descriptor_update_type(struct vcpu *v, struct descriptor *d, uint32_t type)
 {
     uint8_t byte;
 
-    if ((d->ar & type) == type)
-        return true;
     d->ar |= type;
     d->raw |= (uint64_t)type << 40;
     byte = (uint8_t)(d->raw >> 40);
@@ -246,118 +196,4 @@ void segment_drop_privileged(struct vcpu *v)
         if (!(s->ar & AR_UNUSABLE) && !conforming && ((s->ar & AR_DPL) >> AR_DPL_SHIFT) < v->cpu.cpl)
             *s = (struct segment){ .ar = AR_UNUSABLE, .base = s->base };
     }
-}
-
-/* -- stacks ----------------------------------------------------------------------------------------------------------- */
-
-void stack_begin(struct stack *s, struct vcpu *v)
-{
-    const struct cpu *c = &v->cpu;
-
-    s->v = v;
-    s->ss = c->seg[SEG_SS];
-    s->width = c->mode & MODE_CODE64 ? 8 : c->mode & MODE_STACK32 ? 4 : 2;
-    s->sp = bits_trunc(c->slot[RSP], s->width);
-    s->privilege = c->cpl;
-}
-
-struct stack stack_current(struct vcpu *v)
-{
-    struct stack s;
-
-    stack_begin(&s, v);
-    return s;
-}
-
-static unsigned stack_options(const struct stack *s)
-{
-    return ACCESS_STACK | (s->privilege < 3 && s->v->cpu.cpl == 3 ? ACCESS_IMPLICIT : 0);
-}
-
-/* Pushes to a new, more privileged stack are supervisor accesses before CPL changes. */
-static bool stack_linear(struct stack *s, uint64_t sp, unsigned width, unsigned intent, uint64_t *linear)
-{
-    if (s->width == 8) {
-        *linear = sp;
-        return true;
-    }
-    return segment_linear_in(s->v, &s->ss, SEG_SS, sp, width, intent, linear);
-}
-
-bool stack_push(struct stack *s, unsigned width, uint64_t value)
-{
-    uint64_t sp = bits_trunc(s->sp - width, s->width), linear;
-
-    if (!stack_linear(s, sp, width, ACCESS_WRITE, &linear))
-        return false;
-    if (!access_store(&s->v->mmu, linear, &value, width, FORM_STACK, stack_options(s)))
-        return vcpu_raise_mmu(s->v);
-    s->sp = sp;
-    return true;
-}
-
-bool stack_pop(struct stack *s, unsigned width, uint64_t *value)
-{
-    uint64_t linear;
-
-    *value = 0;
-    if (!stack_linear(s, s->sp, width, ACCESS_READ, &linear))
-        return false;
-    if (!access_load(&s->v->mmu, linear, value, width, FORM_STACK, stack_options(s)))
-        return vcpu_raise_mmu(s->v);
-    s->sp = bits_trunc(s->sp + width, s->width);
-    return true;
-}
-
-bool stack_push_words(struct stack *s, unsigned width, const uint64_t *word, unsigned n)
-{
-    uint8_t *host = NULL;
-
-    if (width == 8 && s->width == 8)
-        host = access_plain(&s->v->mmu, s->sp - 8 * n, 8 * n, TLB_WRITE, stack_options(s));
-    if (unlikely(!host)) {
-        bool ok = stack_probe(s, n * width);
-
-        for (unsigned i = 0; ok && i < n; i++)
-            ok = stack_push(s, width, word[i]);
-        return ok;
-    }
-    for (unsigned i = 0; i < n; i++)
-        memcpy(host + 8 * (n - 1 - i), &word[i], 8);
-    s->sp -= 8 * n;
-    return true;
-}
-
-bool stack_pop_words(struct stack *s, unsigned width, uint64_t *word, unsigned n)
-{
-    const uint8_t *host = NULL;
-
-    if (width == 8 && s->width == 8)
-        host = access_plain(&s->v->mmu, s->sp, 8 * n, TLB_READ, stack_options(s));
-    for (unsigned i = 0; i < n; i++) {
-        if (unlikely(!host) && !stack_pop(s, width, &word[i]))
-            return false;
-        if (host)
-            memcpy(&word[i], host + 8 * i, 8);
-    }
-    if (host)
-        s->sp += 8 * n;
-    return true;
-}
-
-bool stack_probe(struct stack *s, unsigned bytes)
-{
-    uint64_t sp = bits_trunc(s->sp - bytes, s->width), linear;
-
-    if (!stack_linear(s, sp, bytes, ACCESS_WRITE, &linear))
-        return false;
-    return access_probe(&s->v->mmu, linear, bytes, ACCESS_WRITE | stack_options(s)) || vcpu_raise_mmu(s->v);
-}
-
-void stack_commit(struct stack *s)
-{
-    uint64_t *rsp = &s->v->cpu.slot[RSP];
-    uint64_t keep = s->width == 2 ? *rsp & ~UINT64_C(0xffff) : 0;
-
-    *rsp = keep | bits_trunc(s->sp, s->width);
 }

@@ -7,6 +7,7 @@
 #define X86_SEGMENT_H
 
 #include "vcpu.h"
+#include "walk.h"
 
 struct descriptor {
     uint64_t address; /* linear, of its first byte */
@@ -30,6 +31,9 @@ static inline bool selector_is_null(uint16_t selector) { return !(selector & 0xf
  * Outside 64-bit mode: type, limit (expand-down too), wrap at 32 bits; #SS(0) for SS, else #GP(0).
  */
 bool segment_linear(struct vcpu *v, unsigned segment, uint64_t offset, unsigned width, unsigned intent, uint64_t *linear);
+/* The same in a segment that is not in its register (yet). */
+bool segment_linear_in(struct vcpu *v, const struct segment *s, unsigned segment, uint64_t offset, unsigned width,
+                       unsigned intent, uint64_t *linear);
 
 /* Explicit accesses with the current privilege. */
 bool segment_load(struct vcpu *v, unsigned segment, uint64_t offset, void *data, unsigned width, enum access_form form);
@@ -44,17 +48,56 @@ static inline bool system_load(struct vcpu *v, uint64_t linear, void *data, unsi
 
 bool system_store(struct vcpu *v, uint64_t linear, const void *data, unsigned width);
 
+static inline void descriptor_decode(uint64_t raw, struct descriptor *out)
+{
+    uint32_t limit = (uint32_t)((raw & 0xffff) | (raw >> 32 & 0xf0000));
+
+    out->raw = raw;
+    out->base = (raw >> 16 & 0xffffff) | (raw >> 32 & 0xff000000);
+    out->ar = (uint32_t)(raw >> 40) & 0xf0ff;
+    out->limit = out->ar & AR_G ? limit << 12 | 0xfff : limit;
+}
+
 /*
- * descriptor_fetch - the descriptor a selector names.
+ * Where a selector's descriptor is, if its table holds `bytes` there.
  * vector   raised with the selector as its error code where the table is too short or missing: #GP, #TS
  */
-bool descriptor_fetch(struct vcpu *v, uint16_t selector, int vector, struct descriptor *out);
+static inline bool descriptor_locate(struct vcpu *v, uint16_t selector, unsigned bytes, int vector, uint64_t *address)
+{
+    const struct segment *ldt = &v->cpu.seg[SEG_LDTR];
+    unsigned offset = selector & 0xfff8u;
+    uint64_t base = v->cpu.gdtr.base;
+    uint32_t limit = v->cpu.gdtr.limit;
+
+    if (unlikely(selector & 4)) {
+        base = ldt->base;
+        limit = ldt->ar & AR_UNUSABLE ? 0 : ldt->limit;
+    }
+    *address = base + offset;
+    return likely(offset + bytes - 1 <= limit) || vcpu_raise_error(v, vector, selector & 0xfffc);
+}
+
+/* The descriptor a selector names. */
+static inline bool descriptor_fetch(struct vcpu *v, uint16_t selector, int vector, struct descriptor *out)
+{
+    uint64_t raw;
+
+    if (!descriptor_locate(v, selector, 8, vector, &out->address) || !system_load(v, out->address, &raw, 8))
+        return false;
+    descriptor_decode(raw, out);
+    return true;
+}
+
 /* The upper half of a 16-byte system descriptor, raw; and the same to complete the base. */
 bool descriptor_upper(struct vcpu *v, uint16_t selector, int vector, struct descriptor *d, uint64_t *upper);
 bool descriptor_fetch_upper(struct vcpu *v, uint16_t selector, int vector, struct descriptor *d);
-void descriptor_decode(uint64_t raw, struct descriptor *out);
 /* Sets a type bit (accessed, busy) in memory and in d. */
-bool descriptor_set_type(struct vcpu *v, struct descriptor *d, uint32_t type);
+bool descriptor_update_type(struct vcpu *v, struct descriptor *d, uint32_t type);
+
+static inline bool descriptor_set_type(struct vcpu *v, struct descriptor *d, uint32_t type)
+{
+    return likely((d->ar & type) == type) || descriptor_update_type(v, d, type);
+}
 
 /*
  * The segment register image of a descriptor; field by field into its place, as a copy of what has just been put together
@@ -84,28 +127,12 @@ void segment_drop_privileged(struct vcpu *v);
 static inline bool segment_base_is_canonical(uint64_t base) { return (uint64_t)((int64_t)(base << 7) >> 7) == base; }
 
 /* Is this RIP one that CS allows?  #GP(0) else. */
-bool segment_check_rip(struct vcpu *v, uint32_t cs_ar, uint32_t cs_limit, uint64_t rip);
+static inline bool segment_check_rip(struct vcpu *v, uint32_t cs_ar, uint32_t cs_limit, uint64_t rip)
+{
+    bool ok = v->cpu.efer & EFER_LMA && cs_ar & AR_L ? walk_canonical(&v->mmu, rip) : rip <= cs_limit;
 
-/* -- a stack being pushed to or popped from, not yet committed -- */
-struct stack {
-    struct vcpu *v;
-    struct segment ss;
-    uint64_t sp;
-    unsigned width;     /* of the stack pointer */
-    unsigned privilege; /* of the accesses */
-};
-
-struct stack stack_current(struct vcpu *v);
-void stack_begin(struct stack *s, struct vcpu *v); /* the same, in place */
-bool stack_push(struct stack *s, unsigned width, uint64_t value);
-bool stack_pop(struct stack *s, unsigned width, uint64_t *value);
-/* n words at once, all or nothing: word[0] is the first to be pushed or popped. */
-bool stack_push_words(struct stack *s, unsigned width, const uint64_t *word, unsigned n);
-bool stack_pop_words(struct stack *s, unsigned width, uint64_t *word, unsigned n);
-/* Would `bytes` below (push) the stack pointer be writable? */
-bool stack_probe(struct stack *s, unsigned bytes);
-/* SP of the current SS becomes the stack's. */
-void stack_commit(struct stack *s);
+    return likely(ok) || vcpu_raise_error(v, EXCEPTION_GP, 0);
+}
 
 /* -- far transfers: help_far.c -- */
 enum task_source { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_GATE };
