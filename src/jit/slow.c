@@ -123,7 +123,7 @@ static struct slow_result site_disturbed(struct jit *j, const struct jit_site *s
 
     if (flushed)
         jit_follow_flushes(j);
-    if ((flushed && site->insn + 1u < site->block->insns) || site->block->dead || (v->bus.touched && vcpu_wanted(v)))
+    if ((flushed && site->insn + 1u < site->insns) || site->block->dead || (v->bus.touched && vcpu_wanted(v)))
         return site_out(j, site, value);
     return (struct slow_result){ value, 0 };
 }
@@ -334,7 +334,7 @@ struct slow_result jit_slow_helper(const struct jit_site *site)
     if (unlikely(flushed))
         jit_follow_flushes(j);
     out = unlikely(may_stop(j->v)) && (j->v->cpu.shadow || vcpu_wanted(j->v));
-    if (unlikely(out || site->block->dead || (flushed && !site->last)))
+    if (unlikely(out || site->block->dead || (flushed && site->insn + 1u < site->insns)))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ result, 0 };
 }
