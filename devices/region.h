@@ -14,6 +14,9 @@
 #include "base/bits.h"
 #include "base/wide.h"
 
+#include <stddef.h>
+#include <string.h>
+
 enum transaction_type {
     TRANSACTION_LOAD,
     TRANSACTION_STORE,
@@ -42,24 +45,21 @@ enum transaction_result {
 
 /* Who asked, for traces and for devices that keep a history. */
 struct origin {
-    uint8_t engine;            /* enum engine_id of src/engine.h */
-    uint8_t vcpu;
     uint16_t fragment;         /* this is fragment i ... */
     uint16_t fragments;        /* ... of n of one access */
+    uint8_t engine;            /* enum engine_id of src/engine.h */
+    uint8_t vcpu;
     uint64_t rip;              /* linear address of the instruction is not known to all engines: this is RIP */
     uint64_t journey;          /* number of the journey this belongs to */
 };
 
-/* Field by field: some have just been written, and a wide load of those makes the processor wait. */
+/* In pieces: rip has mostly just been stored, and a load of it together with others has to wait for that. */
 static inline void origin_copy(struct origin *to, const struct origin *from)
 {
     static const struct origin nobody;
 
     from = from ? from : &nobody;
-    to->engine = from->engine;
-    to->vcpu = from->vcpu;
-    to->fragment = from->fragment;
-    to->fragments = from->fragments;
+    memcpy(to, from, offsetof(struct origin, rip));
     to->rip = from->rip;
     to->journey = from->journey;
 }

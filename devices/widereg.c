@@ -58,19 +58,16 @@ static void widereg_update_interrupt(struct widereg *w)
 
 /* -- history ------------------------------------------------------------------------------------------------------ */
 
-static void widereg_record(struct widereg_window *win, const struct transaction *t, enum transaction_result result)
+/* In few, whole stores: this is what most of a device's access costs. */
+static inline void widereg_record(struct widereg_window *win, const struct transaction *t, enum transaction_result result)
 {
     struct widereg *w = win->all;
     unsigned slot = w->recorded++ % WIDEREG_HISTORY_ENTRIES;
     struct widereg_record *r = &w->history[slot];
+    uint64_t kind = (uint64_t)t->type | (uint64_t)t->width << 8 | (uint64_t)win->n << 16 | (uint64_t)result << 24;
 
-    r->sequence = w->recorded;
-    r->type = (uint8_t)t->type;
-    r->width = t->width;
-    r->window = (uint8_t)win->n;
-    r->result = (uint8_t)result;
-    r->flags = t->flags;
-    r->offset = (uint16_t)t->offset;
+    r->head = w->recorded | kind << 32;
+    r->place = (uint64_t)t->flags | (t->offset & 0xffff) << 16;
     r->enables = t->enables;
     if (t->width <= 8) { /* what is beyond the width is zero, but a word is loaded as it was stored */
         memcpy(r->data, &t->data.q[0], 8);
@@ -161,35 +158,37 @@ static void widereg_atomic(uint8_t *at, struct transaction *t)
 /* What is no plain load or store; out of line, so that those are quick. */
 static __attribute__((noinline)) enum transaction_result widereg_special(struct widereg_window *win, uint8_t *at, struct transaction *t)
 {
+    enum transaction_result result = TRANSACTION_OK;
+
     if (t->flags & TRANSACTION_MASKED)
         widereg_masked(at, t);
     else if (t->type == TRANSACTION_DIRECT_STORE)
         memcpy(at, t->data.b, t->width);
     else if (t->type == TRANSACTION_ENQUEUE)
-        return widereg_enqueue(win->all, t);
+        result = widereg_enqueue(win->all, t);
     else
         widereg_atomic(at, t);
-    return TRANSACTION_OK;
+    widereg_record(win, t, result);
+    return result;
 }
 
 static enum transaction_result widereg_transact(void *state, struct transaction *t)
 {
     struct widereg_window *win = state;
-    enum transaction_result result = TRANSACTION_OK;
     uint8_t *at = win->bytes + t->offset;
 
     if (t->width > 64 || t->offset > WIDEREG_WINDOW_BYTES - t->width || t->type > TRANSACTION_ENQUEUE)
         return TRANSACTION_ERROR;
     if (t->type > TRANSACTION_STORE || t->flags & TRANSACTION_MASKED)
-        result = widereg_special(win, at, t);
-    else if (t->width <= 8)
+        return widereg_special(win, at, t);
+    if (t->width <= 8)
         widereg_word(at, t);
     else if (t->type == TRANSACTION_LOAD)
         widereg_copy(t->data.b, at, t->width);
     else
         widereg_copy(at, t->data.b, t->width);
-    widereg_record(win, t, result);
-    return result;
+    widereg_record(win, t, TRANSACTION_OK);
+    return TRANSACTION_OK;
 }
 
 /* -- control window ----------------------------------------------------------------------------------------------- */

@@ -79,10 +79,20 @@ enum widereg_control { WIDEREG_CLEAR_STATE = 1, WIDEREG_CLEAR_HISTORY = 2, WIDER
 
 /* A remembered transaction, laid out as the guest sees it in the history window. */
 struct widereg_record {
-    uint32_t sequence; /* from 1; its slot is (sequence - 1) % 64; 0: empty */
-    uint8_t type, width, window, result;
-    uint16_t flags, offset;  /* offset within the window */
-    uint32_t reserved;
+    union {
+        struct {
+            uint32_t sequence; /* from 1; its slot is (sequence - 1) % 64; 0: empty */
+            uint8_t type, width, window, result;
+        };
+        uint64_t head;
+    };
+    union {
+        struct {
+            uint16_t flags, offset;  /* offset within the window */
+            uint32_t reserved;
+        };
+        uint64_t place;
+    };
     uint64_t enables;
     uint64_t reserved2;
     uint8_t data[WIDEREG_RECORD_DATA]; /* stored, loaded or (atomics) old */

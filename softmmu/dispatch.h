@@ -112,11 +112,14 @@ static inline bool dispatch_is_atomic(enum transaction_type type)
     return type == TRANSACTION_FETCH_ADD || type == TRANSACTION_SWAP || type == TRANSACTION_COMPARE_SWAP;
 }
 
+/* Writes no more than it must: a device may load all of `origin` at once, which has to wait for narrow stores. */
 static inline void dispatch_note_single(struct bus *bus)
 {
     bus->touched = true;
-    bus->origin.fragment = 0;
-    bus->origin.fragments = 1;
+    if (unlikely(bus->origin.fragments != 1 || bus->origin.fragment)) {
+        bus->origin.fragment = 0;
+        bus->origin.fragments = 1;
+    }
 }
 
 /* The callback, and all ones where it refuses.  The map may be another one afterwards. */

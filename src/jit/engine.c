@@ -108,7 +108,6 @@ static void run_blocks(struct jit *j, const uint8_t *code)
         block = reason == EXIT_LINK || reason == EXIT_LOOKUP ? next_block(j, reason) : NULL;
         code = block ? block->entry : NULL;
     } while (code);
-    j->v->in_block = 0;
     if (reason == EXIT_ARMED)
         leave_armed(j);
     else if (reason == EXIT_AFTER)

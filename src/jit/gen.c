@@ -36,7 +36,7 @@ struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
     struct jit_site *s = &g->block->site[g->block->sites++];
 
     *s = (struct jit_site){
-        .jit = g->jit, .block = g->block, .rip = g->ir->insn[o->insn].rip, .insn = o->insn, .insns = (uint16_t)g->ir->insns,
+        .jit = g->jit, .block = g->block, .rip = g->ir->insn[o->insn].rip, .insn = o->insn, .rest = (uint16_t)(g->ir->insns - o->insn),
         .flags = gen_flags_at(g), .op = *o, .shape = site_shape(o),
     };
     s->last = o + 1 < g->ir->op + g->ir->ops && o[1].insn != o->insn;

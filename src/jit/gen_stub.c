@@ -226,7 +226,7 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
     case STUB_WIDE:
         stub_spill(g, s);
         gen_address_into(g, H_RAX, s->address);
-        stub_call(g, s->site, g->jit->stub_wide);
+        stub_call(g, s->site, s->op->op == IR_STX ? g->jit->stub_store_wide : g->jit->stub_load_wide);
         stub_reload(g, s, H_NONE);
         break;
     case STUB_SEGMENT:

@@ -67,7 +67,7 @@ struct jit_site {
     struct jit *jit;
     struct jit_block *block;
     uint64_t rip;
-    uint16_t insn, insns;      /* the instruction, and how many the block has */
+    uint16_t insn, rest;       /* the instruction, and how many the block has from it on */
     struct flags_at flags;
     struct memory_shape shape; /* of an access, as memory.h wants it */
     struct ir_op op;
@@ -185,7 +185,7 @@ struct jit {
     int (*enter)(const void *code);
     const void *stub_exit[EXIT_STOP + 1]; /* all registers are saved, then out with that reason */
     const void *stub_probe[BANKS][2]; /* rax: address, rdx: of its last byte, rcx: cache; CF: found, rax is the host's */
-    const void *stub_load, *stub_store, *stub_window, *stub_wide, *stub_atomic, *stub_divide, *stub_segment;
+    const void *stub_load, *stub_store, *stub_load_wide, *stub_store_wide, *stub_window, *stub_atomic, *stub_divide, *stub_segment;
     const void *stub_helper, *stub_helper_pure, *stub_helper_end, *stub_pack; /* pure: registers stay where they are */
     bool avx, avx512;
 
@@ -278,7 +278,8 @@ struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_store(struct jit_site *site, uint64_t gva, uint64_t value);
 /* The host's address of a window's low end, or 0: it is not plain memory in one stretch, as far as the TLB knows. */
 struct slow_result jit_slow_window(const struct jit_site *site, uint64_t gva);
-struct slow_result jit_slow_wide(struct jit_site *site, uint64_t gva);
+struct slow_result jit_slow_load_wide(struct jit_site *site, uint64_t gva);
+struct slow_result jit_slow_store_wide(struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor);
 struct slow_result jit_slow_segment(const struct jit_site *site, uint64_t offset);

@@ -104,7 +104,8 @@ static bool name_data(const struct show *s, uintptr_t address, char *text, size_
 static bool name_stub(const struct jit *j, const uint8_t *code, char *text, size_t size)
 {
     const struct name names[] = {
-        { "slow_load", j->stub_load, 1 }, { "slow_store", j->stub_store, 1 }, { "slow_window", j->stub_window, 1 }, { "slow_wide", j->stub_wide, 1 },
+        { "slow_load", j->stub_load, 1 }, { "slow_store", j->stub_store, 1 }, { "slow_load_wide", j->stub_load_wide, 1 }, { "slow_store_wide", j->stub_store_wide, 1 },
+        { "slow_window", j->stub_window, 1 },
         { "slow_atomic", j->stub_atomic, 1 }, { "slow_divide", j->stub_divide, 1 }, { "slow_segment", j->stub_segment, 1 },
         { "slow_helper", j->stub_helper, 1 }, { "slow_helper_end", j->stub_helper_end, 1 },
         { "exit_budget", j->stub_exit[EXIT_BUDGET], 1 }, { "exit_lookup", j->stub_exit[EXIT_LOOKUP], 1 },

@@ -87,8 +87,7 @@ static inline struct vcpu *site_enter(struct jit *j, const struct jit_site *site
 {
     struct vcpu *v = j->v;
 
-    v->retired = jit_retired(j) - site->insns;
-    v->in_block = site->insn;
+    v->retired = jit_retired(j) - site->rest;
     v->cpu.rip = v->bus.origin.rip = site->rip;
     return v;
 }
@@ -97,7 +96,6 @@ static inline struct vcpu *site_enter(struct jit *j, const struct jit_site *site
 static struct slow_result site_fault(struct jit *j, const struct jit_site *site)
 {
     j->fault_site = site;
-    j->v->retired += site->insn;
     return (struct slow_result){ 0, EXIT_FAULT };
 }
 
@@ -123,7 +121,7 @@ static struct slow_result site_disturbed(struct jit *j, const struct jit_site *s
 
     if (flushed)
         jit_follow_flushes(j);
-    if ((flushed && site->insn + 1u < site->insns) || site->block->dead || (v->bus.touched && vcpu_wanted(v)))
+    if ((flushed && site->rest > 1) || site->block->dead || (v->bus.touched && vcpu_wanted(v)))
         return site_out(j, site, value);
     return (struct slow_result){ value, 0 };
 }
@@ -155,7 +153,7 @@ static void note_place(struct jit *j, struct jit_site *site, enum memory_way way
     if (way == MEMORY_PLAIN && site->cache)
         jit_fill_cache(j, site->cache, gva, site->op.width, intent);
     else if (way == MEMORY_REGION)
-        memory_spot_keep(j->v, &site->spot, gva, site->shape.width);
+        memory_spot_keep(j->v, &site->spot, gva, site->shape);
 }
 
 struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva)
@@ -163,7 +161,7 @@ struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva)
     struct jit *j = site->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t value, offset, walks = v->mmu.walks;
-    struct region *region = memory_spot_region(v, &site->spot, gva, site->shape.width, &offset);
+    struct region *region = memory_spot_region(v, &site->spot, gva, &offset);
     enum memory_way way = MEMORY_REGION;
 
     if (likely(region)) {
@@ -183,7 +181,7 @@ struct slow_result jit_slow_store(struct jit_site *site, uint64_t gva, uint64_t 
     struct jit *j = site->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t offset, walks = v->mmu.walks;
-    struct region *region = memory_spot_region(v, &site->spot, gva, site->shape.width, &offset);
+    struct region *region = memory_spot_region(v, &site->spot, gva, &offset);
     enum memory_way way = MEMORY_REGION;
 
     if (likely(region)) {
@@ -225,36 +223,31 @@ struct slow_result jit_slow_window(const struct jit_site *site, uint64_t gva)
     return (struct slow_result){ 0, 0 };
 }
 
-static enum memory_way wide_access(struct vcpu *v, struct jit_site *site, uint64_t gva, uint8_t *state)
+static inline __attribute__((always_inline)) struct slow_result slow_wide(struct jit_site *site, uint64_t gva, bool store)
 {
-    bool store = site->op.op == IR_STX, aligned = !(site->shape.flags & LDX_ALIGNED && gva & (site->shape.width - 1u));
-    uint64_t offset;
-    struct region *region = aligned ? memory_spot_region(v, &site->spot, gva, site->shape.width, &offset) : NULL;
+    struct jit *j = site->jit;
+    struct vcpu *v = site_enter(j, site);
+    uint8_t *state = (uint8_t *)&v->cpu + site->op.aux;
+    uint64_t offset, walks = v->mmu.walks;
+    struct region *region = memory_spot_region(v, &site->spot, gva, &offset);
     enum memory_way way = MEMORY_REGION;
 
-    if (!region) {
+    if (unlikely(!region)) {
         way = store ? guest_store_wide(v, gva, site->shape, state) : guest_load_wide(v, gva, site->shape, state);
-        note_place(site->jit, site, way, gva, store ? TLB_WRITE : TLB_READ);
+        if (way == MEMORY_FAULT)
+            return site_fault(j, site);
+        note_place(j, site, way, gva, store ? TLB_WRITE : TLB_READ);
     } else if (store) {
         region_store_wide(v, region, offset, site->shape, state);
     } else {
         region_load_wide(v, region, offset, site->shape, state);
     }
-    return way;
-}
-
-struct slow_result jit_slow_wide(struct jit_site *site, uint64_t gva)
-{
-    struct jit *j = site->jit;
-    struct vcpu *v = site_enter(j, site);
-    uint64_t walks = v->mmu.walks;
-    enum memory_way way = wide_access(v, site, gva, (uint8_t *)&v->cpu + site->op.aux);
-
-    if (unlikely(way == MEMORY_FAULT))
-        return site_fault(j, site);
     note_way(j, way, walks);
     return site_done(j, site, 0);
 }
+
+struct slow_result jit_slow_load_wide(struct jit_site *site, uint64_t gva) { return slow_wide(site, gva, false); }
+struct slow_result jit_slow_store_wide(struct jit_site *site, uint64_t gva) { return slow_wide(site, gva, true); }
 
 struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva)
 {
@@ -334,7 +327,7 @@ struct slow_result jit_slow_helper(const struct jit_site *site)
     if (unlikely(flushed))
         jit_follow_flushes(j);
     out = unlikely(may_stop(j->v)) && (j->v->cpu.shadow || vcpu_wanted(j->v));
-    if (unlikely(out || site->block->dead || (flushed && site->insn + 1u < site->insns)))
+    if (unlikely(out || site->block->dead || (flushed && site->rest > 1)))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ result, 0 };
 }

@@ -214,7 +214,8 @@ bool jit_make_stubs(struct jit *j)
     j->stub_load = make_call(j, (uint64_t)(uintptr_t)jit_slow_load, VOLATILE, leave);
     j->stub_store = make_call(j, (uint64_t)(uintptr_t)jit_slow_store, VOLATILE, leave);
     j->stub_window = make_call(j, (uint64_t)(uintptr_t)jit_slow_window, VOLATILE, leave);
-    j->stub_wide = make_call(j, (uint64_t)(uintptr_t)jit_slow_wide, VOLATILE, leave);
+    j->stub_load_wide = make_call(j, (uint64_t)(uintptr_t)jit_slow_load_wide, VOLATILE, leave);
+    j->stub_store_wide = make_call(j, (uint64_t)(uintptr_t)jit_slow_store_wide, VOLATILE, leave);
     j->stub_atomic = make_call(j, (uint64_t)(uintptr_t)jit_slow_atomic, VOLATILE, leave);
     j->stub_segment = make_call(j, (uint64_t)(uintptr_t)jit_slow_segment, VOLATILE, leave);
     j->stub_divide = make_call(j, (uint64_t)(uintptr_t)jit_slow_divide, ALL, leave);

@@ -81,20 +81,21 @@ static inline struct region *memory_region(const struct vcpu *v, const struct tl
     return dispatch_is_direct(&v->bus, e->region, *offset, shape.width) ? e->region : NULL;
 }
 
-static inline uint16_t memory_flags(struct memory_shape shape)
-{
-    return shape.flags & LDX_NON_TEMPORAL ? TRANSACTION_NON_TEMPORAL : 0;
-}
-
-void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva, unsigned width)
+void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva, struct memory_shape shape)
 {
     const struct tlb_entry *e = &v->mmu.tlb[v->mmu.bank][tlb_index(gva)];
+    const struct region_limits *limits = e->region ? &e->region->ops->limits : NULL;
     uint64_t page = gva & ~(uint64_t)PAGE_OFFSET;
 
     *spot = (struct memory_spot){ 0 };
-    if (e->region && (e->page & ~(uint64_t)PAGE_OFFSET) == page && e->region->ops->limits.widths & width && bits_is_pow2(width))
-        *spot = (struct memory_spot){ page, v->mmu.flushes, e->region, e->region_offset,
-                                      e->region->ops->limits.flags & REGION_UNALIGNED ? 0 : width - 1u };
+    if (!limits || (e->page & ~(uint64_t)PAGE_OFFSET) != page || !(limits->widths & shape.width) || !bits_is_pow2(shape.width) ||
+        e->region_offset & PAGE_OFFSET)
+        return;
+    *spot = (struct memory_spot){
+        .page = page, .flushes = v->mmu.flushes, .region = e->region, .offset = e->region_offset,
+        .last = (uint16_t)(PAGE_BYTES - shape.width),
+        .odd = limits->flags & REGION_UNALIGNED && !(shape.flags & LDX_ALIGNED) ? 0 : (uint16_t)(shape.width - 1),
+    };
 }
 
 /* Resolves an access on the general way. */
@@ -108,21 +109,6 @@ static bool memory_prepare(struct vcpu *v, struct access *a, struct memory_shape
 
 /* -- loads ----------------------------------------------------------------------------------------------------------- */
 
-/* Constant sizes, which the compiler does not call a function for. */
-static inline void memory_copy(void *to, const void *from, unsigned width)
-{
-    switch (width) {
-    case 1: memcpy(to, from, 1); break;
-    case 2: memcpy(to, from, 2); break;
-    case 4: memcpy(to, from, 4); break;
-    case 8: memcpy(to, from, 8); break;
-    case 16: memcpy(to, from, 16); break;
-    case 32: memcpy(to, from, 32); break;
-    case 64: memcpy(to, from, 64); break;
-    default: memcpy(to, from, width); break;
-    }
-}
-
 static bool memory_load_any(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *to)
 {
     struct access a;
@@ -133,16 +119,6 @@ static bool memory_load_any(struct vcpu *v, uint64_t gva, struct memory_shape sh
     access_perform(&v->mmu, &a);
     memcpy(to, &a.data, shape.width);
     return true;
-}
-
-void region_load_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, void *state)
-{
-    struct transaction t;
-
-    transaction_begin(&t, TRANSACTION_LOAD, offset, shape.width);
-    t.flags = memory_flags(shape);
-    dispatch_direct(&v->bus, region, &t);
-    memory_copy(state, &t.data, shape.width);
 }
 
 enum memory_way guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *state)
@@ -215,16 +191,6 @@ static bool memory_store_any(struct vcpu *v, uint64_t gva, struct memory_shape s
     memcpy(&a.data, from, shape.width);
     access_perform(&v->mmu, &a);
     return true;
-}
-
-void region_store_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, const void *state)
-{
-    struct transaction t;
-
-    transaction_begin(&t, TRANSACTION_STORE, offset, shape.width);
-    t.flags = memory_flags(shape);
-    memory_copy(&t.data, state, shape.width);
-    dispatch_direct(&v->bus, region, &t);
 }
 
 enum memory_way guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *state)

@@ -11,6 +11,8 @@
 #include "ir/ir.h"
 #include "vcpu.h"
 
+#include <string.h>
+
 /* How an operand is accessed.  Eight bytes, so that generated code passes it as one constant. */
 struct memory_shape {
     uint8_t width;   /* bytes: 1, 2, 4, 8; wide: 1..64 */
@@ -34,21 +36,23 @@ struct memory_spot {
     uint64_t page, flushes;  /* linear address; mmu.flushes then */
     struct region *region;
     uint64_t offset;         /* of the page within it */
-    uint64_t odd;            /* bits of an offset that the region wants to be zero */
+    uint16_t last;           /* where in the page an access may begin, and no later */
+    uint16_t odd;            /* bits of an offset that have to be zero */
 };
 
 /* The region, if it takes this access as it is, and where in it; else NULL.  Not where alignment is checked. */
-static inline struct region *memory_spot_region(const struct vcpu *v, const struct memory_spot *spot, uint64_t gva, unsigned width,
-                                                uint64_t *offset)
+static inline struct region *memory_spot_region(const struct vcpu *v, const struct memory_spot *spot, uint64_t gva, uint64_t *offset)
 {
-    if (!spot->region || gva - spot->page > PAGE_BYTES - width || spot->flushes != v->mmu.flushes)
+    uint64_t into = gva - spot->page;
+
+    *offset = spot->offset + into;
+    if (into > spot->last || into & spot->odd || spot->flushes != v->mmu.flushes || !dispatch_may_be_direct(&v->bus))
         return NULL;
-    *offset = spot->offset + (gva - spot->page);
-    return *offset & spot->odd || !dispatch_may_be_direct(&v->bus) ? NULL : spot->region;
+    return spot->region;
 }
 
-/* Keeps where an access of this width has gone, if that is such a region. */
-void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva, unsigned width);
+/* Keeps where an access has gone, if that is such a region. */
+void memory_spot_keep(const struct vcpu *v, struct memory_spot *spot, uint64_t gva, struct memory_shape shape);
 
 /* Up to 8 bytes; a load is zero-extended. */
 enum memory_way guest_load(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t *value);
@@ -57,9 +61,47 @@ enum memory_way guest_store(struct vcpu *v, uint64_t gva, struct memory_shape sh
 /* 1..64 bytes between the guest and `state`. */
 enum memory_way guest_load_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, void *state);
 enum memory_way guest_store_wide(struct vcpu *v, uint64_t gva, struct memory_shape shape, const void *state);
+
+/* Constant sizes, which the compiler does not call a function for. */
+static inline void memory_copy(void *to, const void *from, unsigned width)
+{
+    switch (width) {
+    case 1: memcpy(to, from, 1); break;
+    case 2: memcpy(to, from, 2); break;
+    case 4: memcpy(to, from, 4); break;
+    case 8: memcpy(to, from, 8); break;
+    case 16: memcpy(to, from, 16); break;
+    case 32: memcpy(to, from, 32); break;
+    case 64: memcpy(to, from, 64); break;
+    default: memcpy(to, from, width); break;
+    }
+}
+
+static inline uint16_t memory_flags(struct memory_shape shape)
+{
+    return shape.flags & LDX_NON_TEMPORAL ? TRANSACTION_NON_TEMPORAL : 0;
+}
+
 /* The same where the region is known. */
-void region_load_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, void *state);
-void region_store_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, const void *state);
+static inline void region_load_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, void *state)
+{
+    struct transaction t;
+
+    transaction_begin(&t, TRANSACTION_LOAD, offset, shape.width);
+    t.flags = memory_flags(shape);
+    dispatch_direct(&v->bus, region, &t);
+    memory_copy(state, &t.data, shape.width);
+}
+
+static inline void region_store_wide(struct vcpu *v, struct region *region, uint64_t offset, struct memory_shape shape, const void *state)
+{
+    struct transaction t;
+
+    transaction_begin(&t, TRANSACTION_STORE, offset, shape.width);
+    t.flags = memory_flags(shape);
+    memory_copy(&t.data, state, shape.width);
+    dispatch_direct(&v->bus, region, &t);
+}
 
 /*
  * guest_atomic - a locked read-modify-write of 1, 2, 4 or 8 bytes; *old is what was there.
