@@ -100,36 +100,6 @@ static void dispatch_store_memory(struct bus *bus, const struct access *access, 
 
 /* -- regions -------------------------------------------------------------------------------------------------- */
 
-uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width)
-{
-    const struct region_ops *ops = region->ops;
-    struct transaction t;
-
-    if (!ops->transact) {
-        dispatch_note_single(bus);
-        return bits_trunc(ops->read ? ops->read(region->state, offset, width) : UINT64_MAX, width);
-    }
-    transaction_begin(&t, TRANSACTION_LOAD, offset, width);
-    dispatch_direct(bus, region, &t);
-    return wide_word(&t.data, width);
-}
-
-void dispatch_store_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width, uint64_t value)
-{
-    const struct region_ops *ops = region->ops;
-    struct transaction t;
-
-    if (!ops->transact) {
-        dispatch_note_single(bus);
-        if (ops->write)
-            ops->write(region->state, offset, width, bits_trunc(value, width));
-        return;
-    }
-    transaction_begin(&t, TRANSACTION_STORE, offset, width);
-    t.data.q[0] = bits_trunc(value, width);
-    dispatch_direct(bus, region, &t);
-}
-
 /* One shape the region takes: `width` bytes at `at` of the operand. */
 static enum transaction_result dispatch_transact(struct passage *p, struct region *region, uint64_t offset,
                                                  const struct split_fragment *f, int at, unsigned width)

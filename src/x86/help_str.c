@@ -128,7 +128,7 @@ static uint64_t port_read_any(struct vcpu *v, uint64_t port, unsigned width, enu
     return a.data.q[0];
 }
 
-static inline uint64_t port_read(struct vcpu *v, uint64_t port, unsigned width, enum access_form form)
+static inline __attribute__((always_inline)) uint64_t port_read(struct vcpu *v, uint64_t port, unsigned width, enum access_form form)
 {
     uint64_t offset;
     struct region *region = port_region(v, port, width, &offset);
@@ -147,7 +147,7 @@ static void port_write_any(struct vcpu *v, uint64_t port, unsigned width, uint64
     dispatch_physical(&v->bus, &a, port);
 }
 
-static inline void port_write(struct vcpu *v, uint64_t port, unsigned width, uint64_t value, enum access_form form)
+static inline __attribute__((always_inline)) void port_write(struct vcpu *v, uint64_t port, unsigned width, uint64_t value, enum access_form form)
 {
     uint64_t offset;
     struct region *region = port_region(v, port, width, &offset);
