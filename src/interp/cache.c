@@ -127,19 +127,20 @@ static void block_protect(struct vcpu *v, const struct iblock *b)
         code_protect(v, b->gpa[1], size - first);
 }
 
-static struct iblock *block_make(struct interp *it, unsigned limit)
+/* Of one instruction, and used once: what the next one is, is then looked up anew. */
+static struct iblock *block_make(struct interp *it, bool once)
 {
     static struct ir_block ir; /* large, and rebuilt every time */
     struct vcpu *v = it->v;
     struct fetched f;
     struct iblock *b;
 
-    if (!fetch_block(v, &ir, v->cpu.mode & MODE_STEP ? 1 : limit, NULL, &f))
+    if (!fetch_block(v, &ir, once || v->cpu.mode & MODE_STEP ? 1 : IR_INSNS, NULL, &f))
         return NULL;
     b = thread_block(v, &ir);
     b->gpa[0] = f.gpa[0];
     b->gpa[1] = f.gpa[1];
-    if (f.uncached || limit < IR_INSNS) { /* used once */
+    if (f.uncached || once) {
         b->dead = true;
         b->next = it->dead;
         it->dead = b;
@@ -164,7 +165,7 @@ static struct iblock *block_lookup(struct interp *it)
     for (b = *bucket; b; b = b->next)
         if (b->gpa[0] == e->gpa && block_matches(b, v) && block_second_page_holds(b, v))
             return b;
-    b = block_make(it, IR_INSNS);
+    b = block_make(it, false);
     if (b && !b->dead) {
         b->next = *bucket;
         *bucket = b;
@@ -184,14 +185,15 @@ struct iblock *interp_find(struct interp *it, unsigned limit)
         it->generation++;
         memset(it->jump, 0, sizeof(it->jump));
     }
-    if (limit < IR_INSNS)
-        return block_make(it, limit);
-    if (*slot && block_matches(*slot, v))
-        return *slot;
-    b = block_lookup(it);
-    if (b && !b->dead)
-        *slot = b;
-    return b;
+    b = *slot;
+    if (!b || !block_matches(b, v)) {
+        b = block_lookup(it);
+        if (!b)
+            return NULL;
+        if (!b->dead)
+            *slot = b;
+    }
+    return b->insns <= limit ? b : block_make(it, true);
 }
 
 /* -- dropping ------------------------------------------------------------------------------------------------------------- */

@@ -65,7 +65,10 @@ struct interp {
 /* Labels of the steps, for building blocks. */
 const void *interp_label(const struct ir_op *op);
 
-/* The block at the current RIP and mode, found or made; NULL with vcpu->fault set when it cannot be fetched. */
+/*
+ * The block at the current RIP and mode, found or made, of at most `limit` instructions; NULL with vcpu->fault set when it
+ * cannot be fetched.
+ */
 struct iblock *interp_find(struct interp *it, unsigned limit);
 void interp_free_dead(struct interp *it);
 void interp_drop_all(struct interp *it);

@@ -51,7 +51,7 @@ struct ir_op {
     int64_t imm;
 };
 
-enum { IR_INSNS = 64, IR_OPS = 960, IR_CONSTS = 256 };
+enum { IR_INSNS = 128, IR_OPS = 1920, IR_CONSTS = 512 };
 
 struct ir_insn {
     uint64_t rip;
