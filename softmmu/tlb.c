@@ -60,7 +60,7 @@ static bool tlb_in_large(const struct mmu *mmu, uint64_t gva)
 
 static void tlb_note_large(struct mmu *mmu, uint64_t page, unsigned shift)
 {
-    if (shift == 12 || tlb_in_large(mmu, page))
+    if (shift == 12 || !(mmu->cr0 & CR0_PG) || tlb_in_large(mmu, page))
         return;
     if (mmu->large < LARGE_PAGES)
         mmu->large_page[mmu->large] = (page & ~bits_mask(shift)) | shift;

@@ -27,6 +27,8 @@ enum tlb_intent { TLB_READ, TLB_WRITE, TLB_EXECUTE, TLB_INTENTS };
 /* What all levels of a walk say of a page. */
 enum page_rights { RIGHTS_WRITABLE = 1, RIGHTS_USER = 2, RIGHTS_EXECUTABLE = 4, RIGHTS = 8 };
 
+#define CR0_PG (UINT64_C(1) << 31)
+
 #define TLB_SLOW UINT64_C(1)
 #define TLB_NONE UINT64_C(2) /* never matches */
 
