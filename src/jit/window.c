@@ -25,7 +25,7 @@
 
 #include <string.h>
 
-enum { NOTHING = 0, FIRST_SYMBOL = 1, FARTHEST = 512 /* bytes from an access to its window's low end */ };
+enum { NOTHING = 0, FIRST_SYMBOL = 1 };
 
 /* A value or an address: base + (index << scale) + offset, + at most `extra`.  Symbol NOTHING is 0. */
 struct form {
@@ -244,7 +244,7 @@ static bool window_takes(const struct follow *f, unsigned w, const struct form *
     if (!f->open[w] || p->base != q->base || p->index != q->index || p->scale != q->scale)
         return false;
     high = high > f->high[w] ? high : f->high[w];
-    return p->offset - f->low[w] <= FARTHEST && f->low[w] - p->offset <= FARTHEST && high - low <= f->bytes;
+    return high - low <= f->bytes;
 }
 
 static void window_join(struct follow *f, unsigned w, const struct form *p, unsigned at)
