@@ -100,6 +100,24 @@ static void dispatch_store_memory(struct bus *bus, const struct access *access, 
 
 /* -- regions -------------------------------------------------------------------------------------------------- */
 
+uint64_t dispatch_load_typed(struct bus *bus, struct region *region, uint64_t offset, unsigned width)
+{
+    struct transaction t;
+
+    transaction_begin(&t, TRANSACTION_LOAD, offset, width);
+    dispatch_direct(bus, region, &t);
+    return wide_word(&t.data, width);
+}
+
+void dispatch_store_typed(struct bus *bus, struct region *region, uint64_t offset, unsigned width, uint64_t value)
+{
+    struct transaction t;
+
+    transaction_begin(&t, TRANSACTION_STORE, offset, width);
+    t.data.q[0] = bits_trunc(value, width);
+    dispatch_direct(bus, region, &t);
+}
+
 /* One shape the region takes: `width` bytes at `at` of the operand. */
 static enum transaction_result dispatch_transact(struct passage *p, struct region *region, uint64_t offset,
                                                  const struct split_fragment *f, int at, unsigned width)

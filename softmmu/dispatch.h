@@ -135,35 +135,32 @@ static inline enum transaction_result dispatch_direct(struct bus *bus, struct re
     return result;
 }
 
-/* The same for LOAD and STORE of up to 8 bytes: a device of plain registers gets no transaction at all. */
-static inline __attribute__((always_inline)) uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width)
+/* LOAD and STORE of up to 8 bytes as a transaction. */
+uint64_t dispatch_load_typed(struct bus *bus, struct region *region, uint64_t offset, unsigned width);
+void dispatch_store_typed(struct bus *bus, struct region *region, uint64_t offset, unsigned width, uint64_t value);
+
+/* The same, but a device of plain registers gets no transaction at all. */
+static inline uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width)
 {
     const struct region_ops *ops = region->ops;
-    struct transaction t;
 
-    if (!ops->transact) {
-        dispatch_note_single(bus);
-        return bits_trunc(ops->read ? ops->read(region->state, offset, width) : UINT64_MAX, width);
-    }
-    transaction_begin(&t, TRANSACTION_LOAD, offset, width);
-    dispatch_direct(bus, region, &t);
-    return wide_word(&t.data, width);
+    if (ops->transact)
+        return dispatch_load_typed(bus, region, offset, width);
+    dispatch_note_single(bus);
+    return bits_trunc(ops->read ? ops->read(region->state, offset, width) : UINT64_MAX, width);
 }
 
-static inline __attribute__((always_inline)) void dispatch_store_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width, uint64_t value)
+static inline void dispatch_store_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width, uint64_t value)
 {
     const struct region_ops *ops = region->ops;
-    struct transaction t;
 
-    if (!ops->transact) {
-        dispatch_note_single(bus);
-        if (ops->write)
-            ops->write(region->state, offset, width, bits_trunc(value, width));
+    if (ops->transact) {
+        dispatch_store_typed(bus, region, offset, width, value);
         return;
     }
-    transaction_begin(&t, TRANSACTION_STORE, offset, width);
-    t.data.q[0] = bits_trunc(value, width);
-    dispatch_direct(bus, region, &t);
+    dispatch_note_single(bus);
+    if (ops->write)
+        ops->write(region->state, offset, width, bits_trunc(value, width));
 }
 
 /* -- from outside the page tables ----------------------------------------------------------------------------- */

@@ -309,7 +309,7 @@ static inline bool site_helper(struct jit *j, const struct jit_site *site, uint6
     return true;
 }
 
-/* After a helper: what may matter before the next instruction?  A quick look, which may say yes in vain. */
+/* What may matter before the next instruction?  A quick look, which may say yes in vain. */
 static inline bool may_stop(const struct vcpu *v)
 {
     return v->again | v->cpu.shadow | v->cpu.activity | (v->cpu.rflags & FLAG_RF) | vcpu_may_want(v);
@@ -326,7 +326,7 @@ struct slow_result jit_slow_helper(const struct jit_site *site)
     flushed = jit_is_flushed(j);
     if (unlikely(flushed))
         jit_follow_flushes(j);
-    out = unlikely(may_stop(j->v)) && (j->v->cpu.shadow || vcpu_wanted(j->v));
+    out = unlikely(j->v->cpu.shadow | vcpu_may_want(j->v)) && (j->v->cpu.shadow || vcpu_wanted(j->v));
     if (unlikely(out || site->block->dead || (flushed && site->rest > 1)))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ result, 0 };
