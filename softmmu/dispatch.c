@@ -165,7 +165,6 @@ static enum transaction_result dispatch_to_region(struct passage *p, struct regi
     enum transaction_result result = TRANSACTION_OK;
     const struct region_limits *limits = &region->ops->limits;
 
-    p->bus->touched = true;
     if (f->type != TRANSACTION_LOAD && f->type != TRANSACTION_STORE)
         return dispatch_transact(p, region, offset, f, f->at, f->width);
     for (unsigned done = 0; done < f->width;) {
@@ -192,6 +191,7 @@ static enum transaction_result dispatch_fragment(struct passage *p, const struct
     int64_t delta = f->at - (int64_t)piece->at;
     uint64_t gpa = piece->gpa + (uint64_t)delta, into = piece->offset + (uint64_t)delta;
 
+    p->bus->touched = true;
     if (delta < 0 || delta + f->width > piece->width) {
         range = phys_find(p->bus->phys, p->access->space, gpa);
         into = range->region_offset + gpa - range->base;

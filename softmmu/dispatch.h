@@ -31,7 +31,7 @@ struct bus {
     struct origin origin;
     void (*observe)(void *opaque, const struct dispatch_report *report); /* NULL: nobody looks */
     void *opaque;
-    /* A device has been touched since the engine last cleared this: time to look at interrupt pins. */
+    /* A device or a hole was touched since the engine last cleared this: time to look at pins, and a journey's end. */
     bool touched;
     /* Called after memory was written through the bus (code tracking); may be NULL. */
     void (*wrote)(void *opaque, uint64_t gpa, unsigned width);

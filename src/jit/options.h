@@ -11,7 +11,7 @@
 /* Switches, to turn one optimisation off at a time: for teaching, measuring and bisecting. */
 #define JIT_SWITCHES(X)                                                                                                \
     X(chain, "jump from block to block without a look-up")                                                             \
-    X(extend, "go on across direct jumps, unroll short loops")                                                         \
+    X(extend, "go on along what branches did, unroll short loops")                                                     \
     X(lazy, "recompute flags only where a fault asks for them")                                                        \
     X(jumps, "look indirect jumps up in line")                                                                         \
     X(fold, "address arithmetic within the access")                                                                    \

@@ -273,38 +273,6 @@ static bool inject(struct kvm_engine *k, struct err *err)
     return true;
 }
 
-static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
-{
-    struct kvm_run *r = k->run;
-
-    k->idle_ticks = 0;
-    switch (r->exit_reason) {
-    case KVM_EXIT_IO: exit_io(k); return true;
-    case KVM_EXIT_MMIO:
-        exit_access(k, REGION_MMIO, r->mmio.is_write, r->mmio.phys_addr, r->mmio.len, r->mmio.data);
-        return true;
-    case KVM_EXIT_HLT: k->v->cpu.activity = CPU_HALTED; *stop = STOP_HALT; return false;
-    case KVM_EXIT_IRQ_WINDOW_OPEN: return true;
-    case KVM_EXIT_SET_TPR:
-        if (k->v->host.write_cr8)
-            k->v->host.write_cr8(k->v->host.opaque, r->cr8);
-        return true;
-    case KVM_EXIT_SHUTDOWN: *stop = STOP_SHUTDOWN; return false;
-    case KVM_EXIT_INTR: return true;
-    default:
-        describe_failure(k, err);
-        *stop = STOP_FAILED;
-        return false;
-    }
-}
-
-static bool halted_still(const struct kvm_engine *k)
-{
-    const struct vcpu *v = k->v;
-
-    return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->run->if_flag);
-}
-
 /* The guest's code at a RIP, with the state of `cpu`; NULL: not in plain memory, or on two pages. */
 static const uint8_t *code_at(struct kvm_engine *k, const struct cpu *c, uint64_t rip, struct insn *insn)
 {
@@ -386,6 +354,53 @@ static bool complete(struct kvm_engine *k, enum stop_reason *stop)
 }
 
 /*
+ * A repetition that has touched a device may go on in memory, without an exit at its end: one at every element finds
+ * the journey's end.
+ */
+static bool single_step(struct kvm_engine *k, bool on, struct err *err)
+{
+    struct kvm_guest_debug debug = { .control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0 };
+
+    if (on == k->single_step)
+        return true;
+    k->single_step = on;
+    return ioctl(k->vcpu, KVM_SET_GUEST_DEBUG, &debug) == 0 || err_set(err, "KVM_SET_GUEST_DEBUG: %s", strerror(errno));
+}
+
+static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
+{
+    struct kvm_run *r = k->run;
+
+    k->idle_ticks = 0;
+    switch (r->exit_reason) {
+    case KVM_EXIT_IO: exit_io(k); return true;
+    case KVM_EXIT_MMIO:
+        exit_access(k, REGION_MMIO, r->mmio.is_write, r->mmio.phys_addr, r->mmio.len, r->mmio.data);
+        return true;
+    case KVM_EXIT_HLT: k->v->cpu.activity = CPU_HALTED; *stop = STOP_HALT; return false;
+    case KVM_EXIT_IRQ_WINDOW_OPEN: return true;
+    case KVM_EXIT_SET_TPR:
+        if (k->v->host.write_cr8)
+            k->v->host.write_cr8(k->v->host.opaque, r->cr8);
+        return true;
+    case KVM_EXIT_SHUTDOWN: *stop = STOP_SHUTDOWN; return false;
+    case KVM_EXIT_DEBUG: return !complete(k, stop);
+    case KVM_EXIT_INTR: return true;
+    default:
+        describe_failure(k, err);
+        *stop = STOP_FAILED;
+        return false;
+    }
+}
+
+static bool halted_still(const struct kvm_engine *k)
+{
+    const struct vcpu *v = k->v;
+
+    return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->run->if_flag);
+}
+
+/*
  * One KVM_RUN.  True: go on.  With `immediate_exit`, EINTR means that the instruction under way is complete.
  */
 static bool run_once(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
@@ -434,7 +449,7 @@ static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *e
         if (!k->in_instruction) {
             if (halted_still(k))
                 return STOP_HALT;
-            if (!inject(k, err))
+            if (!inject(k, err) || !single_step(k, k->repeating && k->v->stop_on_touch, err))
                 return STOP_FAILED;
             k->v->cpu.activity = CPU_RUNNING;
         }

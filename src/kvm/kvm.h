@@ -28,6 +28,7 @@ struct kvm_engine {
     bool slots_stale;
     bool in_instruction;    /* an access has exited, the instruction is not complete */
     bool repeating;         /* ... it is a REP string that went back to the guest between two elements */
+    bool single_step;       /* KVM_GUESTDBG_SINGLESTEP is on */
     bool exit_wrote;        /* the instruction's first exit was a store */
     uint64_t exit_rip;      /* as that exit reported it */
     unsigned idle_ticks;    /* timer ticks since the last exit of the guest's own making */

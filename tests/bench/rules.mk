@@ -2,6 +2,7 @@
 #
 #   bench/64, bench/32   objects of rows/ and runner.c, the same for guest and native program
 #   guest.elf            multiboot, long mode: rows/ and machine/ (ELF32 by name, as QEMU wants it)
+#   maze.elf             the same machine with tests/lockstep/guest instead of rows
 #   guest32.elf          multiboot, protected mode      native, native32   Linux programs without a library
 
 BENCH := $(OBJ)/bench
@@ -9,7 +10,7 @@ BENCH_DIR := $(srcdir)/tests/bench
 BENCH_CFLAGS = -std=gnu11 -O2 $(WARNINGS) -I$(BENCH_DIR) -ffreestanding -fno-builtin -fno-pic -fno-pie \
 	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-strict-aliasing -fno-tree-loop-distribute-patterns
-BENCH_PROGRAMS := $(addprefix $(BENCH)/,guest.elf guest32.elf native native32)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/,guest.elf maze.elf guest32.elf native native32)
 bench_names = $(basename $(notdir $(wildcard $(BENCH_DIR)/$(1)/*.c)))
 BENCH_LINK = ld -m $(1) -static -nostdlib --build-id=none -z noexecstack
 
@@ -25,8 +26,11 @@ $(BENCH)/$(1)/%.o: $(BENCH_DIR)/$(2)/%.$(3) Makefile $(BENCH_DIR)/rules.mk
 endef
 $(foreach bits,64 32,$(foreach dir,. rows machine,$(eval $(call bench_objects,$(bits),$(dir),c))))
 $(foreach bits,64 32,$(eval $(call bench_objects,$(bits),.,S)))
+$(eval $(call bench_objects,64,../lockstep/guest,c))
 
 $(BENCH)/guest.elf: $(BENCH_MACHINE) $(BENCH_OBJ64)
+$(BENCH)/maze.elf: $(patsubst %,$(BENCH)/64/%.o,start guest runner maze)
+$(BENCH)/guest.elf $(BENCH)/maze.elf:
 	$(call say,LINK,$@)
 	$(Q)$(call BENCH_LINK,elf_x86_64) -n -Ttext=0x100000 -e start -o $@.64 $^
 	$(Q)objcopy -O elf32-i386 $@.64 $@

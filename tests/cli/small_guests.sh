@@ -120,6 +120,22 @@ wideload run --serial none --log access --log-file "$tmp/log" "$images/serial.bi
 grep -q '^access: store 1 at 0x3f8' "$tmp/log" && [ ! -s "$tmp/err" ]
 check "--log-file takes the log" $?
 
+# -- journeys: bytes that nobody claims count, and a repetition that leaves them for memory ends where the instruction does
+{
+    echo '.globl _start; _start: mov %eax, 0x8000000; mov 0x8000000, %eax; cld'
+    echo 'std; mov $0x8000003, %edi; mov $12, %ecx; rep stosb; mov 0x8000010, %al'
+    leave 0
+} | guest elf_i386 0x100000 "$images/hole.elf"
+for engine in $soft; do
+    wideload run --engine $engine --memory 128M --trace "$tmp/hole.jsonl" --kernel "$images/hole.elf"
+    [ "$status" = 0 ] && [ "$(grep -o '"rip":"[0-9a-f]*","code":"[0-9a-f]*"' "$tmp/hole.jsonl" | sed 's/.*"code"//')" = ':"a300000008"
+:"a100000008"
+:"f3aa"
+:"a010000008"
+:"e6f4"' ]
+    check "a hole's accesses are journeys of their own, on $engine" $?
+done
+
 # -- traces
 as --64 -o "$tmp/wide.o" tests/guest/wide.S && ld -Ttext=0x100000 -o "$images/wide.elf" "$tmp/wide.o"
 for guest in "--kernel $images/wide.elf" "$images/serial.bin"; do
@@ -155,10 +171,10 @@ if kvm_usable; then
     wideload run --engine kvm "$images/boot.bin"
     [ "$(wc -l <"$tmp/err")" = 1 ] && grep -q '^wideload run: KVM ' "$tmp/err"
     check "KVM: run says what KVM this is, in one line" $?
-    for guest in boot.bin serial.bin; do
-        wideload diff "$images/$guest"
+    for guest in "$images/boot.bin" "$images/serial.bin" "--kernel $images/hole.elf"; do
+        wideload diff $guest
         [ "$status" = 0 ]
-        check "KVM: $guest does the same as on the interpreter" $?
+        check "KVM: ${guest##*/} does the same as on the interpreter" $?
     done
 else
     skip "KVM: small guests" "$kvm_says"

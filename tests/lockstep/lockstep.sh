@@ -57,6 +57,9 @@ else
     echo "ok $n - SeaBIOS # SKIP $bios is not installed"
 fi
 guest "wide guest" $wide --kernel "$tmp/wide.elf"
+for row in maze maze_device; do
+    guest "$row" $row_insns --memory 256M --kernel "$bench/maze.elf" --append "$row $rounds"
+done
 for row in $rows; do
     bits=
     [ "$row" != protected32 ] || bits=32

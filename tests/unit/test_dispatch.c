@@ -203,6 +203,7 @@ START_TEST(dispatch_hole_loads_all_ones_and_drops_stores)
     ck_assert_uint_eq(access.data.q[1], 0);
     access = make(TRANSACTION_STORE, 8);
     ck_assert_int_eq(dispatch_physical(&bus, &access, 0x9000), TRANSACTION_ERROR);
+    ck_assert(bus.touched);
 }
 END_TEST
 
