@@ -308,10 +308,11 @@ static void settle(struct follow *f)
 {
     for (unsigned at = 0; at < f->ir->ops; at++) {
         struct reach *r = &f->plan->reach[at];
-        struct window *w = &f->plan->window[r->window];
+        struct window *w;
 
         if (r->window == NO_WINDOW)
             continue;
+        w = &f->plan->window[r->window];
         if (w->insns < 2) {
             r->window = NO_WINDOW;
             continue;
@@ -330,9 +331,10 @@ void window_plan(struct window_plan *plan, struct ir_block *ir, unsigned bytes, 
     static struct follow f; /* large */
 
     plan->windows = 0;
-    memset(plan->reach, NO_WINDOW, sizeof(plan->reach[0]) * ir->ops);
-    for (unsigned i = 0; i < ir->ops; i++)
+    for (unsigned i = 0; i < ir->ops; i++) {
+        plan->reach[i].window = NO_WINDOW;
         ir->op[i].cover = COVER_NONE;
+    }
     f.plan = plan, f.ir = ir, f.bytes = bytes, f.fold = fold;
     f.whole = ir->mode & MODE_CODE64 ? 8 : 4;
     f.symbols = FIRST_SYMBOL;
