@@ -128,7 +128,9 @@ static void decode_fill(const ZydisDecodedInstruction *z, const ZydisDecodedOper
         out->vector_length = (uint8_t)(z->avx.vector_length / 8);
         out->mask_zeroing = z->avx.mask.mode == ZYDIS_MASK_MODE_ZEROING;
         out->broadcast = z->avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID && !z->avx.broadcast.is_static;
-        out->rounding = z->avx.has_sae || z->avx.rounding.mode != ZYDIS_ROUNDING_MODE_INVALID;
+        out->suppress = z->avx.has_sae || z->avx.rounding.mode != ZYDIS_ROUNDING_MODE_INVALID;
+        if (z->avx.rounding.mode != ZYDIS_ROUNDING_MODE_INVALID)
+            out->rounding = (uint8_t)(4 + z->avx.rounding.mode - ZYDIS_ROUNDING_MODE_RN);
         if (z->avx.mask.mode != ZYDIS_MASK_MODE_INVALID && z->avx.mask.mode != ZYDIS_MASK_MODE_DISABLED)
             out->mask = (uint8_t)ZydisRegisterGetId(z->avx.mask.reg);
     }

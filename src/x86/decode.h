@@ -48,7 +48,8 @@ struct insn {
     uint8_t address_size;
     uint8_t stack_size;    /* width of the stack pointer */
     uint8_t vector_length; /* bytes, 16..64; 0 for legacy */
-    bool mask_zeroing, broadcast, rounding;
+    bool mask_zeroing, broadcast, suppress /* exceptions: SAE */;
+    uint8_t rounding;      /* 4 + RC, in place of MXCSR's; 0: none */
     uint8_t mask;          /* EVEX opmask register; 0: none */
     uint8_t segment;       /* of implicit memory operands (strings, XLAT): DS or the override */
     unsigned operands;     /* visible ones */

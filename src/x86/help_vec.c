@@ -67,15 +67,20 @@ static void copy_bytes(uint8_t *to, const uint8_t *from, unsigned width, uint64_
             to[i] = from[i];
 }
 
+static union wide *shape_register(struct cpu *c, union vec_shape s)
+{
+    return (union wide *)(void *)((char *)c + vec_place_offset(s.reg));
+}
+
 /* Enabled lanes of the value into the register; the others stay or become zero. */
 static void blend(struct cpu *c, union vec_shape s, const union wide *value, uint64_t lanes)
 {
     uint64_t bytes = lane_bytes(lanes, s.element);
     unsigned width = 1u << s.width;
 
-    copy_bytes(c->zmm[s.reg].b, value->b, width, bytes);
+    copy_bytes(shape_register(c, s)->b, value->b, width, bytes);
     if (s.zeroing)
-        copy_bytes(c->zmm[s.reg].b, (const uint8_t[WIDE_BYTES]){ 0 }, width, ~bytes);
+        copy_bytes(shape_register(c, s)->b, (const uint8_t[WIDE_BYTES]){ 0 }, width, ~bytes);
 }
 
 static union wide compressed(const union wide *from, unsigned log2, uint64_t lanes)
@@ -184,7 +189,7 @@ uint64_t help_vec_store(struct vcpu *v, uint64_t offset, uint64_t imm)
     struct access a;
 
     masked_operand(&a, TRANSACTION_STORE, s, memory_bytes(s, lanes));
-    memcpy(&a.data, &v->cpu.zmm[s.reg].b[s.part * 16], (size_t)1 << s.memory);
+    memcpy(&a.data, &shape_register(&v->cpu, s)->b[s.part * 16], (size_t)1 << s.memory);
     if (s.packing == VEC_PACKED)
         a.data = compressed(&a.data, s.element, lanes);
     copy_bytes(a.data.b, (const uint8_t[WIDE_BYTES]){ 0 }, WIDE_BYTES, ~a.enables);

@@ -2,6 +2,7 @@
 #include "x86/insns.h"
 
 #include "types.h"
+#include "x86/vop.h"
 
 static const struct insn_row insn_rows[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 #define INSN(name, needs, lifter, arg)                                                                                 \

@@ -1,0 +1,115 @@
+/* vop.c - carrying out a vector operation: operands, masks, what becomes zero, SIMD floating-point exceptions. */
+#include "x86/vop.h"
+
+#include "x86/flags.h"
+#include "x86/helpers.h"
+
+#include <string.h>
+
+const struct vop vops[VOPS] = {
+#define VOP(name, element, shrink, result, flags) { #name, vop_##name, element, shrink, RESULT_##result, flags },
+#include "x86/vops.def"
+#undef VOP
+};
+
+enum { MXCSR_EXCEPTIONS = 0x3f, MXCSR_MASKS_SHIFT = 7 };
+
+static union wide *place(struct cpu *c, unsigned p) { return (union wide *)(void *)((char *)c + vec_place_offset(p)); }
+
+/* MMX and opmask registers are 8 bytes and have neighbours. */
+static bool is_short(unsigned p) { return p >= PLACE_MMX; }
+
+/* The operand, or a copy where it is not a whole vector as it stands. */
+static const union wide *operand(struct cpu *c, unsigned p, union wide *copy)
+{
+    if (p == PLACE_NONE || is_short(p)) {
+        *copy = (union wide){ .q = { p == PLACE_NONE ? 0 : place(c, p)->q[0] } };
+        return copy;
+    }
+    return place(c, p);
+}
+
+static void repeat(union wide *copy, const union wide *from, unsigned unit)
+{
+    memcpy(copy, from, unit);
+    for (unsigned n = unit; n < WIDE_BYTES; n *= 2)
+        memcpy(&copy->b[n], copy, n);
+}
+
+/* Lanes the mask leaves out stay as they are, or become zero. */
+static void merge(struct vec_call *call, union wide *d, unsigned element)
+{
+    for (unsigned i = 0; i < call->lanes; i++) {
+        if (call->active >> i & 1)
+            memcpy(&d->b[i * element], &call->r.b[i * element], element);
+        else if (call->word.zeroing)
+            memset(&d->b[i * element], 0, element);
+    }
+}
+
+static void put_vector(struct vec_call *call, const struct vop *op)
+{
+    union wide *d = place(&call->v->cpu, call->word.d);
+    unsigned out = call->out;
+
+    if (op->result == RESULT_SCALAR) {
+        union wide rest = *call->a;
+
+        merge(call, d, op->element);
+        memcpy(&d->b[op->element], &rest.b[op->element], 16u - op->element);
+        out = 16;
+    } else if (call->word.mask) {
+        merge(call, d, op->element);
+    } else {
+        memcpy(d, &call->r, out);
+    }
+    if (!call->word.keep)
+        memset(&d->b[out], 0, WIDE_BYTES - out);
+}
+
+/* False, with the fault: an exception that is not masked. */
+static bool put_exceptions(struct vec_call *call)
+{
+    struct cpu *c = &call->v->cpu;
+
+    if (!call->raised || call->word.suppress)
+        return true;
+    c->mxcsr |= call->raised;
+    if (!(call->raised & ~(c->mxcsr >> MXCSR_MASKS_SHIFT) & MXCSR_EXCEPTIONS))
+        return true;
+    return vcpu_raise(call->v, c->cr4 & CR4_OSXMMEXCPT ? EXCEPTION_XM : EXCEPTION_UD);
+}
+
+uint64_t help_vop(struct vcpu *v, uint64_t general, uint64_t imm)
+{
+    struct vec_call call = { .v = v, .word.imm = (int64_t)imm, .general = general };
+    union vec_word w = call.word;
+    const struct vop *op = &vops[w.op];
+    struct cpu *c = &v->cpu;
+    union wide copy[5];
+
+    call.width = 1u << w.width;
+    call.out = call.width / op->shrink;
+    call.lanes = op->result == RESULT_SCALAR ? 1 : call.out / op->element;
+    call.active = (w.mask ? c->k[w.mask] : UINT64_MAX) & bits_mask(call.lanes);
+    call.imm = (uint8_t)w.imm8;
+    call.a = operand(c, w.a, &copy[0]);
+    call.b = operand(c, w.b, &copy[1]);
+    call.c = operand(c, w.c, &copy[2]);
+    if (w.broadcast) {
+        repeat(&copy[3], call.b, 1u << w.unit);
+        call.b = &copy[3];
+    }
+    call.r = *operand(c, w.d, &copy[4]);
+    op->function(&call);
+    if (op->flags & VOP_FLOAT && !put_exceptions(&call))
+        return 0;
+    switch (op->result) {
+    case RESULT_BITS: c->k[w.d - PLACE_MASK] = call.r.q[0] & call.active; break;
+    case RESULT_OPMASK: c->k[w.d - PLACE_MASK] = call.r.q[0]; break;
+    case RESULT_FLAGS: flags_put(c, call.flags); break;
+    case RESULT_GENERAL: break;
+    default: put_vector(&call, op);
+    }
+    return call.general;
+}

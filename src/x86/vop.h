@@ -1,0 +1,101 @@
+/*
+ * vop.h - vector operations: what an instruction computes from its operands, in portable C, one row each in vops.def.
+ *
+ * An operation is a function of a struct vec_call: it reads a, b, c and imm and writes r.  vop.c does what all have in
+ * common: it finds the operands, repeats a broadcast element, merges by mask, zeroes what VEX and EVEX zero.
+ */
+#ifndef X86_VOP_H
+#define X86_VOP_H
+
+#include "vcpu.h"
+#include "x86/vec.h"
+
+enum vop_result {
+    RESULT_LANES,   /* a vector of lanes: masked by lane */
+    RESULT_SCALAR,  /* lane 0; the rest of 16 bytes comes from a */
+    RESULT_BITS,    /* r.q[0], a bit a lane, to an opmask register; what the mask leaves out becomes 0 */
+    RESULT_OPMASK,  /* r.q[0] as it is, to an opmask register */
+    RESULT_GENERAL, /* `general` */
+    RESULT_FLAGS,   /* `flags` */
+};
+
+enum vop_flags {
+    VOP_UNARY = 1,      /* of one source, b; an immediate does not count */
+    VOP_DEST = 2,       /* r is a source too: the destination's old value */
+    VOP_ALL = 4,        /* the memory operand is read whole whatever the mask (SDM 2 exception types with NF) */
+    VOP_UNALIGNED = 8,  /* the legacy form wants no alignment */
+    VOP_FLOAT = 16,     /* looks at MXCSR, may raise #XM */
+    VOP_XMM0 = 32,      /* the legacy form has XMM0 as c */
+    VOP_GENERAL = 64,   /* b is a general register or a word of memory: `general` */
+};
+
+struct vec_call {
+    struct vcpu *v;
+    union vec_word word;
+    const union wide *a, *b, *c; /* never r */
+    union wide r;                /* the destination's old value; the result */
+    unsigned width;              /* bytes of the vector that the instruction names: 8 (MMX), 16, 32, 64 */
+    unsigned out;                /* bytes of the result: what stands above them becomes zero, but for legacy forms */
+    unsigned lanes;              /* of the result */
+    uint64_t active;             /* those that the mask leaves: the others may be computed or not */
+    uint8_t imm;
+    uint64_t general;            /* a general register's value, in or out */
+    uint64_t flags;              /* RESULT_FLAGS: the arithmetic flags as in RFLAGS */
+    uint32_t raised;             /* VOP_FLOAT: exceptions as in MXCSR bits 0 to 5 */
+};
+
+typedef void vop_function(struct vec_call *c);
+
+struct vop {
+    const char *name;
+    vop_function *function;
+    uint8_t element;   /* bytes of a lane of the result */
+    uint8_t shrink;    /* the result has 1/shrink of the vector's bytes */
+    uint8_t result;    /* enum vop_result */
+    uint8_t flags;     /* enum vop_flags */
+};
+
+enum vop_id {
+#define VOP(name, element, shrink, result, flags) VOP_##name,
+#include "x86/vops.def"
+#undef VOP
+    VOPS
+};
+
+_Static_assert(VOPS < 1 << 11, "struct vec_word has 11 bits for it");
+
+extern const struct vop vops[VOPS];
+
+#define VOP(name, element, shrink, result, flags) vop_function vop_##name;
+#include "x86/vops.def"
+#undef VOP
+
+/* -- for the functions ------------------------------------------------------------------------------------------------ */
+
+/* Lane i as an unsigned or signed number of its width: m is b, h, w or q of union wide. */
+#define S8(x) ((int8_t)(x))
+#define S16(x) ((int16_t)(x))
+#define S32(x) ((int32_t)(x))
+#define S64(x) ((int64_t)(x))
+
+/* r = expression of x, lane i of a, and y, lane i of b, for all lanes of member m. */
+#define LANES2(name, m, expression)                                                                                    \
+    void vop_##name(struct vec_call *c)                                                                                \
+    {                                                                                                                  \
+        for (unsigned i = 0; i < c->width / sizeof(c->r.m[0]); i++) {                                                  \
+            __typeof__(c->r.m[0]) x = c->a->m[i], y = c->b->m[i];                                                      \
+            c->r.m[i] = (__typeof__(c->r.m[0]))(expression);                                                           \
+        }                                                                                                              \
+    }
+
+/* r = expression of y, lane i of b. */
+#define LANES1(name, m, expression)                                                                                    \
+    void vop_##name(struct vec_call *c)                                                                                \
+    {                                                                                                                  \
+        for (unsigned i = 0; i < c->width / sizeof(c->r.m[0]); i++) {                                                  \
+            __typeof__(c->r.m[0]) y = c->b->m[i];                                                                      \
+            c->r.m[i] = (__typeof__(c->r.m[0]))(expression);                                                           \
+        }                                                                                                              \
+    }
+
+#endif
