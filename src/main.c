@@ -14,6 +14,7 @@ static const struct command commands[] = {
     { "run", "run a guest on one engine", cmd_run },
     { "diff", "run a guest on two engines and compare every device access", cmd_diff },
     { "explain", "draw the journey of one instruction's access to a device", cmd_explain },
+    { "fuzz", "run random instructions on engines and on the host's processor", cmd_fuzz },
     { "list", "what there is: devices, engines, policies, unimplemented, cpuid", cmd_list },
 };
 

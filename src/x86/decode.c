@@ -156,6 +156,16 @@ static bool decode_fast_call(uint32_t mode, const uint8_t *bytes, size_t n, Zydi
            (z->mnemonic == ZYDIS_MNEMONIC_SYSENTER || z->mnemonic == ZYDIS_MNEMONIC_SYSEXIT);
 }
 
+/* Knights Corner's own encodings, which Zydis knows: VEX forms of POPCNT and TZCNT among them. */
+static bool decode_is_coprocessors(const ZydisDecodedInstruction *z)
+{
+    switch (z->meta.isa_set) {
+    case ZYDIS_ISA_SET_KNCE: case ZYDIS_ISA_SET_KNCJKBR: case ZYDIS_ISA_SET_KNCSTREAM: case ZYDIS_ISA_SET_KNCV:
+    case ZYDIS_ISA_SET_KNC_MISC: case ZYDIS_ISA_SET_KNC_PF_HINT: return true;
+    default: return false;
+    }
+}
+
 enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct insn *out)
 {
     ZydisDecoder decoder = decode_decoder(mode);
@@ -169,6 +179,8 @@ enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct 
     if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
         return DECODE_TOO_LONG;
     if (ZYAN_FAILED(status) && !decode_fast_call(mode, bytes, n, &z, ops))
+        return DECODE_INVALID;
+    if (decode_is_coprocessors(&z))
         return DECODE_INVALID;
     decode_fill(&z, ops, out);
     return DECODE_OK;

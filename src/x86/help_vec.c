@@ -338,22 +338,25 @@ static void zero_above(union wide *x, unsigned from)
         memset(&x->b[from], 0, WIDE_BYTES - from);
 }
 
-/* What lies above the lanes becomes zero with the first element loaded, as on an EPYC. */
+/*
+ * What lies above the lanes becomes zero in the end.  AVX-512 forms zero what is above their vector length with the first
+ * element already, as an EPYC does.
+ */
 uint64_t help_vec_gather(struct vcpu *v, uint64_t base, uint64_t imm)
 {
     union vec_shape s = shape_of(imm);
     struct cpu *c = &v->cpu;
     uint64_t lanes = enabled_lanes(c, s, s.count), linear;
     unsigned width = 1u << s.element, options = s.segment == SEG_SS ? ACCESS_STACK : 0;
+    unsigned length = s.count << bits_max(s.element, s.index_element);
 
     for (unsigned i = 0; i < s.count; i++) {
         if (lanes >> i & 1) {
             if (!element_linear(v, s, base, i, ACCESS_READ, &linear) ||
                 !element_load(v, linear, &c->zmm[s.reg].b[i * width], width, options))
                 return 0;
-            zero_above(&c->zmm[s.reg], s.count * width);
-            if (s.by_sign)
-                zero_above(&c->zmm[s.mask], s.count * width);
+            if (!s.by_sign)
+                zero_above(&c->zmm[s.reg], length);
         }
         lane_done(c, s, i);
     }

@@ -1,6 +1,7 @@
 /* cases.c - lines to states, and states back to lines. */
 #include "lib/cases.h"
 
+#include "fuzz/undefined.h"
 #include "x86/decode.h"
 #include "x86/flags.h"
 
@@ -336,76 +337,6 @@ void case_describe(const struct test_case *c, const struct case_state *before, c
         snprintf(text, size, "same");
 }
 
-/* -- undefined flags -------------------------------------------------------------------------------------------------- */
-
-enum { C = FLAG_CF, P = FLAG_PF, A = FLAG_AF, Z = FLAG_ZF, S = FLAG_SF, O = FLAG_OF };
-
-/* SDM 2, "Flags Affected" of each page; shifts and rotates depend on their count, see below. */
-static const struct { uint16_t mnemonic; uint16_t flags; } undefined[] = {
-    { ZYDIS_MNEMONIC_AND, A },              { ZYDIS_MNEMONIC_OR, A },
-    { ZYDIS_MNEMONIC_XOR, A },              { ZYDIS_MNEMONIC_TEST, A },
-    { ZYDIS_MNEMONIC_MUL, S | Z | A | P },  { ZYDIS_MNEMONIC_IMUL, S | Z | A | P },
-    { ZYDIS_MNEMONIC_DIV, C | O | S | Z | A | P }, { ZYDIS_MNEMONIC_IDIV, C | O | S | Z | A | P },
-    { ZYDIS_MNEMONIC_BT, O | S | A | P },   { ZYDIS_MNEMONIC_BTS, O | S | A | P },
-    { ZYDIS_MNEMONIC_BTR, O | S | A | P },  { ZYDIS_MNEMONIC_BTC, O | S | A | P },
-    { ZYDIS_MNEMONIC_BSF, C | O | S | A | P }, { ZYDIS_MNEMONIC_BSR, C | O | S | A | P },
-    { ZYDIS_MNEMONIC_TZCNT, O | S | A | P }, { ZYDIS_MNEMONIC_LZCNT, O | S | A | P },
-    { ZYDIS_MNEMONIC_ANDN, A | P },         { ZYDIS_MNEMONIC_BLSI, A | P },
-    { ZYDIS_MNEMONIC_BLSMSK, A | P },       { ZYDIS_MNEMONIC_BLSR, A | P },
-    { ZYDIS_MNEMONIC_BZHI, A | P },         { ZYDIS_MNEMONIC_BEXTR, A | S | P },
-    { ZYDIS_MNEMONIC_AAA, O | S | Z | P },  { ZYDIS_MNEMONIC_AAS, O | S | Z | P },
-    { ZYDIS_MNEMONIC_AAD, O | A | C },      { ZYDIS_MNEMONIC_AAM, O | A | C },
-    { ZYDIS_MNEMONIC_DAA, O },              { ZYDIS_MNEMONIC_DAS, O },
-};
-
-static bool is_rotate(uint16_t m)
-{
-    return m == ZYDIS_MNEMONIC_ROL || m == ZYDIS_MNEMONIC_ROR || m == ZYDIS_MNEMONIC_RCL || m == ZYDIS_MNEMONIC_RCR;
-}
-
-static bool is_double_shift(uint16_t m) { return m == ZYDIS_MNEMONIC_SHLD || m == ZYDIS_MNEMONIC_SHRD; }
-
-static bool is_shift(uint16_t m)
-{
-    return m == ZYDIS_MNEMONIC_SHL || m == ZYDIS_MNEMONIC_SHR || m == ZYDIS_MNEMONIC_SAR;
-}
-
-/* D0 and D1 shift by one, an immediate is the last operand, and all others shift by CL. */
-static unsigned shift_count(const struct insn *i, const struct cpu *before)
-{
-    const struct operand *last = &i->op[i->operands - 1];
-    unsigned n = last->kind == OPERAND_IMMEDIATE ? (unsigned)last->immediate : (unsigned)before->slot[RCX];
-
-    if (i->map == 0 && (i->opcode & 0xfe) == 0xd0)
-        n = 1;
-    return n & (i->op[0].width == 8 ? 63 : 31);
-}
-
-/* OF for counts other than 1, CF for counts beyond the operand, AF if anything is shifted at all. */
-static uint64_t undefined_by_count(const struct insn *i, const struct cpu *before)
-{
-    unsigned bits = i->op[0].width * 8u, n = shift_count(i, before);
-    uint64_t flags = A | (n == 1 ? 0 : O);
-
-    if (!n)
-        return 0;
-    if (is_rotate(i->mnemonic))
-        return n == 1 ? 0 : O;
-    if (is_double_shift(i->mnemonic))
-        return n > bits ? C | O | S | Z | A | P : flags;
-    return flags | (n >= bits && i->mnemonic != ZYDIS_MNEMONIC_SAR ? C : 0);
-}
-
-static uint64_t undefined_after(const struct insn *i, const struct cpu *before)
-{
-    if (i->operands && (is_rotate(i->mnemonic) || is_shift(i->mnemonic) || is_double_shift(i->mnemonic)))
-        return undefined_by_count(i, before);
-    for (unsigned n = 0; n < ARRAY_LEN(undefined); n++)
-        if (undefined[n].mnemonic == i->mnemonic)
-            return undefined[n].flags;
-    return 0;
-}
-
 uint64_t case_undefined_flags(const struct test_case *c, const struct cpu *before, const uint8_t *bytes, unsigned n)
 {
     uint32_t mode = MODE_PROTECTED | MODE_LONG | (c->code32 ? MODE_CODE32 : MODE_CODE64);
@@ -413,6 +344,6 @@ uint64_t case_undefined_flags(const struct test_case *c, const struct cpu *befor
     struct insn insn;
 
     for (unsigned at = 0; at < n && decode(mode, bytes + at, n - at, &insn) == DECODE_OK; at += insn.length)
-        flags |= undefined_after(&insn, before);
+        flags |= undefined_flags(&insn, before);
     return flags;
 }

@@ -7,7 +7,7 @@
 
 #include "explain/predict.h"
 #include "lib/assemble.h"
-#include "lib/guest.h"
+#include "fuzz/guest.h"
 #include "lib/recorder.h"
 #include "lib/vectors.h"
 

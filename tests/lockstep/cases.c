@@ -9,7 +9,7 @@
  */
 #include "lib/assemble.h"
 #include "lib/cases.h"
-#include "lib/guest.h"
+#include "fuzz/guest.h"
 #include "lib/which_engine.h"
 
 #include "jit/jit.h"

@@ -8,7 +8,7 @@
  */
 #include "lib/assemble.h"
 #include "lib/cases.h"
-#include "lib/guest.h"
+#include "fuzz/guest.h"
 #include "lib/native.h"
 #include "lib/which_engine.h"
 

@@ -5,8 +5,8 @@
  * 33 for 64-bit code, 23 for 32-bit code, 2b for data.  Every vector has a handler that halts, on its own stack, so
  * that a fault on the instruction's stack can be seen too.  Code ends in bytes of CC: reaching one is the normal end.
  */
-#ifndef TESTS_GUEST_H
-#define TESTS_GUEST_H
+#ifndef FUZZ_GUEST_H
+#define FUZZ_GUEST_H
 
 #include "engine.h"
 #include "phys.h"
@@ -14,13 +14,14 @@
 
 enum {
     GUEST_RAM = 0x200000,
+    GUEST_GDT = 0x8000,        /* what the guest itself needs is from here to the code page, and in the upper half of RAM */
     GUEST_HANDLER_STACK = 0xe000, /* a page, top */
     GUEST_CODE = 0x10000,      /* a page */
     GUEST_STACK = 0x1f000,     /* a page; the top is its end */
     GUEST_STACK_TOP = GUEST_STACK + 0x1000,
 };
 
-enum guest_map_flags { GUEST_ABSENT = 0, GUEST_PRESENT = 1, GUEST_WRITABLE = 2 };
+enum guest_map_flags { GUEST_ABSENT = 0, GUEST_PRESENT = 1, GUEST_WRITABLE = 2, GUEST_NO_EXECUTE = 4, GUEST_SUPERVISOR = 8 };
 
 struct guest {
     struct phys phys;
@@ -44,7 +45,7 @@ struct guest_end {
     uint64_t cr2;
 };
 
-/* False and err when this host has not got the engine. */
+/* False and err when this host has not got the engine.  The JIT, which wants `g` below 2 GiB, translates all at once. */
 bool guest_create(struct guest *g, const struct engine *engine, struct err *err);
 void guest_destroy(struct guest *g);
 
@@ -54,7 +55,7 @@ void guest_destroy(struct guest *g);
  */
 void guest_new_root(struct guest *g);
 
-/* One page, for the user too, in the structures in use. */
+/* One page, for the user too unless it is the supervisor's, in the structures in use. */
 void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags);
 
 /* Code into the code page, CC behind it and before it. */

@@ -1,17 +1,19 @@
 /* guest.c - page tables, descriptor tables, handlers. */
-#include "lib/guest.h"
+#include "fuzz/guest.h"
 
-#include "lib/which_engine.h"
+#include "base/bits.h"
+#include "jit/jit.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    GUEST_TABLES = 0x100000, GUEST_GDT = 0x8000, GUEST_IDT = 0x9000, GUEST_TSS = 0xa000,
+    GUEST_TABLES = 0x100000, GUEST_IDT = 0x9000, GUEST_TSS = 0xa000,
     GUEST_HANDLERS = 0xb000, GUEST_IST_TOP = GUEST_HANDLER_STACK + 0x1000, HANDLER_BYTES = 16, VECTORS = 64,
     PTE_P = 1, PTE_W = 2, PTE_U = 4, SELECTOR_TR = 0x40,
 };
+#define PTE_NX (UINT64_C(1) << 63)
 
 static void put64(struct guest *g, uint64_t at, uint64_t value) { memcpy(g->ram + at, &value, 8); }
 
@@ -38,7 +40,9 @@ void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags)
         table = get64(g, at) & ~(uint64_t)PAGE_OFFSET;
     }
     put64(g, table + (gva >> 12 & 511) * 8,
-          flags & GUEST_PRESENT ? gpa | PTE_P | PTE_U | (flags & GUEST_WRITABLE ? PTE_W : 0) : 0);
+          flags & GUEST_PRESENT ? gpa | PTE_P | (flags & GUEST_SUPERVISOR ? 0 : PTE_U) | (flags & GUEST_WRITABLE ? PTE_W : 0) |
+                                      (flags & GUEST_NO_EXECUTE ? PTE_NX : 0)
+                                : 0);
 }
 
 void guest_new_root(struct guest *g)
@@ -79,6 +83,23 @@ static void build_idt(struct guest *g)
     }
 }
 
+/* Many engines are made and soon destroyed: a small cache will do. */
+static void *create_engine(const struct engine *engine, struct vcpu *v, struct err *err)
+{
+    void *self;
+
+    if (engine->id == ENGINE_JIT && !jit_usable(err))
+        return NULL;
+    jit_options.hot = 0;
+    jit_options.cache_bytes = MIB(1);
+    self = engine->create(v, err);
+    if (!self || engine->id != ENGINE_JIT || ((const struct jit *)self)->usable)
+        return self;
+    engine->destroy(self);
+    err_set(err, "the JIT interprets");
+    return NULL;
+}
+
 bool guest_create(struct guest *g, const struct engine *engine, struct err *err)
 {
     memset(g, 0, sizeof(*g));
@@ -95,7 +116,7 @@ bool guest_create(struct guest *g, const struct engine *engine, struct err *err)
     build_gdt(g);
     build_idt(g);
     vcpu_init(&g->vcpu, &g->phys);
-    g->self = test_engine_create(engine, &g->vcpu, err);
+    g->self = create_engine(engine, &g->vcpu, err);
     if (g->self)
         return true;
     guest_destroy(g);

@@ -1,0 +1,196 @@
+/*
+ * catalog.c - encodings by mnemonic: found by trying them on the decoder.
+ *
+ * A template is everything of an encoding but its registers, addresses and immediates: generate.c draws those.
+ */
+#include "fuzz/catalog.h"
+
+#include "x86/insns.h"
+
+#include <Zydis/Zydis.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What one piece of user-mode code on another machine cannot show the same way. */
+static const uint16_t left_out[] = {
+    /* leave the process, or depend on the operating system */
+    ZYDIS_MNEMONIC_SYSCALL, ZYDIS_MNEMONIC_SYSENTER, ZYDIS_MNEMONIC_SYSRET, ZYDIS_MNEMONIC_SYSEXIT, ZYDIS_MNEMONIC_INT,
+    ZYDIS_MNEMONIC_INT1, ZYDIS_MNEMONIC_INT3, ZYDIS_MNEMONIC_IRET, ZYDIS_MNEMONIC_IRETD, ZYDIS_MNEMONIC_IRETQ,
+    ZYDIS_MNEMONIC_XABORT, ZYDIS_MNEMONIC_XBEGIN, ZYDIS_MNEMONIC_XEND, ZYDIS_MNEMONIC_XTEST,
+    /* segments and tables are the host's */
+    ZYDIS_MNEMONIC_LDS, ZYDIS_MNEMONIC_LES, ZYDIS_MNEMONIC_LFS, ZYDIS_MNEMONIC_LGS, ZYDIS_MNEMONIC_LSS, ZYDIS_MNEMONIC_LAR,
+    ZYDIS_MNEMONIC_LSL, ZYDIS_MNEMONIC_VERR, ZYDIS_MNEMONIC_VERW, ZYDIS_MNEMONIC_SGDT, ZYDIS_MNEMONIC_SIDT, ZYDIS_MNEMONIC_SLDT,
+    ZYDIS_MNEMONIC_STR, ZYDIS_MNEMONIC_SMSW, ZYDIS_MNEMONIC_WRFSBASE, ZYDIS_MNEMONIC_WRGSBASE, ZYDIS_MNEMONIC_RDFSBASE,
+    ZYDIS_MNEMONIC_RDGSBASE, ZYDIS_MNEMONIC_SWAPGS,
+    /* set TF and AC, which change what happens after the case; #GP whatever the count on some processors */
+    ZYDIS_MNEMONIC_POPF, ZYDIS_MNEMONIC_POPFD, ZYDIS_MNEMONIC_POPFQ, ZYDIS_MNEMONIC_INSB, ZYDIS_MNEMONIC_INSW, ZYDIS_MNEMONIC_INSD,
+    ZYDIS_MNEMONIC_OUTSB, ZYDIS_MNEMONIC_OUTSW, ZYDIS_MNEMONIC_OUTSD,
+    /* answers differ by nature: time, chance, what the processor is, state of another size */
+    ZYDIS_MNEMONIC_RDTSC, ZYDIS_MNEMONIC_RDTSCP, ZYDIS_MNEMONIC_RDRAND, ZYDIS_MNEMONIC_RDSEED, ZYDIS_MNEMONIC_RDPMC,
+    ZYDIS_MNEMONIC_RDPID, ZYDIS_MNEMONIC_CPUID, ZYDIS_MNEMONIC_XGETBV, ZYDIS_MNEMONIC_RDPKRU, ZYDIS_MNEMONIC_WRPKRU,
+    ZYDIS_MNEMONIC_XSAVE, ZYDIS_MNEMONIC_XSAVE64, ZYDIS_MNEMONIC_XSAVEC, ZYDIS_MNEMONIC_XSAVEC64, ZYDIS_MNEMONIC_XSAVEOPT,
+    ZYDIS_MNEMONIC_XSAVEOPT64, ZYDIS_MNEMONIC_XRSTOR, ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_FXSAVE, ZYDIS_MNEMONIC_FXSAVE64,
+    ZYDIS_MNEMONIC_FXRSTOR, ZYDIS_MNEMONIC_FXRSTOR64, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FLDENV,
+    ZYDIS_MNEMONIC_FRSTOR, ZYDIS_MNEMONIC_LDMXCSR, ZYDIS_MNEMONIC_VLDMXCSR /* one more bit on AMD's */,
+    ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_VMASKMOVDQU, ZYDIS_MNEMONIC_MASKMOVQ /* bytes masked off may fault, or not */,
+};
+
+static bool is_left_out(uint16_t mnemonic)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(left_out); i++)
+        if (left_out[i] == mnemonic)
+            return true;
+    return false;
+}
+
+/* -- what was asked for ---------------------------------------------------------------------------------------------------- */
+
+static bool listed(const char *list, const char *name, bool prefix)
+{
+    while (list) {
+        size_t n = strcspn(list, ",");
+
+        if (n && !strncasecmp(list, name, n) && (prefix || !name[n]))
+            return true;
+        list = list[n] ? list + n + 1 : NULL;
+    }
+    return false;
+}
+
+static bool wanted(const char *isa, const ZydisDecodedInstruction *z)
+{
+    if (!insn_find((uint16_t)z->mnemonic) || is_left_out((uint16_t)z->mnemonic))
+        return false;
+    return !isa || listed(isa, ZydisISAExtGetString(z->meta.isa_ext), true) || listed(isa, ZydisISASetGetString(z->meta.isa_set), true) ||
+           listed(isa, ZydisMnemonicGetString(z->mnemonic), false);
+}
+
+/* -- trying ------------------------------------------------------------------------------------------------------------------ */
+
+struct sweep {
+    struct catalog *c;
+    const char *isa;
+    ZydisDecoder decoder;
+};
+
+static void add(struct catalog *c, const struct template *t, uint16_t mnemonic)
+{
+    struct template *last = c->templates ? &c->template[c->templates - 1] : NULL;
+
+    for (unsigned i = 0; last && i < 24 && last >= c->template; i++, last--)
+        if (last->mnemonic == mnemonic && last->kind == t->kind && last->map == t->map && last->pp == t->pp && last->w == t->w &&
+            last->length == t->length && last->opcode == t->opcode && last->memory == t->memory && !t->exact) {
+            last->regs |= t->regs;
+            return;
+        }
+    if (c->templates == c->room) {
+        c->room = c->room ? c->room * 2 : 4096;
+        c->template = realloc(c->template, c->room * sizeof(*c->template));
+        if (!c->template)
+            abort();
+    }
+    c->template[c->templates] = *t;
+    c->template[c->templates++].mnemonic = mnemonic;
+}
+
+/* Opcodes whose ModRM byte, with a register, is all opcode: x87, and two groups of system instructions. */
+static bool whole_modrm(const struct template *t)
+{
+    return t->kind == TEMPLATE_LEGACY &&
+           ((t->map == 0 && (t->opcode & 0xf8) == 0xd8) || (t->map == 1 && (t->opcode == 1 || t->opcode == 0xae)));
+}
+
+/* Does this come out as an instruction of this very opcode? */
+static void try(struct sweep *s, struct template *t, unsigned modrm, unsigned mask)
+{
+    ZydisDecodedInstruction z;
+    uint8_t bytes[15] = { 0 };
+    unsigned n = template_prefix(t, &(struct template_choice){ .vvvv = t->vvvv_free ? 1 : 0, .mask = mask, .length = t->length }, bytes);
+
+    bytes[n++] = t->opcode;
+    bytes[n] = (uint8_t)modrm;
+    if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&s->decoder, NULL, bytes, sizeof(bytes), &z)) || z.opcode != t->opcode ||
+        (unsigned)z.opcode_map != t->map || !wanted(s->isa, &z))
+        return;
+    t->memory = (modrm >> 6) != 3;
+    t->regs = (uint8_t)(1u << (modrm >> 3 & 7));
+    t->exact = modrm >> 6 == 3 && whole_modrm(t);
+    t->modrm = (uint8_t)modrm;
+    add(s->c, t, (uint16_t)z.mnemonic);
+}
+
+static void sweep_modrm(struct sweep *s, struct template *t)
+{
+    unsigned masks = t->kind == TEMPLATE_EVEX && !t->vvvv_free ? 2 : 1; /* gathers want one */
+
+    for (unsigned reg = 0; reg < 8; reg++)
+        for (unsigned mask = 0; mask < masks; mask++) {
+            try(s, t, reg << 3 | 1, mask);
+            try(s, t, reg << 3 | 4, mask); /* with an index */
+            for (unsigned rm = 0; rm < (whole_modrm(t) ? 8u : 1u); rm++)
+                try(s, t, 0xc0 | reg << 3 | rm, mask);
+        }
+}
+
+static void sweep_kind(struct sweep *s, enum template_kind kind)
+{
+    unsigned lengths = kind == TEMPLATE_LEGACY ? 1 : kind == TEMPLATE_VEX ? 2 : 3;
+    unsigned first = kind == TEMPLATE_LEGACY ? 0 : 1;
+
+    for (unsigned map = first; map <= 3; map++)
+        for (unsigned opcode = 0; opcode < 256; opcode++)
+            for (unsigned rest = 0; rest < 8 * lengths; rest++)
+                for (unsigned v = 0; v < (kind == TEMPLATE_LEGACY ? 1u : 2u); v++) {
+                    struct template t = { .kind = (uint8_t)kind, .map = (uint8_t)map, .opcode = (uint8_t)opcode, .pp = rest & 3,
+                                          .w = rest >> 2 & 1, .length = (uint8_t)(rest >> 3), .vvvv_free = v };
+
+                    sweep_modrm(s, &t);
+                }
+}
+
+static int by_mnemonic(const void *a, const void *b)
+{
+    const struct template *x = a, *y = b;
+
+    return x->mnemonic - y->mnemonic;
+}
+
+/* Where each mnemonic's templates begin. */
+static void index_mnemonics(struct catalog *c)
+{
+    qsort(c->template, c->templates, sizeof(*c->template), by_mnemonic);
+    c->first = malloc((c->templates + 1) * sizeof(*c->first));
+    if (!c->first)
+        abort();
+    for (unsigned i = 0; i < c->templates; i++)
+        if (!i || c->template[i].mnemonic != c->template[i - 1].mnemonic)
+            c->first[c->mnemonics++] = i;
+    c->first[c->mnemonics] = c->templates;
+}
+
+struct catalog *catalog_create(const char *isa, bool code32, struct err *err)
+{
+    struct sweep s = { .c = calloc(1, sizeof(*s.c)), .isa = isa };
+
+    if (!s.c)
+        abort();
+    ZydisDecoderInit(&s.decoder, code32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64,
+                     code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_64);
+    for (unsigned kind = 0; kind <= TEMPLATE_EVEX; kind++)
+        sweep_kind(&s, (enum template_kind)kind);
+    index_mnemonics(s.c);
+    if (s.c->mnemonics)
+        return s.c;
+    catalog_free(s.c);
+    err_set(err, "no instruction set or instruction is called '%s'", isa ? isa : "");
+    return NULL;
+}
+
+void catalog_free(struct catalog *c)
+{
+    free(c->template);
+    free(c->first);
+    free(c);
+}
+
+unsigned catalog_mnemonics(const struct catalog *c) { return c->mnemonics; }

@@ -1,0 +1,14 @@
+/* undefined.h - results that the manual leaves undefined: nobody compares them. */
+#ifndef FUZZ_UNDEFINED_H
+#define FUZZ_UNDEFINED_H
+
+#include "cpu.h"
+#include "x86/decode.h"
+
+/* Arithmetic flags, as in RFLAGS, that are undefined after this instruction, run from `before`. */
+uint64_t undefined_flags(const struct insn *i, const struct cpu *before);
+
+/* Is what it writes undefined altogether? */
+bool undefined_result(const struct insn *i, const struct cpu *before);
+
+#endif

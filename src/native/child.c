@@ -1,0 +1,284 @@
+/*
+ * child.c - the half that runs the code: an address space of its own, a filter for system calls, the way in and out.
+ *
+ * In: XRSTOR for vector and x87 state, general registers, IRETQ to the code, which may be 32-bit code.  Out: the code is
+ * followed by a jump to native_leave, which has to keep every register and flag until they are saved.  Where the code
+ * raises an exception, the signal's frame has the state, and the handler returns to native_resume instead.
+ */
+#define _GNU_SOURCE
+#include "native/shared.h"
+
+#include "x86/flags.h"
+
+#include <seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum { CS_64 = 0x33, CS_32 = 0x23, SS_USER = 0x2b, SIGNAL_STACK = 64 * 1024, LIMIT_US = 20000,
+       THUNK = NATIVE_CODE + NATIVE_PAGE /* where 32-bit code leaves by */ };
+#define LOW_END UINT64_C(0x100000000)
+
+/* -- in and out ----------------------------------------------------------------------------------------------------------- */
+
+/* What native_enter and native_leave work on; offsets are in the assembly. */
+struct frame {
+    uint64_t general[GPRS]; /* 0 */
+    uint64_t rip, cs;       /* 128, 136 */
+    uint64_t rflags;        /* 144 */
+    uint8_t *xsave;         /* 152 */
+    uint64_t components;    /* 160 */
+    uint64_t runner_rsp;    /* 168 */
+    uint64_t code_rsp;      /* 176 */
+};
+
+_Static_assert(offsetof(struct frame, rip) == 128 && offsetof(struct frame, rflags) == 144 && offsetof(struct frame, xsave) == 152 &&
+               offsetof(struct frame, components) == 160 && offsetof(struct frame, code_rsp) == 176, "as the assembly has it");
+
+struct frame native_frame __attribute__((visibility("hidden")));
+void native_enter(void) __attribute__((visibility("hidden")));
+void native_leave(void) __attribute__((visibility("hidden")));
+void native_resume(void) __attribute__((visibility("hidden")));
+
+__asm__(
+    ".pushsection .text\n"
+    ".hidden native_enter, native_leave, native_resume\n"
+    ".globl native_enter, native_leave, native_resume\n"
+    "native_enter:\n"
+    "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+    "lea native_frame(%rip), %rdi\n"
+    "mov %rsp, 168(%rdi)\n"
+    "mov 160(%rdi), %eax\n xor %edx, %edx\n mov 152(%rdi), %rcx\n xrstor64 (%rcx)\n"
+    "pushq $0x2b\n pushq 32(%rdi)\n pushq 144(%rdi)\n pushq 136(%rdi)\n pushq 128(%rdi)\n"
+    "mov 0(%rdi), %rax\n mov 8(%rdi), %rcx\n mov 16(%rdi), %rdx\n mov 24(%rdi), %rbx\n mov 40(%rdi), %rbp\n"
+    "mov 48(%rdi), %rsi\n mov 64(%rdi), %r8\n mov 72(%rdi), %r9\n mov 80(%rdi), %r10\n mov 88(%rdi), %r11\n"
+    "mov 96(%rdi), %r12\n mov 104(%rdi), %r13\n mov 112(%rdi), %r14\n mov 120(%rdi), %r15\n mov 56(%rdi), %rdi\n"
+    "iretq\n"
+    "native_leave:\n"
+    "mov %rsp, native_frame+176(%rip)\n"
+    "lea native_frame+128(%rip), %rsp\n" /* general[] from its end */
+    "push %r15; push %r14; push %r13; push %r12; push %r11; push %r10; push %r9; push %r8; push %rdi; push %rsi; push %rbp\n"
+    "pushq native_frame+176(%rip)\n"
+    "push %rbx; push %rdx; push %rcx; push %rax\n"
+    "mov native_frame+168(%rip), %rsp\n"
+    "pushfq\n popq native_frame+144(%rip)\n pushq $2\n popfq\n" /* NT, which a signal's frame keeps, would stop IRETQ */
+    "mov native_frame+160(%rip), %eax\n xor %edx, %edx\n mov native_frame+152(%rip), %rcx\n xsave64 (%rcx)\n"
+    "native_resume:\n"
+    "pushq $2\n popfq\n vzeroupper\n fninit\n pushq $0x1f80\n ldmxcsr (%rsp)\n add $8, %rsp\n"
+    "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+    "ret\n"
+    ".popsection\n");
+
+/* -- exceptions ----------------------------------------------------------------------------------------------------------- */
+
+/* In the order of struct cpu. */
+static const int greg[GPRS] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                                REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+static struct native_case *running;
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *u = context;
+    greg_t *g = u->uc_mcontext.gregs;
+    struct native_case *c = running;
+
+    (void)info;
+    if (number == SIGALRM && (uint64_t)g[REG_RIP] - NATIVE_CODE >= NATIVE_PAGE)
+        return; /* between two cases */
+    if (!c)
+        _exit(2); /* our own fault */
+    for (unsigned i = 0; i < GPRS; i++)
+        native_frame.general[i] = (uint64_t)g[greg[i]];
+    native_frame.rip = (uint64_t)g[REG_RIP];
+    native_frame.rflags = (uint64_t)g[REG_EFL];
+    memcpy(c->xsave, u->uc_mcontext.fpregs, sizeof(c->xsave));
+    c->timed_out = number == SIGALRM;
+    c->vector = (int)g[REG_TRAPNO];
+    c->error = (uint32_t)g[REG_ERR];
+    c->cr2 = (uint64_t)g[REG_CR2];
+    g[REG_RIP] = (greg_t)(uintptr_t)native_resume;
+    g[REG_RSP] = (greg_t)native_frame.runner_rsp;
+    g[REG_EFL] = 2;
+    g[REG_CSGSFS] = (greg_t)(((uint64_t)g[REG_CSGSFS] & ~UINT64_C(0xffff)) | CS_64);
+}
+
+static bool catch_signals(void)
+{
+    static const int signals[] = { SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGALRM };
+    stack_t stack = { .ss_size = SIGNAL_STACK };
+    struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+    stack.ss_sp = mmap(NULL, SIGNAL_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL))
+        return false;
+    sigfillset(&action.sa_mask);
+    for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
+        if (sigaction(signals[i], &action, NULL))
+            return false;
+    return true;
+}
+
+/* -- one case --------------------------------------------------------------------------------------------------------------- */
+
+static uint8_t *at(uint64_t address) { return (uint8_t *)(uintptr_t)address; }
+static uint8_t *code_view; /* the code page, writable */
+
+static void put_jump(uint8_t *to, const void *target)
+{
+    memcpy(to, (const uint8_t[]){ 0xff, 0x25, 0, 0, 0, 0 }, 6); /* jmp [rip] */
+    memcpy(to + 6, &target, 8);
+}
+
+/* The code, and a way out behind it. */
+static void put_code(const struct native_case *c)
+{
+    uint8_t *code = code_view + (NATIVE_START - NATIVE_CODE), *end = code + c->code_bytes;
+    const uint32_t thunk = THUNK;
+
+    memcpy(code, c->code, c->code_bytes);
+    if (!c->code32) {
+        put_jump(end, (const void *)(uintptr_t)native_leave);
+        return;
+    }
+    *end = 0xea; /* jmp far */
+    memcpy(end + 1, &thunk, 4);
+    memcpy(end + 5, &(uint16_t){ CS_64 }, 2);
+}
+
+static void copy_pages(uint8_t *to, const uint8_t *from, bool all)
+{
+    for (unsigned i = 0; i < NATIVE_PAGES; i++)
+        if (native_page[i] == NATIVE_RW || (all && native_page[i] == NATIVE_RO))
+            memcpy(to + i * NATIVE_PAGE, from + i * NATIVE_PAGE, NATIVE_PAGE);
+}
+
+static void run_case(struct native_case *c, uint64_t components)
+{
+    put_code(c);
+    copy_pages(at(NATIVE_DATA), c->memory, false);
+    memcpy(native_frame.general, c->general, sizeof(c->general));
+    native_frame.rip = c->rip;
+    native_frame.cs = c->code32 ? CS_32 : CS_64;
+    native_frame.rflags = c->rflags | FLAG_ONE | FLAG_IF;
+    native_frame.xsave = c->xsave;
+    native_frame.components = components;
+    c->vector = -1;
+    c->timed_out = false;
+    running = c;
+    native_enter();
+    running = NULL;
+    memcpy(c->general, native_frame.general, sizeof(c->general));
+    c->rip = c->vector < 0 ? (uint64_t)NATIVE_START + c->code_bytes : native_frame.rip;
+    c->rflags = native_frame.rflags;
+    copy_pages(c->memory, at(NATIVE_DATA), false);
+}
+
+/* A signal now and then: a case that one finds twice does not end. */
+static void limit_time(unsigned us)
+{
+    struct itimerval limit = { .it_interval = { 0, us }, .it_value = { 0, us } };
+
+    setitimer(ITIMER_REAL, &limit, NULL);
+}
+
+/* -- the sandbox ------------------------------------------------------------------------------------------------------------ */
+
+/* Everything below 4 GiB goes, but for this program where it is linked there. */
+static bool clear_low(void)
+{
+    FILE *f = fopen("/proc/self/maps", "r");
+    unsigned long start[256], end[256], inode;
+    unsigned n = 0;
+    char line[512];
+
+    while (f && n < ARRAY_LEN(start) && fgets(line, sizeof(line), f))
+        if (sscanf(line, "%lx-%lx %*s %*x %*x:%*x %lu", &start[n], &end[n], &inode) == 3 && start[n] < LOW_END && !inode &&
+            !strstr(line, "[heap]"))
+            n++;
+    if (!f)
+        return false;
+    fclose(f);
+    while (n--)
+        munmap((void *)start[n], end[n] - start[n]);
+    return true;
+}
+
+static bool map_fixed(uint64_t address, size_t bytes, int protection)
+{
+    return mmap(at(address), bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at(address);
+}
+
+/* The code page is one memory with two views; the thunk leaves 32-bit code. */
+static bool map_code(void)
+{
+    int fd = memfd_create("code", MFD_CLOEXEC);
+
+    if (fd < 0 || ftruncate(fd, 2 * NATIVE_PAGE))
+        return false;
+    code_view = mmap(NULL, 2 * NATIVE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (code_view == MAP_FAILED ||
+        mmap(at(NATIVE_CODE), 2 * NATIVE_PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != at(NATIVE_CODE))
+        return false;
+    memset(code_view, 0xcc, NATIVE_PAGE);
+    put_jump(code_view + NATIVE_PAGE, (const void *)(uintptr_t)native_leave);
+    return true;
+}
+
+static bool map_data(const uint8_t *memory)
+{
+    if (!map_fixed(NATIVE_DATA, NATIVE_BYTES, PROT_READ | PROT_WRITE))
+        return false;
+    copy_pages(at(NATIVE_DATA), memory, true);
+    for (unsigned i = 0; i < NATIVE_PAGES; i++)
+        if (native_page[i] != NATIVE_RW &&
+            mprotect(at(NATIVE_DATA + i * NATIVE_PAGE), NATIVE_PAGE, native_page[i] == NATIVE_RO ? PROT_READ : PROT_NONE))
+            return false;
+    return true;
+}
+
+/* What the loop below needs, and nothing that reaches out of the process but two pipes. */
+static bool filter_system_calls(int commands, int answers)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    bool ok = filter && !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigreturn), 0) &&
+              !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0) &&
+              !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setitimer), 0) &&
+              !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)commands)) &&
+              !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)answers)) &&
+              !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !seccomp_load(filter);
+
+    seccomp_release(filter);
+    return ok;
+}
+
+const char *native_child(struct native_shared *shared, int commands, int answers)
+{
+    char byte = 0;
+
+    if (!clear_low() || !map_code() || !map_data(shared->slot[0].memory))
+        return "low memory is taken";
+    if (!catch_signals())
+        return "no signal stack";
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(SS_USER));
+    if (!filter_system_calls(commands, answers))
+        return "no seccomp on this host";
+    if (write(answers, &byte, 1) != 1)
+        return NULL;
+    while (read(commands, &byte, 1) == 1) {
+        limit_time(LIMIT_US);
+        for (unsigned i = 0; i < shared->count; i++)
+            run_case(&shared->slot[i], shared->components);
+        limit_time(0);
+        byte = 0;
+        if (write(answers, &byte, 1) != 1)
+            break;
+    }
+    return NULL;
+}

@@ -1,0 +1,62 @@
+/*
+ * native.h - the host's processor as the yardstick: a short piece of user-mode code, its registers and memory.
+ *
+ * The code runs in a child process of its own: low memory is empty but for the pages below, and seccomp leaves it no
+ * system call that reaches beyond.  Cases go in batches; what would take a page fault or another exception ends the
+ * case, as it would end a guest's instruction.
+ *
+ * Only on x86-64 hosts.
+ */
+#ifndef NATIVE_NATIVE_H
+#define NATIVE_NATIVE_H
+
+#include "base/err.h"
+#include "cpu.h"
+
+enum {
+    NATIVE_CODE = 0x10000,        /* a page: code begins at NATIVE_START */
+    NATIVE_START = 0x10800,
+    NATIVE_DATA = 0x1f000,        /* pages in a row, with what enum native_pages says of each */
+    NATIVE_PAGES = 5, NATIVE_PAGE = 4096, NATIVE_BYTES = NATIVE_PAGES * NATIVE_PAGE,
+    NATIVE_CODE_BYTES = 256,
+    NATIVE_BATCH = 32,
+    NATIVE_XSAVE_BYTES = 2816,
+};
+
+/* Pages at NATIVE_DATA; beyond both ends there is nothing. */
+enum native_page { NATIVE_RW, NATIVE_RO, NATIVE_NONE };
+static const uint8_t native_page[NATIVE_PAGES] = { NATIVE_RW, NATIVE_RW, NATIVE_RO, NATIVE_NONE, NATIVE_RW };
+
+struct native_case {
+    /* In the order of struct cpu; XSAVE area in standard format (SDM 1 13.4). */
+    uint8_t xsave[NATIVE_XSAVE_BYTES] __attribute__((aligned(64)));
+    uint64_t general[GPRS], rip, rflags;
+    uint8_t memory[NATIVE_BYTES];
+    uint8_t code[NATIVE_CODE_BYTES];
+    uint16_t code_bytes;
+    bool code32;
+    bool timed_out;               /* it did not end, or the machine was busy: ask once more */
+    int vector;                   /* -1: it ran to the end of the code */
+    uint32_t error;
+    uint64_t cr2;
+};
+
+struct native;
+
+/* NULL and err: not on this host.  `memory`, NATIVE_BYTES: what read-only pages hold. */
+struct native *native_create(const uint8_t *memory, struct err *err);
+void native_destroy(struct native *n);
+
+/* The slots to fill in, NATIVE_BATCH of them. */
+struct native_case *native_slot(struct native *n, unsigned i);
+/* Runs slots 0 to count - 1.  False and err: the child is gone. */
+bool native_run(struct native *n, unsigned count, struct err *err);
+
+/* What the host has of the state that can be moved: XCR0's bits. */
+uint64_t native_components(const struct native *n);
+
+/* General registers, RIP, arithmetic flags and DF, x87, MXCSR, vector and opmask registers; and back. */
+void native_put(const struct native *n, struct native_case *c, const struct cpu *cpu);
+void native_take(const struct native *n, const struct native_case *c, struct cpu *cpu);
+
+#endif
