@@ -106,7 +106,7 @@ uint64_t help_vop(struct vcpu *v, uint64_t general, uint64_t imm)
         return 0;
     switch (op->result) {
     case RESULT_BITS: c->k[w.d - PLACE_MASK] = call.r.q[0] & call.active; break;
-    case RESULT_OPMASK: c->k[w.d - PLACE_MASK] = call.r.q[0]; break;
+    case RESULT_OPMASK: c->k[w.d - PLACE_MASK] = bits_trunc(call.r.q[0], call.width); break;
     case RESULT_FLAGS: flags_put(c, call.flags); break;
     case RESULT_GENERAL: break;
     default: put_vector(&call, op);
