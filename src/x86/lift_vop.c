@@ -204,6 +204,9 @@ bool lift_vop_shift(struct lift *l, int id)
 /* Comparisons whose EVEX form, which is the next operation, goes to an opmask register. */
 bool lift_vop_compare(struct lift *l, int id) { return lift_vop(l, l->i->encoding == ENCODING_EVEX ? id + 1 : id); }
 
+/* Opmask arithmetic; arg: enum vop_id, bytes of the opmask << 16. */
+bool lift_vop_opmask(struct lift *l, int arg) { return lift_with(l, arg & 0xffff, (unsigned)arg >> 16, IR_NONE); }
+
 /* EXTRQ, INSERTQ: with two immediates it is the next operation, `general` is length | index << 8. */
 bool lift_vop_field(struct lift *l, int id)
 {
