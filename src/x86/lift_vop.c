@@ -207,6 +207,12 @@ bool lift_vop_compare(struct lift *l, int id) { return lift_vop(l, l->i->encodin
 /* Opmask arithmetic; arg: enum vop_id, bytes of the opmask << 16. */
 bool lift_vop_opmask(struct lift *l, int arg) { return lift_with(l, arg & 0xffff, (unsigned)arg >> 16, IR_NONE); }
 
+/* PCMPESTRI, PCMPESTRM: `general` is how many bytes of RAX and RDX are lengths. */
+bool lift_vop_text(struct lift *l, int id)
+{
+    return lift_with(l, id, 16, lift_const(l, l->i->operand_size == 8 ? 8 : 4));
+}
+
 /* EXTRQ, INSERTQ: with two immediates it is the next operation, `general` is length | index << 8. */
 bool lift_vop_field(struct lift *l, int id)
 {
