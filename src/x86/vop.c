@@ -16,14 +16,16 @@ enum { MXCSR_EXCEPTIONS = 0x3f, MXCSR_MASKS_SHIFT = 7 };
 
 static union wide *place(struct cpu *c, unsigned p) { return (union wide *)(void *)((char *)c + vec_place_offset(p)); }
 
-/* MMX and opmask registers are 8 bytes and have neighbours. */
+/* MMX and opmask registers are 8 bytes, have neighbours, and are not aligned as a vector is. */
 static bool is_short(unsigned p) { return p >= PLACE_MMX; }
 
 /* The operand, or a copy where it is not a whole vector as it stands. */
 static const union wide *operand(struct cpu *c, unsigned p, union wide *copy)
 {
     if (p == PLACE_NONE || is_short(p)) {
-        *copy = (union wide){ .q = { p == PLACE_NONE ? 0 : place(c, p)->q[0] } };
+        *copy = (union wide){ .q = { 0 } };
+        if (p != PLACE_NONE)
+            memcpy(copy, place(c, p), 8);
         return copy;
     }
     return place(c, p);

@@ -226,7 +226,7 @@ BITS2(testn64, q, !(x & y))
     {                                                                                                                  \
         for (unsigned i = 0; i < c->width / sizeof(c->r.m[0]); i++) {                                                  \
             c->r.m[i] = 0;                                                                                             \
-            for (unsigned j = 0; j < i; j++)                                                                           \
+            for (unsigned j = 0; j < i && j < ARRAY_LEN(c->b->m); j++)                                                 \
                 c->r.m[i] |= (__typeof__(c->r.m[0]))(c->b->m[j] == c->b->m[i]) << j;                                   \
         }                                                                                                              \
     }

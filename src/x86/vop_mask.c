@@ -48,7 +48,7 @@ void vop_ktest(struct vec_call *c)
     {                                                                                                                  \
         uint64_t signs = 0;                                                                                            \
                                                                                                                        \
-        for (unsigned i = 0; i < c->lanes; i++)                                                                        \
+        for (unsigned i = 0; i < c->lanes && i < ARRAY_LEN(c->b->m); i++)                                              \
             signs |= (uint64_t)(c->b->m[i] >> (bits - 1)) << i;                                                        \
         c->r.q[0] = signs;                                                                                             \
     }
