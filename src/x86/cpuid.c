@@ -1,8 +1,8 @@
 /*
  * cpuid.c - one CPU model: a generic x86-64 with what this program implements.
  *
- * Bits are set only for what src/x86/insns.def has rows for, except x87, MMX and SSE to SSE4.2, AVX, AVX2 and
- * AVX-512, whose arithmetic is listed in src/unimp.def: no 64-bit system starts without the former, and the moves of
+ * Bits are set only for what src/x86/insns.def has rows for, except x87, SSE to SSE4.2, AVX, AVX2 and AVX-512, whose
+ * floating-point arithmetic is listed in src/unimp.def: no 64-bit system starts without the former, and the moves of
  * the latter are what this program is about.
  */
 #include "x86/cpuid.h"
