@@ -1,8 +1,8 @@
 /*
  * cpuid.c - one CPU model: a generic x86-64 with what this program implements.
  *
- * Bits are set only for what src/x86/insns.def has rows for, except x87, MMX and SSE to SSE4.2, AVX, AVX2 and
- * AVX-512, whose arithmetic is listed in src/unimp.def: no 64-bit system starts without the former, and the moves of
+ * Bits are set only for what src/x86/insns.def has rows for, except x87, SSE to SSE4.2, AVX, AVX2 and AVX-512, whose
+ * floating-point arithmetic is listed in src/unimp.def: no 64-bit system starts without the former, and the moves of
  * the latter are what this program is about.
  */
 #include "x86/cpuid.h"
@@ -11,19 +11,22 @@
 #include <string.h>
 
 enum {
-    L1_ECX = 1u << 0 /* SSE3 */ | 1u << 9 /* SSSE3 */ | 1u << 13 /* CX16 */ | 1u << 17 /* PCID */ | 1u << 19 | 1u << 20 /* SSE4 */ |
-             1u << 21 /* x2APIC */ | 1u << 22 /* MOVBE */ | 1u << 23 /* POPCNT */ | 1u << 26 /* XSAVE */ | 1u << 28 /* AVX */ |
-             1u << 30 /* RDRAND */,
+    L1_ECX = 1u << 0 /* SSE3 */ | 1u << 1 /* PCLMULQDQ */ | 1u << 9 /* SSSE3 */ | 1u << 13 /* CX16 */ | 1u << 17 /* PCID */ |
+             1u << 19 | 1u << 20 /* SSE4 */ | 1u << 21 /* x2APIC */ | 1u << 22 /* MOVBE */ | 1u << 23 /* POPCNT */ |
+             1u << 25 /* AES */ | 1u << 26 /* XSAVE */ | 1u << 28 /* AVX */ | 1u << 30 /* RDRAND */,
     L1_EDX = 1u << 0 /* FPU */ | 1u << 2 /* DE */ | 1u << 3 /* PSE */ | 1u << 4 /* TSC */ | 1u << 5 /* MSR */ |
              1u << 6 /* PAE */ | 1u << 7 /* MCE */ | 1u << 8 /* CX8 */ | 1u << 9 /* APIC */ | 1u << 11 /* SEP */ | 1u << 12 /* MTRR */ |
              1u << 13 /* PGE */ | 1u << 15 /* CMOV */ | 1u << 16 /* PAT */ | 1u << 17 /* PSE36 */ | 1u << 19 /* CLFSH */ |
              1u << 23 /* MMX */ | 1u << 24 /* FXSR */ | 1u << 25 /* SSE */ | 1u << 26 /* SSE2 */,
     L7_EBX = 1u << 0 /* FSGSBASE */ | 1u << 3 /* BMI1 */ | 1u << 5 /* AVX2 */ | 1u << 7 /* SMEP */ | 1u << 8 /* BMI2 */ |
              1u << 9 /* ERMS */ | 1u << 10 /* INVPCID */ | 1u << 16 /* AVX512F */ | 1u << 17 /* AVX512DQ */ |
-             1u << 18 /* RDSEED */ | 1u << 19 /* ADX */ | 1u << 20 /* SMAP */ | 1u << 23 /* CLFLUSHOPT */ |
-             1u << 24 /* CLWB */ | 1u << 30 /* AVX512BW */ | 1u << 31 /* AVX512VL */,
-    L7_ECX = 1u << 2 /* UMIP */ | 1u << 3 /* PKU */ | 1u << 16 /* LA57 */ | 1u << 22 /* RDPID */ | 1u << 27 /* MOVDIRI */ |
-             1u << 28 /* MOVDIR64B */ | 1u << 29 /* ENQCMD */,
+             1u << 18 /* RDSEED */ | 1u << 19 /* ADX */ | 1u << 20 /* SMAP */ | 1u << 21 /* AVX512_IFMA */ |
+             1u << 23 /* CLFLUSHOPT */ | 1u << 24 /* CLWB */ | 1u << 28 /* AVX512CD */ | 1u << 29 /* SHA */ |
+             1u << 30 /* AVX512BW */ | 1u << 31 /* AVX512VL */,
+    L7_ECX = 1u << 1 /* AVX512_VBMI */ | 1u << 2 /* UMIP */ | 1u << 3 /* PKU */ | 1u << 6 /* AVX512_VBMI2 */ |
+             1u << 8 /* GFNI */ | 1u << 9 /* VAES */ | 1u << 10 /* VPCLMULQDQ */ | 1u << 11 /* AVX512_VNNI */ |
+             1u << 12 /* AVX512_BITALG */ | 1u << 14 /* AVX512_VPOPCNTDQ */ | 1u << 16 /* LA57 */ | 1u << 22 /* RDPID */ |
+             1u << 27 /* MOVDIRI */ | 1u << 28 /* MOVDIR64B */ | 1u << 29 /* ENQCMD */,
     X1_ECX = 1u << 0 /* LAHF */ | 1u << 5 /* LZCNT */ | 1u << 8 /* PREFETCHW */,
     X1_EDX = 1u << 11 /* SYSCALL */ | 1u << 20 /* NX */ | 1u << 26 /* 1 GiB pages */ | 1u << 27 /* RDTSCP */ | 1u << 29 /* LM */,
 };

@@ -126,7 +126,8 @@ static void decode_fill(const ZydisDecodedInstruction *z, const ZydisDecodedOper
     out->segment = decode_segment(z->attributes);
     if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) {
         out->vector_length = (uint8_t)(z->avx.vector_length / 8);
-        out->mask_zeroing = z->avx.mask.mode == ZYDIS_MASK_MODE_ZEROING;
+        out->mask_zeroing = z->avx.mask.mode == ZYDIS_MASK_MODE_ZEROING ||
+                            z->avx.mask.mode == ZYDIS_MASK_MODE_CONTROL_ZEROING; /* VPBLENDM */
         out->broadcast = z->avx.broadcast.mode != ZYDIS_BROADCAST_MODE_INVALID && !z->avx.broadcast.is_static;
         out->suppress = z->avx.has_sae || z->avx.rounding.mode != ZYDIS_ROUNDING_MODE_INVALID;
         if (z->avx.rounding.mode != ZYDIS_ROUNDING_MODE_INVALID)

@@ -104,7 +104,6 @@ static void place_sources(struct lift *l, struct vop_operands *v)
     unsigned n = 0, wanted = v->op->flags & VOP_UNARY ? 1 : 2;
     bool xmm0 = v->op->flags & VOP_XMM0 && l->i->encoding == ENCODING_LEGACY;
 
-    v->sources -= xmm0; /* Zydis names it */
     v->word.a = v->word.b = v->word.c = PLACE_NONE;
     if (v->sources < wanted && v->op->flags & VOP_UNARY)
         v->word.b = v->word.d;
@@ -129,6 +128,7 @@ static void operate(struct lift *l, const struct vop_operands *v, ir_operand d)
     struct ir_op *o = lift_help(l, HELP_vop, d, v->general, IR_NONE, IR_NONE, v->word.imm);
 
     o->proven = !(v->op->flags & VOP_FLOAT);
+    o->state = (v->op->flags & VOP_REGISTERS) != 0;
     o->fx = v->op->result == RESULT_FLAGS ? FX_USE : FX_NONE;
 }
 
@@ -158,10 +158,10 @@ static bool store(struct lift *l, struct vop_operands *v)
     return true;
 }
 
-/* id: enum vop_id */
-bool lift_vop(struct lift *l, int id)
+/* id: enum vop_id; width: of the vector or opmask; general: what the function finds there, or IR_NONE */
+static bool lift_with(struct lift *l, int id, unsigned width, ir_operand general)
 {
-    struct vop_operands v = { .op = &vops[id], .general = IR_NONE };
+    struct vop_operands v = { .op = &vops[id], .general = general };
     const struct operand *d = lift_operand(l, 0);
     bool mmx = has_mmx(l);
     ir_operand result = IR_NONE;
@@ -169,7 +169,7 @@ bool lift_vop(struct lift *l, int id)
     if (mmx)
         lift_help(l, HELP_x87_wait, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0);
     v.word.op = (uint64_t)id;
-    v.word.width = log2_of(vector_bytes(l));
+    v.word.width = log2_of(width);
     v.word.mask = l->i->mask;
     v.word.zeroing = l->i->mask_zeroing;
     v.word.rounding = l->i->rounding;
@@ -190,7 +190,10 @@ bool lift_vop(struct lift *l, int id)
     return true;
 }
 
-/* Shifts: by the low 64 bits of a vector operand, or by an immediate with the next operation. */
+/* id: enum vop_id */
+bool lift_vop(struct lift *l, int id) { return lift_with(l, id, vector_bytes(l), IR_NONE); }
+
+/* Shifts by the low 64 bits of a vector operand, permutes by a vector; with an immediate it is the next operation. */
 bool lift_vop_shift(struct lift *l, int id)
 {
     const struct operand *last = lift_operand(l, l->i->operands - 1);
@@ -200,3 +203,22 @@ bool lift_vop_shift(struct lift *l, int id)
 
 /* Comparisons whose EVEX form, which is the next operation, goes to an opmask register. */
 bool lift_vop_compare(struct lift *l, int id) { return lift_vop(l, l->i->encoding == ENCODING_EVEX ? id + 1 : id); }
+
+/* Opmask arithmetic; arg: enum vop_id, bytes of the opmask << 16. */
+bool lift_vop_opmask(struct lift *l, int arg) { return lift_with(l, arg & 0xffff, (unsigned)arg >> 16, IR_NONE); }
+
+/* PCMPESTRI, PCMPESTRM: `general` is how many bytes of RAX and RDX are lengths. */
+bool lift_vop_text(struct lift *l, int id)
+{
+    return lift_with(l, id, 16, lift_const(l, l->i->operand_size == 8 ? 8 : 4));
+}
+
+/* EXTRQ, INSERTQ: with two immediates it is the next operation, `general` is length | index << 8. */
+bool lift_vop_field(struct lift *l, int id)
+{
+    const struct operand *length = lift_operand(l, l->i->operands - 2), *index = length + 1;
+
+    if (index->kind != OPERAND_IMMEDIATE)
+        return lift_vop(l, id);
+    return lift_with(l, id + 1, 16, lift_const(l, (length->immediate & 0xff) | (index->immediate & 0xff) << 8));
+}

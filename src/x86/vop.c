@@ -16,14 +16,16 @@ enum { MXCSR_EXCEPTIONS = 0x3f, MXCSR_MASKS_SHIFT = 7 };
 
 static union wide *place(struct cpu *c, unsigned p) { return (union wide *)(void *)((char *)c + vec_place_offset(p)); }
 
-/* MMX and opmask registers are 8 bytes and have neighbours. */
+/* MMX and opmask registers are 8 bytes, have neighbours, and are not aligned as a vector is. */
 static bool is_short(unsigned p) { return p >= PLACE_MMX; }
 
 /* The operand, or a copy where it is not a whole vector as it stands. */
 static const union wide *operand(struct cpu *c, unsigned p, union wide *copy)
 {
     if (p == PLACE_NONE || is_short(p)) {
-        *copy = (union wide){ .q = { p == PLACE_NONE ? 0 : place(c, p)->q[0] } };
+        *copy = (union wide){ .q = { 0 } };
+        if (p != PLACE_NONE)
+            memcpy(copy, place(c, p), 8);
         return copy;
     }
     return place(c, p);
@@ -106,7 +108,7 @@ uint64_t help_vop(struct vcpu *v, uint64_t general, uint64_t imm)
         return 0;
     switch (op->result) {
     case RESULT_BITS: c->k[w.d - PLACE_MASK] = call.r.q[0] & call.active; break;
-    case RESULT_OPMASK: c->k[w.d - PLACE_MASK] = call.r.q[0]; break;
+    case RESULT_OPMASK: c->k[w.d - PLACE_MASK] = bits_trunc(call.r.q[0], call.width); break;
     case RESULT_FLAGS: flags_put(c, call.flags); break;
     case RESULT_GENERAL: break;
     default: put_vector(&call, op);

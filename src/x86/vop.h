@@ -14,7 +14,7 @@ enum vop_result {
     RESULT_LANES,   /* a vector of lanes: masked by lane */
     RESULT_SCALAR,  /* lane 0; the rest of 16 bytes comes from a */
     RESULT_BITS,    /* r.q[0], a bit a lane, to an opmask register; what the mask leaves out becomes 0 */
-    RESULT_OPMASK,  /* r.q[0] as it is, to an opmask register */
+    RESULT_OPMASK,  /* r.q[0], `width` bytes of it, to an opmask register */
     RESULT_GENERAL, /* `general` */
     RESULT_FLAGS,   /* `flags` */
 };
@@ -27,6 +27,7 @@ enum vop_flags {
     VOP_FLOAT = 16,     /* looks at MXCSR, may raise #XM */
     VOP_XMM0 = 32,      /* the legacy form has XMM0 as c */
     VOP_GENERAL = 64,   /* b is a general register or a word of memory: `general` */
+    VOP_REGISTERS = 128, /* looks at or changes registers that are no operands */
 };
 
 struct vec_call {
@@ -34,10 +35,10 @@ struct vec_call {
     union vec_word word;
     const union wide *a, *b, *c; /* never r */
     union wide r;                /* the destination's old value; the result */
-    unsigned width;              /* bytes of the vector that the instruction names: 8 (MMX), 16, 32, 64 */
+    unsigned width;              /* bytes of the vector that the instruction names: 8 (MMX), 16, 32, 64; or of the opmask */
     unsigned out;                /* bytes of the result: what stands above them becomes zero, but for legacy forms */
     unsigned lanes;              /* of the result */
-    uint64_t active;             /* those that the mask leaves: the others may be computed or not */
+    uint64_t active;             /* those that the mask leaves: the others may be computed or not; more may be added */
     uint8_t imm;
     uint64_t general;            /* a general register's value, in or out */
     uint64_t flags;              /* RESULT_FLAGS: the arithmetic flags as in RFLAGS */
@@ -77,6 +78,24 @@ extern const struct vop vops[VOPS];
 #define S16(x) ((int16_t)(x))
 #define S32(x) ((int32_t)(x))
 #define S64(x) ((int64_t)(x))
+
+/* Bytes of the parts that PSHUFB, PACKSSWB and many others treat separately. */
+static inline unsigned vop_part(const struct vec_call *c) { return (unsigned)bits_min(c->width, 16); }
+
+/* The nearest number that has so many bits. */
+static inline int64_t saturate_signed(int64_t x, unsigned bits)
+{
+    int64_t most = (int64_t)bits_mask(bits - 1);
+
+    return x > most ? most : x < -most - 1 ? -most - 1 : x;
+}
+
+static inline int64_t saturate_unsigned(int64_t x, unsigned bits)
+{
+    int64_t most = (int64_t)bits_mask(bits);
+
+    return x > most ? most : x < 0 ? 0 : x;
+}
 
 /* r = expression of x, lane i of a, and y, lane i of b, for all lanes of member m. */
 #define LANES2(name, m, expression)                                                                                    \
