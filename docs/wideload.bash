@@ -23,6 +23,10 @@ _wideload_list() {
 _wideload_value() { # option, what is typed of its value
     case $1 in
     --engine | -e) _wideload_words 'interp jit kvm' "$2" ;;
+    --engines) _wideload_list 'native interp jit' "$2" ;;
+    --mode) _wideload_words '64 32' "$2" ;;
+    --isa) _wideload_list 'BASE BMI1 BMI2 SSE SSE2 SSE4 AVX AVX2 AVX512' "$2" ;;
+    --shard) _wideload_words '0/2 1/2 0/4' "$2" ;;
     --left | --right | -l | -r) _wideload_files 'interp jit kvm' "$2" ;;
     --split) _wideload_words "$_wideload_policies" "$2" ;;
     --clock) _wideload_words 'virtual host journey' "$2" ;;
@@ -34,7 +38,7 @@ _wideload_value() { # option, what is typed of its value
     --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;
     --bios | --kernel | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
     --region) _wideload_words '0x10000000+0x10000 0x10000000+0x10000,widths=1-8' "$2" ;;
-    --append | --limit | --until | --journeys | -n | --bytes | --r*) COMPREPLY=() ;;
+    --append | --limit | --until | --journeys | -n | --bytes | --cases | --time | --seed | --show | --r*) COMPREPLY=() ;;
     *) return 1 ;;
     esac
 }
@@ -45,6 +49,7 @@ _wideload_options() { # command, what is typed
     diff) _wideload_words "--left= --right= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;
+    fuzz) _wideload_words '--engines= --isa= --mode= --cases= --time= --seed= --shard= --show= --help' "$2" ;;
     list) _wideload_words --help "$2" ;;
     *) _wideload_words --help "$2" ;;
     esac
@@ -60,7 +65,7 @@ _wideload() {
     previous=${previous##*[[:space:]]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        _wideload_words 'run diff explain list --help' "$word"
+        _wideload_words 'run diff explain fuzz list --help' "$word"
     elif [[ $word == --*=* ]]; then
         _wideload_value "${word%%=*}" "${word#*=}"
         cut=${word#*=}

@@ -102,9 +102,9 @@ static void print_counts(const struct fuzz *f, double seconds)
     struct fuzz_counts c;
 
     fuzz_count(f, &c);
-    printf("%" PRIu64 " cases of %u instructions, each %" PRIu64 " times at least; %" PRIu64 " differences\n", c.cases, c.mnemonics, c.least, c.differences);
+    printf("%" PRIu64 " cases of %u instructions (legacy, VEX and EVEX forms counted), each %" PRIu64 " times at least; %" PRIu64 " differences\n", c.cases, c.forms, c.least, c.differences);
     if (c.not_on_host)
-        printf("%u instructions this host has not got: not compared with native\n", c.not_on_host);
+        printf("%u of them this host has not got: not compared with native\n", c.not_on_host);
     printf("%.0f cases a second; microseconds a case: making it %.2f", (double)c.cases / seconds, (double)c.generate_ns / 1e3 / (double)c.cases);
     for (unsigned e = 0; e < FUZZ_ENGINES; e++)
         if (c.ns[e])

@@ -33,6 +33,7 @@ static const uint16_t left_out[] = {
     ZYDIS_MNEMONIC_FXRSTOR, ZYDIS_MNEMONIC_FXRSTOR64, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FLDENV,
     ZYDIS_MNEMONIC_FRSTOR, ZYDIS_MNEMONIC_LDMXCSR, ZYDIS_MNEMONIC_VLDMXCSR /* one more bit on AMD's */,
     ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_VMASKMOVDQU, ZYDIS_MNEMONIC_MASKMOVQ /* bytes masked off may fault, or not */,
+    ZYDIS_MNEMONIC_ARPL /* writes always to us, to an EPYC only what changes */,
 };
 
 static bool is_left_out(uint16_t mnemonic)
@@ -70,6 +71,7 @@ static bool wanted(const char *isa, const ZydisDecodedInstruction *z)
 struct sweep {
     struct catalog *c;
     const char *isa;
+    uint32_t mode;
     ZydisDecoder decoder;
 };
 
@@ -104,13 +106,14 @@ static bool whole_modrm(const struct template *t)
 static void try(struct sweep *s, struct template *t, unsigned modrm, unsigned mask)
 {
     ZydisDecodedInstruction z;
+    struct insn insn;
     uint8_t bytes[15] = { 0 };
     unsigned n = template_prefix(t, &(struct template_choice){ .vvvv = t->vvvv_free ? 1 : 0, .mask = mask, .length = t->length }, bytes);
 
     bytes[n++] = t->opcode;
     bytes[n] = (uint8_t)modrm;
     if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&s->decoder, NULL, bytes, sizeof(bytes), &z)) || z.opcode != t->opcode ||
-        (unsigned)z.opcode_map != t->map || !wanted(s->isa, &z))
+        (unsigned)z.opcode_map != t->map || !wanted(s->isa, &z) || decode(s->mode, bytes, sizeof(bytes), &insn) != DECODE_OK)
         return;
     t->memory = (modrm >> 6) != 3;
     t->regs = (uint8_t)(1u << (modrm >> 3 & 7));
@@ -148,29 +151,31 @@ static void sweep_kind(struct sweep *s, enum template_kind kind)
                 }
 }
 
-static int by_mnemonic(const void *a, const void *b)
+static bool same_form(const struct template *a, const struct template *b) { return a->mnemonic == b->mnemonic && a->kind == b->kind; }
+
+static int by_form(const void *a, const void *b)
 {
     const struct template *x = a, *y = b;
 
-    return x->mnemonic - y->mnemonic;
+    return x->mnemonic != y->mnemonic ? x->mnemonic - y->mnemonic : x->kind - y->kind;
 }
 
-/* Where each mnemonic's templates begin. */
-static void index_mnemonics(struct catalog *c)
+/* Where each form's templates begin. */
+static void index_forms(struct catalog *c)
 {
-    qsort(c->template, c->templates, sizeof(*c->template), by_mnemonic);
+    qsort(c->template, c->templates, sizeof(*c->template), by_form);
     c->first = malloc((c->templates + 1) * sizeof(*c->first));
     if (!c->first)
         abort();
     for (unsigned i = 0; i < c->templates; i++)
-        if (!i || c->template[i].mnemonic != c->template[i - 1].mnemonic)
-            c->first[c->mnemonics++] = i;
-    c->first[c->mnemonics] = c->templates;
+        if (!i || !same_form(&c->template[i], &c->template[i - 1]))
+            c->first[c->forms++] = i;
+    c->first[c->forms] = c->templates;
 }
 
 struct catalog *catalog_create(const char *isa, bool code32, struct err *err)
 {
-    struct sweep s = { .c = calloc(1, sizeof(*s.c)), .isa = isa };
+    struct sweep s = { .c = calloc(1, sizeof(*s.c)), .isa = isa, .mode = MODE_PROTECTED | MODE_LONG | (code32 ? MODE_CODE32 | MODE_STACK32 : MODE_CODE64) };
 
     if (!s.c)
         abort();
@@ -178,8 +183,8 @@ struct catalog *catalog_create(const char *isa, bool code32, struct err *err)
                      code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_64);
     for (unsigned kind = 0; kind <= TEMPLATE_EVEX; kind++)
         sweep_kind(&s, (enum template_kind)kind);
-    index_mnemonics(s.c);
-    if (s.c->mnemonics)
+    index_forms(s.c);
+    if (s.c->forms)
         return s.c;
     catalog_free(s.c);
     err_set(err, "no instruction set or instruction is called '%s'", isa ? isa : "");
@@ -193,4 +198,4 @@ void catalog_free(struct catalog *c)
     free(c);
 }
 
-unsigned catalog_mnemonics(const struct catalog *c) { return c->mnemonics; }
+unsigned catalog_forms(const struct catalog *c) { return c->forms; }

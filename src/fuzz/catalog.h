@@ -26,10 +26,10 @@ struct template_choice {
 };
 
 struct catalog {
-    struct template *template; /* by mnemonic */
+    struct template *template; /* by form */
     unsigned templates, room;
-    unsigned *first;           /* of mnemonic i; one more at the end */
-    unsigned mnemonics;
+    unsigned *first;           /* of form i; one more at the end */
+    unsigned forms;            /* mnemonics, once for each of legacy, VEX and EVEX that they have */
 };
 
 /* The bytes before the opcode; returns how many. */

@@ -27,7 +27,7 @@ struct fuzz {
     uint8_t memory[NATIVE_BYTES];
     uint64_t next;
     struct fuzz_counts counts;
-    uint64_t *drawn;                   /* by mnemonic */
+    uint64_t *drawn;                   /* by form */
     bool *missing;                     /* ... the host has not got it */
     struct fuzz_case batch[NATIVE_BATCH];
     struct fuzz_outcome outcome[FUZZ_ENGINES][NATIVE_BATCH];
@@ -264,11 +264,11 @@ static void compare(struct fuzz *f, unsigned i)
     char what[256];
 
     f->counts.cases++;
-    f->drawn[c->insn.mnemonic]++;
+    f->drawn[c->form]++;
     if (undefined_result(&c->insn, &c->cpu))
         return;
     for (unsigned e = 0; e < FUZZ_ENGINES; e++) {
-        if (!has(f, (enum fuzz_engine)e) || (e == FUZZ_NATIVE && f->missing[c->insn.mnemonic]))
+        if (!has(f, (enum fuzz_engine)e) || (e == FUZZ_NATIVE && f->missing[c->form]))
             continue;
         if (reference == FUZZ_ENGINES) {
             reference = (enum fuzz_engine)e;
@@ -316,28 +316,27 @@ bool fuzz_run(struct fuzz *f, unsigned count, struct err *err)
 }
 
 /*
- * Which mnemonics the host answers with #UD every time: it has not got them.  An instruction that is there is well-formed in
- * all cases that are drawn, so only LOCK where it may not be can be undefined.
+ * Which forms the host answers with #UD every time: it has not got them.  What it has is well-formed in all cases that are
+ * drawn, but for LOCK.
  */
 static bool probe_host(struct fuzz *f, struct err *err)
 {
     const struct fuzz_base base = { &f->cpu, f->memory };
     struct catalog one = *f->catalog;
 
-    for (unsigned m = 0; m < f->catalog->mnemonics; m++) {
-        uint16_t mnemonic = f->catalog->template[f->catalog->first[m]].mnemonic;
+    one.forms = 1;
+    for (unsigned form = 0; form < f->catalog->forms; form++) {
         bool undefined = true;
 
-        one.first = &f->catalog->first[m];
-        one.mnemonics = 1;
+        one.first = &f->catalog->first[form];
         for (unsigned i = 0; i < NATIVE_BATCH; i++)
             if (!generate(&one, 0, i, &base, &f->batch[i]))
-                return err_set(err, "no encoding of %s can be drawn", decode_mnemonic_name(mnemonic));
+                return err_set(err, "no encoding of %s can be drawn", decode_mnemonic_name(f->catalog->template[*one.first].mnemonic));
         if (!run_native(f, NATIVE_BATCH, err))
             return false;
         for (unsigned i = 0; i < NATIVE_BATCH; i++)
             undefined &= f->outcome[FUZZ_NATIVE][i].vector == EXCEPTION_UD;
-        f->missing[mnemonic] = undefined;
+        f->missing[form] = undefined;
         f->counts.not_on_host += undefined;
     }
     return true;
@@ -371,12 +370,12 @@ struct fuzz *fuzz_create(const struct fuzz_config *config, struct err *err)
         abort();
     f->config = *config;
     f->next = config->first;
-    f->drawn = calloc(UINT16_MAX, sizeof(*f->drawn));
-    f->missing = calloc(UINT16_MAX, sizeof(*f->missing));
-    if (!f->drawn || !f->missing)
-        abort();
     fill_memory(f);
     f->catalog = catalog_create(config->isa, config->code32, err);
+    f->drawn = calloc(f->catalog ? f->catalog->forms : 1, sizeof(*f->drawn));
+    f->missing = calloc(f->catalog ? f->catalog->forms : 1, sizeof(*f->missing));
+    if (!f->drawn || !f->missing)
+        abort();
     if (f->catalog && make_engines(f, err) && (!f->native || probe_host(f, err)))
         return f;
     fuzz_destroy(f);
@@ -402,8 +401,8 @@ void fuzz_destroy(struct fuzz *f)
 void fuzz_count(const struct fuzz *f, struct fuzz_counts *out)
 {
     *out = f->counts;
-    out->mnemonics = f->catalog->mnemonics;
+    out->forms = f->catalog->forms;
     out->least = UINT64_MAX;
-    for (unsigned m = 0; m < f->catalog->mnemonics; m++)
-        out->least = bits_min(out->least, f->drawn[f->catalog->template[f->catalog->first[m]].mnemonic]);
+    for (unsigned form = 0; form < f->catalog->forms; form++)
+        out->least = bits_min(out->least, f->drawn[form]);
 }

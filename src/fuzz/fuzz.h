@@ -36,9 +36,8 @@ struct fuzz_config {
 struct fuzz_counts {
     uint64_t cases, differences;
     uint64_t ns[FUZZ_ENGINES], generate_ns;
-    unsigned mnemonics, not_on_host;      /* drawn from; those the host answers with #UD: not compared with it */
-    uint64_t least;                       /* cases of the mnemonic that was drawn least often */
-    uint64_t device_cases;
+    unsigned forms, not_on_host;          /* drawn from (catalog.h); those the host answers with #UD: not compared with it */
+    uint64_t least;                       /* cases of the form that was drawn least often */
 };
 
 struct fuzz;

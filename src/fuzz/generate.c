@@ -319,12 +319,13 @@ bool generate(const struct catalog *k, uint64_t seed, uint64_t number, const str
     out->number = number;
     out->code32 = !(mode & MODE_CODE64);
     for (unsigned i = 0; i < TRIES; i++) {
-        unsigned m = random_below(&r, k->mnemonics), first = k->first[m];
-        const struct template *t = &k->template[first + random_below(&r, k->first[m + 1] - first)];
+        unsigned form = random_below(&r, k->forms), first = k->first[form];
+        const struct template *t = &k->template[first + random_below(&r, k->first[form + 1] - first)];
 
         for (unsigned n = 0; n < 12; n++) {
             if (!encode(&r, t, mode, out))
                 continue;
+            out->form = form;
             out->cpu = *base->cpu;
             draw_registers(&r, &out->cpu);
             for (unsigned o = 0; o < out->insn.operands; o++)

@@ -13,6 +13,7 @@ enum { FUZZ_CODE_BYTES = 16 };
 
 struct fuzz_case {
     uint64_t number;
+    unsigned form;                /* in the catalog */
     bool code32;
     uint8_t code[FUZZ_CODE_BYTES];
     unsigned bytes;
@@ -21,7 +22,7 @@ struct fuzz_case {
     uint8_t memory[NATIVE_BYTES]; /* from NATIVE_DATA on */
 };
 
-/* What encodings there are, by mnemonic. */
+/* What encodings there are, by form: a mnemonic's legacy, VEX and EVEX encodings are three. */
 struct catalog;
 
 /*
@@ -33,7 +34,7 @@ struct catalog;
  */
 struct catalog *catalog_create(const char *isa, bool code32, struct err *err);
 void catalog_free(struct catalog *c);
-unsigned catalog_mnemonics(const struct catalog *c);
+unsigned catalog_forms(const struct catalog *c);
 
 /* What is the same in all cases: control registers, mode; memory that is not drawn. */
 struct fuzz_base {

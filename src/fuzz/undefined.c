@@ -71,9 +71,21 @@ uint64_t undefined_flags(const struct insn *i, const struct cpu *before)
     return 0;
 }
 
+/* Intel's processors want SHA's operand aligned (SDM 2, type 4), AMD's do not look. */
+static bool is_sha_misaligned(const struct insn *i, const struct cpu *before)
+{
+    const struct operand *o = &i->op[1];
+    bool sha = i->encoding == ENCODING_LEGACY && ((i->map == 2 && i->opcode >= 0xc8 && i->opcode <= 0xcd) || (i->map == 3 && i->opcode == 0xcc));
+    uint64_t at = (o->has_base ? before->slot[o->base] : 0) + (o->has_index ? before->slot[o->index] << o->scale : 0) + (uint64_t)o->displacement;
+
+    return sha && o->kind == OPERAND_MEMORY && at & 15;
+}
+
 /* SDM 2: SHLD and SHRD by more than the operand's bits; BSWAP of 16 bits. */
 bool undefined_result(const struct insn *i, const struct cpu *before)
 {
+    if (is_sha_misaligned(i, before))
+        return true;
     if (is_double_shift(i->mnemonic))
         return shift_count(i, before) > i->op[0].width * 8u;
     return i->mnemonic == ZYDIS_MNEMONIC_BSWAP && i->op[0].width == 2;

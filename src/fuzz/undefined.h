@@ -8,7 +8,7 @@
 /* Arithmetic flags, as in RFLAGS, that are undefined after this instruction, run from `before`. */
 uint64_t undefined_flags(const struct insn *i, const struct cpu *before);
 
-/* Is what it writes undefined altogether? */
+/* Is what it writes undefined altogether, or a matter of who made the processor? */
 bool undefined_result(const struct insn *i, const struct cpu *before);
 
 #endif

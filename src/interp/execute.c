@@ -342,11 +342,11 @@ enter:
     EACH(IDIV, SYNC; if (unlikely(!guest_divide_signed(v, A, W))) goto fault;)
     EACH(BT, if (F) flags_put_cf(c, A >> (B & (W * 8 - 1)) & 1);)
     EACH(BTS, {
-        uint64_t x = A;
+        uint64_t x = A; unsigned bit = B & (W * 8 - 1);
 
-        PUT(W, x | BIT(B & (W * 8 - 1)));
+        PUT(W, x | BIT(bit));
         if (F)
-            flags_put_cf(c, x >> (B & (W * 8 - 1)) & 1);
+            flags_put_cf(c, x >> bit & 1);
     })
     EACH(BTR, {
         uint64_t x = A; unsigned bit = B & (W * 8 - 1);
