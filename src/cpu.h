@@ -92,6 +92,8 @@ struct fault {
     uint64_t dr6;     /* #DB: bits to set */
 };
 
+enum { MXCSR_MASKS = 0x1f80 };
+
 enum interrupt_shadow { SHADOW_NONE = 0, SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 
 enum cpu_activity { CPU_RUNNING, CPU_HALTED, CPU_WAIT_SIPI, CPU_SHUTDOWN };
@@ -154,7 +156,8 @@ enum cpu_mode_bits {
     MODE_STEP = 1 << 17,      /* RFLAGS.TF or an enabled DR7 breakpoint: one instruction a block */
     MODE_CPL0 = 1 << 18,
     MODE_AC = 1 << 19,        /* RFLAGS.AC at CPL 0..2: SMAP lets explicit accesses through */
-    MODE_STATE = MODE_EM | MODE_TS | MODE_MP | MODE_OSFXSR | MODE_AVX | MODE_AVX512 | MODE_OSXSAVE,
+    MODE_SIMD_TRAPS = 1 << 20, /* MXCSR leaves an exception unmasked */
+    MODE_STATE = MODE_EM | MODE_TS | MODE_MP | MODE_OSFXSR | MODE_AVX | MODE_AVX512 | MODE_OSXSAVE | MODE_SIMD_TRAPS,
 };
 
 /* The state after RESET# (SDM 3A table 10-1); `cpu` keeps nothing. */
@@ -163,7 +166,7 @@ void cpu_reset(struct cpu *cpu);
 /* After INIT: as reset, but MSRs, vector state and caches' controls stay. */
 void cpu_init(struct cpu *cpu);
 
-/* Recomputes `mode` and `cpl`; after any change to segments, control registers, XCR0, RFLAGS.VM, TF or AC. */
+/* Recomputes `mode` and `cpl`; after any change to segments, control registers, XCR0, MXCSR's masks, RFLAGS.VM, TF or AC. */
 void cpu_update(struct cpu *cpu);
 /* The same where nothing but segments and RFLAGS has changed. */
 void cpu_update_flow(struct cpu *cpu);

@@ -105,6 +105,7 @@ static void run_soft(struct fuzz *f, enum fuzz_engine e, unsigned i)
     guest_set_code(g, NATIVE_START, c->code, c->bytes);
     memcpy(g->ram + NATIVE_DATA, c->memory, NATIVE_BYTES);
     copy_registers(&g->vcpu.cpu, &c->cpu);
+    cpu_update(&g->vcpu.cpu);
     end = guest_run(g, BUDGET);
     copy_registers(&o->cpu, &g->vcpu.cpu);
     memcpy(o->memory, g->ram + NATIVE_DATA, NATIVE_BYTES);

@@ -51,7 +51,7 @@ struct ir_op {
     int64_t imm;
 };
 
-enum { IR_INSNS = 128, IR_OPS = 1920, IR_CONSTS = 512 };
+enum { IR_INSNS = 128, IR_OPS = 1920, IR_CONSTS = 512, IR_CODE = 15 };
 
 struct ir_insn {
     uint64_t rip;
@@ -66,6 +66,7 @@ struct ir_block {
     struct ir_insn insn[IR_INSNS];
     struct ir_op op[IR_OPS];
     uint64_t konst[IR_CONSTS];
+    uint8_t code[IR_INSNS][IR_CODE]; /* the bytes of each instruction */
 };
 
 extern const char *const ir_names[IR_OPCODES];

@@ -146,6 +146,46 @@ void emit_move_zmm(struct emit *e, bool store, struct host_mem m)
     emit_u32(e, (uint32_t)m.disp);
 }
 
+/* The displacement of EVEX forms is always 32 bits: one of 8 would be scaled. */
+static void emit_evex_mem(struct emit *e, unsigned reg, struct host_mem m, unsigned imm)
+{
+    unsigned index = mem_index(m), base = mem_base(m);
+
+    if (m.base == H_NONE && m.index == H_NONE) {
+        emit_modrm_rip(e, reg, m, imm);
+        return;
+    }
+    emit_byte(e, (m.base == H_NONE ? 0u : 2u) << 6 | (reg & 7) << 3 | 4);
+    emit_byte(e, (unsigned)m.scale << 6 | (m.index == H_NONE ? 4u : index & 7) << 3 | (m.base == H_NONE ? 5u : base & 7));
+    emit_u32(e, (uint32_t)m.disp);
+}
+
+void emit_vec_rm(struct emit *e, const struct host_vec *v, struct host_mem m)
+{
+    static const unsigned prefix[] = { 0, OP_66, OP_F3, OP_F2 }, map[] = { 0, OP_0F, OP_0F38, OP_0F3A };
+    unsigned index = mem_index(m), base = mem_base(m);
+
+    switch (v->kind) {
+    case VEC_LEGACY: emit_prefixes(e, prefix[v->pp] | map[v->map] | v->opcode, v->w ? 8 : 4, v->reg, index, base, false); break;
+    case VEC_VEX:
+        emit_vex(e, v->pp, v->map, v->w, v->length, v->reg, v->vvvv, index, base);
+        emit_byte(e, v->opcode);
+        break;
+    default:
+        emit_byte(e, 0x62);
+        emit_byte(e, (~(unsigned)v->reg >> 3 & 1) << 7 | (~index >> 3 & 1) << 6 | (~base >> 3 & 1) << 5 | (~(unsigned)v->reg >> 4 & 1) << 4 | v->map);
+        emit_byte(e, (unsigned)v->w << 7 | (~(unsigned)v->vvvv & 15) << 3 | 4 | v->pp);
+        emit_byte(e, (unsigned)v->zeroing << 7 | (unsigned)v->length << 5 | (unsigned)v->broadcast << 4 | (~(unsigned)v->vvvv >> 4 & 1) << 3 | v->mask);
+        emit_byte(e, v->opcode);
+    }
+    if (v->kind == VEC_EVEX)
+        emit_evex_mem(e, v->reg, m, v->has_imm);
+    else
+        emit_modrm_mem(e, v->reg, m, v->has_imm);
+    if (v->has_imm)
+        emit_byte(e, v->imm);
+}
+
 /* -- moves -------------------------------------------------------------------------------------------------------------- */
 
 void emit_mov(struct emit *e, enum host d, enum host s)

@@ -69,6 +69,16 @@ void emit_vex_rm(struct emit *e, unsigned pp, unsigned map, unsigned opcode, boo
 /* VMOVDQU64 zmm0 <-> memory. */
 void emit_move_zmm(struct emit *e, bool store, struct host_mem m);
 
+/* A vector instruction but for its memory operand: what its prefixes say (SDM 2 2.3, 2.7). */
+struct host_vec {
+    enum { VEC_LEGACY, VEC_VEX, VEC_EVEX } kind;
+    uint8_t map, pp, opcode; /* as for emit_vex_rr */
+    bool w, has_imm, zeroing, broadcast;
+    uint8_t length, reg, vvvv, mask, imm;
+};
+
+void emit_vec_rm(struct emit *e, const struct host_vec *v, struct host_mem m);
+
 void emit_byte(struct emit *e, unsigned byte);
 void emit_u32(struct emit *e, uint32_t value);
 void emit_u64(struct emit *e, uint64_t value);

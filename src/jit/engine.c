@@ -72,6 +72,18 @@ static const struct jit_block *next_block(struct jit *j, enum jit_exit reason)
     return b;
 }
 
+/* What the host's vector registers have that the vcpu has not; stub_exit[EXIT_ARMED] has put them aside. */
+static void vectors_out(struct jit *j, const struct vec_state *s)
+{
+    struct cpu *c = &j->v->cpu;
+
+    for (unsigned reg = 0; reg < 32; reg++)
+        if (s->dirty[0] >> reg & 1)
+            memcpy(&c->zmm[reg], &j->vector[reg], s->dirty[2] >> reg & 1 ? 64 : s->dirty[1] >> reg & 1 ? 32 : 16);
+    if (s->mxcsr)
+        c->mxcsr = j->armed_mxcsr;
+}
+
 /* Before the instruction that was armed. */
 static void leave_armed(struct jit *j)
 {
@@ -80,6 +92,7 @@ static void leave_armed(struct jit *j)
     j->v->cpu.rip = b->insn[j->armed_insn].rip;
     j->left += b->insns - j->armed_insn;
     j->v->cpu.slot[RSP] += (uint64_t)(int64_t)b->boundary[j->armed_insn].sp;
+    vectors_out(j, &b->boundary[j->armed_insn].vec);
     jit_flags_out(j, b, &b->boundary[j->armed_insn].flags);
 }
 
@@ -108,6 +121,8 @@ static void run_blocks(struct jit *j, const uint8_t *code)
         block = reason == EXIT_LINK || reason == EXIT_LOOKUP ? next_block(j, reason) : NULL;
         code = block ? block->entry : NULL;
     } while (code);
+    if (j->vectors)
+        __builtin_ia32_ldmxcsr(j->mxcsr);
     if (reason == EXIT_ARMED)
         leave_armed(j);
     else if (reason == EXIT_AFTER)
@@ -178,8 +193,19 @@ static bool jit_processor(struct err *err)
     return true;
 }
 
+/* What the code, the stubs first of all, may use. */
+static void jit_look_at_host(struct jit *j)
+{
+    j->avx = __builtin_cpu_supports("avx");
+    j->avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512dq");
+    j->vectors = j->avx && j->options.vectors;
+    j->mxcsr = __builtin_ia32_stmxcsr();
+}
+
 static bool jit_possible(struct jit *j, struct err *err)
 {
+    jit_look_at_host(j);
     if (!low_reaches(j, sizeof(*j)) || !low_reaches(j->v, sizeof(*j->v)))
         return err_set(err, "no memory below 2 GiB");
     return jit_processor(err) && jit_cache_create(j, err);
@@ -204,8 +230,6 @@ const struct jit_stats *jit_engine_stats(const void *engine) { return &((const s
 
 static void jit_prepare(struct jit *j)
 {
-    j->avx = __builtin_cpu_supports("avx");
-    j->avx512 = __builtin_cpu_supports("avx512f");
     j->interp->translated = jit_translated;
     j->interp->opaque = j;
     j->interp->one_block = true;

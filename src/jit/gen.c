@@ -14,7 +14,7 @@ struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op
 {
     struct gen_stub *s = &g->stub[g->stubs++];
 
-    *s = (struct gen_stub){ .kind = kind, .op = o, .at = (uint16_t)g->at, .result = H_NONE };
+    *s = (struct gen_stub){ .kind = kind, .op = o, .at = (uint16_t)g->at, .result = H_NONE, .vec = g->vec, .vec_back = g->vec };
     memset(s->owner, OWNER_NONE, sizeof(s->owner));
     memset(s->owner_back, OWNER_NONE, sizeof(s->owner_back));
     return s;
@@ -190,6 +190,7 @@ static struct gen_stub *gen_side_exit(struct gen *g, unsigned cc, uint64_t rip)
 static void gen_exit_stub(struct gen *g, const struct gen_stub *s)
 {
     emit_here(g->e, s->from[0]);
+    gen_vector_save(g, &s->vec);
     gen_emit_flags_out(g, &s->flags, s->packed);
     gen_add_sp(g, s->sp);
     if (g->ir->insns != s->retired)
@@ -282,6 +283,7 @@ static void gen_guard_stub(struct gen *g, const struct gen_stub *s)
     uint8_t *miss;
 
     emit_here(g->e, s->from[0]);
+    gen_vector_save(g, &s->vec);
     emit_mov(g->e, H_RDX, (enum host)s->host);
     gen_emit_flags_out(g, &s->flags, s->packed);
     gen_add_sp(g, s->sp);
@@ -385,6 +387,7 @@ static void gen_helper(struct gen *g)
     bool ends = o->op == IR_HELPER_END;
     struct jit_site *site;
 
+    gen_vector_drop(g);
     gen_settle_sp(g);
     gen_arguments(g);
     gen_spill_all(g);
@@ -422,11 +425,15 @@ static bool gen_control(struct gen *g)
 {
     switch (g->op->op) {
     case IR_JMP:
+        gen_vector_drop(g);
         gen_settle_sp(g);
         gen_flags_to_memory(g);
         gen_leave_to(g, (uint64_t)g->op->imm);
         return true;
-    case IR_JMPR: gen_jmp_register(g); return true;
+    case IR_JMPR:
+        gen_vector_drop(g);
+        gen_jmp_register(g);
+        return true;
     case IR_JCC: gen_jcc(g); return true;
     case IR_JZ: case IR_JNZ: gen_jz(g); return true;
     case IR_GUARD: gen_guard(g); return true;
@@ -471,9 +478,10 @@ static void gen_entry(struct gen *g, uint8_t *from[2])
 
 static void gen_begin_boundary(struct gen *g)
 {
-    const struct jit_boundary here = { emit_address(g->e), gen_flags_at(g), g->sp };
+    const struct jit_boundary here = { emit_address(g->e), gen_flags_at(g), g->vec, g->sp };
 
     gen_begin_insn(g);
+    gen_vector_begin(g);
     for (unsigned i = g->op->insn + 1u; i-- > 0 && !g->block->boundary[i].code;) /* also those without operations */
         g->block->boundary[i] = here;
 }
@@ -486,7 +494,7 @@ static bool gen_op(struct gen *g)
     g->save = g->keep_lazy = g->copy_a = g->copy_b = false;
     if (o->fx && o->fx != FX_USE && o->live)
         gen_plan(g);
-    if (!gen_alu(g) && !gen_memory(g) && !gen_control(g))
+    if (!gen_vector(g) && !gen_alu(g) && !gen_memory(g) && !gen_control(g))
         return false;
     gen_end_op(g);
     return !g->declined && g->stubs + 4 < GEN_STUBS;

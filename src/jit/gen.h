@@ -4,6 +4,7 @@
 
 #include "jit/jit.h"
 #include "x86/flags.h"
+#include "x86/decode.h"
 #include "x86/helpers.h"
 
 /* Host registers that hold no guest register, by number. */
@@ -23,7 +24,7 @@ struct gaddr {
     struct page_cache *cache; /* NULL: look the TLB up */
 };
 
-enum stub_kind { STUB_WINDOW, STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER,
+enum stub_kind { STUB_WINDOW, STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_VECTOR, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER,
                  STUB_TARGET, STUB_PACK, STUB_EXIT, STUB_GUARD };
 
 /* Code that is made after the block's own: what happens where its fast path does not hold. */
@@ -39,6 +40,8 @@ struct gen_stub {
     uint8_t owner[HOSTS], owner_back[HOSTS]; /* who lived where at the jump, and at `back` */
     uint16_t at;               /* operation number */
     uint8_t result;            /* host register that takes the value */
+    struct vec_state vec, vec_back; /* at the jump, and at `back` */
+    struct host_vec host_vec;  /* STUB_VECTOR */
     struct jit_site *site, *site2;
     struct flags_at flags;     /* STUB_EXIT: as they are at the jump */
     bool packed;               /* STUB_EXIT */
@@ -78,6 +81,15 @@ struct gen {
     bool copy_a, copy_b;       /* what makes them again; with copies of these operands, which change too early */
     bool unseen;               /* ... or nobody asks but an interrupt right after the instruction */
     const struct ir_op *unchecked; /* a check of the branch target that is made where the jump finds nothing */
+
+    struct vec_state vec;
+    uint16_t vec_upper_zero;   /* a host of 32-byte registers: the vcpu's upper halves of these are zero */
+    struct {
+        bool active, done;     /* the instruction is the host's own; made */
+        bool memory, store, real; /* real: it looks at MXCSR */
+        struct insn insn;
+        struct host_vec host;
+    } native;
 
     unsigned stubs;
     struct gen_stub stub[GEN_STUBS];
@@ -148,6 +160,20 @@ bool gen_flags_out_take_rax(const struct flags_at *at);
 void gen_emit_restore(struct gen *g);
 void gen_emit_lazy(struct gen *g, const struct lazy *lazy);
 
+/* -- gen_vector.c --------------------------------------------------------------------------------------------------- */
+
+/* Looks at the instruction that begins: is it one for the host's own vector registers? */
+void gen_vector_begin(struct gen *g);
+/* True: the operation is made, or nothing has to be made of it. */
+bool gen_vector(struct gen *g);
+/* Everything newer than the vcpu goes there, MXCSR too; for good: nothing is in the host's any more. */
+void gen_vector_save(struct gen *g, const struct vec_state *s);
+void gen_vector_drop(struct gen *g);
+/* Back to how it was, after C has used the host's. */
+void gen_vector_restore(struct gen *g, const struct vec_state *s);
+/* The instruction, with its operand where C has put it. */
+void gen_vector_again(struct gen *g, const struct gen_stub *s);
+
 /* -- the operations ------------------------------------------------------------------------------------------------- */
 
 /* False: not one of theirs, or not on this host. */
@@ -162,6 +188,7 @@ void gen_from_memory(struct gen *g, const struct ir_op *o, ir_operand t, struct 
 /* The bank of the TLB that the block's mode uses; the address of an access into a register. */
 enum mmu_bank gen_bank(const struct gen *g);
 void gen_address_into(struct gen *g, enum host reg, struct gaddr a);
+struct host_mem gen_wide_operand(struct gen *g, enum stub_kind kind, struct gen_stub **stub);
 /* The end of a fast path: its stub comes back here. */
 void stub_comes_back(struct gen *g, struct gen_stub *s);
 void gen_memory_stub(struct gen *g, struct gen_stub *s);

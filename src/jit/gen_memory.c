@@ -331,6 +331,7 @@ void stub_comes_back(struct gen *g, struct gen_stub *s)
     if (!s)
         return;
     s->back = emit_address(g->e);
+    s->vec_back = g->vec;
     memcpy(s->owner_back, g->owner, sizeof(s->owner_back));
 }
 
@@ -568,23 +569,33 @@ static void copy_bytes(struct gen *g, struct host_mem to, struct host_mem from, 
     }
 }
 
-static void gen_wide(struct gen *g)
+/* The host's address of a vector operand; the stub's kind says what is done where it is not known. */
+struct host_mem gen_wide_operand(struct gen *g, enum stub_kind kind, struct gen_stub **stub)
 {
     const struct ir_op *o = g->op;
-    bool store = o->op == IR_STX;
     struct gen_stub *s;
     struct host_mem m;
 
     gen_take(g, H_RAX);
     gen_take(g, H_RDX);
-    s = memory_stub(g, STUB_WIDE, o);
+    *stub = s = memory_stub(g, kind, o);
     if (o->cc & LDX_ALIGNED && o->width > 1) {
         gen_address_into(g, H_RAX, s->address);
         emit_test_ri(g->e, 4, H_RAX, (int32_t)o->width - 1);
         s->from[1] = emit_jcc(g->e, CC_NZ);
     }
-    m = tlb_check(g, s->address, o->width, store ? TLB_WRITE : TLB_READ, H_RAX, H_RDX, &s->from[0]);
+    m = tlb_check(g, s->address, o->width, o->op == IR_STX ? TLB_WRITE : TLB_READ, H_RAX, H_RDX, &s->from[0]);
     memcpy(s->owner, g->owner, sizeof(s->owner));
+    return m;
+}
+
+static void gen_wide(struct gen *g)
+{
+    const struct ir_op *o = g->op;
+    bool store = o->op == IR_STX;
+    struct gen_stub *s;
+    struct host_mem m = gen_wide_operand(g, STUB_WIDE, &s);
+
     copy_bytes(g, store ? m : cpu_at(g, o->aux), store ? cpu_at(g, o->aux) : m, o->width);
     stub_comes_back(g, s);
 }

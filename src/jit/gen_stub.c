@@ -29,6 +29,7 @@ static void stub_spill(struct gen *g, const struct gen_stub *s)
     for (unsigned i = 0; i < HOSTS; i++)
         if (!gen_is_copy(s->owner[i]) && stub_keeps(g, s->owner[i], &slot))
             emit_store(g->e, 8, slot, (enum host)i);
+    gen_vector_save(g, &s->vec);
 }
 
 static void stub_restore(struct gen *g, const uint8_t owner[HOSTS], enum host but)
@@ -41,7 +42,11 @@ static void stub_restore(struct gen *g, const uint8_t owner[HOSTS], enum host bu
 }
 
 /* As the block's own code left them where the stub comes back. */
-static void stub_reload(struct gen *g, const struct gen_stub *s, enum host but) { stub_restore(g, s->owner_back, but); }
+static void stub_reload(struct gen *g, const struct gen_stub *s, enum host but)
+{
+    gen_vector_restore(g, &s->vec_back);
+    stub_restore(g, s->owner_back, but);
+}
 
 /* An operand, when every temporary is in its slot. */
 static void stub_value(struct gen *g, enum host reg, ir_operand x)
@@ -189,6 +194,7 @@ static void stub_window(struct gen *g, const struct gen_stub *s)
     stub_call(g, s->site, g->jit->stub_window);
     emit_test_rr(g->e, 8, H_RAX, H_RAX);
     refused = emit_jcc(g->e, CC_Z);
+    gen_vector_restore(g, &s->vec);
     emit_jmp_to(g->e, found);
     emit_here(g->e, refused);
     gen_leave_careful(g, s);
@@ -242,14 +248,29 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
         stub_call(g, s->site, g->jit->stub_helper_pure);
         stub_reload(g, s, H_NONE);
         break;
-    case STUB_PACK: emit_call_to(g->e, g->jit->stub_pack); break;
+    case STUB_VECTOR:
+        stub_spill(g, s);
+        gen_address_into(g, H_RAX, s->address);
+        stub_call(g, s->site, s->op->op == IR_STX ? g->jit->stub_store_wide : g->jit->stub_load_wide);
+        gen_vector_restore(g, &s->vec);
+        if (s->op->op == IR_LDX)
+            gen_vector_again(g, s);
+        stub_restore(g, s->owner_back, H_NONE);
+        break;
+    case STUB_PACK:
+        gen_vector_save(g, &s->vec);
+        emit_call_to(g->e, g->jit->stub_pack);
+        gen_vector_restore(g, &s->vec);
+        break;
     case STUB_TARGET:
         gen_check_stub(g, s, (enum host)s->host);
         s->back = g->jit->stub_exit[EXIT_LOOKUP];
         break;
     default:
+        gen_vector_save(g, &s->vec);
         emit_mov(g->e, H_RAX, H_RCX);
         stub_call(g, s->site, g->jit->stub_divide);
+        gen_vector_restore(g, &s->vec);
         break;
     }
     emit_jmp_to(g->e, s->back);

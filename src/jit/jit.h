@@ -6,6 +6,7 @@
  *   slow.c    what the code calls                     engine.c  the engine, around the interpreter's loop
  *   pages.c   what it knows of where memory is
  *   window.c  which accesses share one look at the page
+ *   host.c    which vector instructions the host has
  *   inspect.c what it made, for people and profilers  show.c   ... for explain
  *
  * Registers while translated code runs:
@@ -93,9 +94,19 @@ struct jit_edge {
     struct jit_edge *next;    /* among those that lead to the same block */
 };
 
+/*
+ * Vector registers in the host's of the same number, by how much: [0] 16 bytes, [1] 32, [2] 64; who has more has less too.
+ * What is not there is in the vcpu.
+ */
+struct vec_state {
+    uint32_t valid[3], dirty[3]; /* as in the vcpu, or newer; newer */
+    bool mxcsr;                  /* the host's MXCSR is the guest's, and the vcpu's may be older */
+};
+
 struct jit_boundary {
     const uint8_t *code;
     struct flags_at flags;
+    struct vec_state vec;
     int32_t sp;               /* RSP is so much more than its register */
 };
 
@@ -170,6 +181,8 @@ struct jit {
     uint64_t left;                /* r15 while C runs */
     uint64_t argument[4];         /* of the helper called, or of a slow path */
     uint64_t window[WINDOWS];     /* of the block under way */
+    union wide vector[32];        /* EXIT_ARMED: the host's, as far as it has them */
+    uint32_t armed_mxcsr, mxcsr;  /* the same; C's own */
 
     struct interp *interp;
     struct vcpu *v;
@@ -188,6 +201,7 @@ struct jit {
     const void *stub_load, *stub_store, *stub_load_wide, *stub_store_wide, *stub_window, *stub_atomic, *stub_divide, *stub_segment;
     const void *stub_helper, *stub_helper_pure, *stub_helper_end, *stub_pack; /* pure: registers stay where they are */
     bool avx, avx512;
+    bool vectors;                 /* the host's vector registers are used for the guest's */
 
     struct history history;       /* of branches, by the interpreter */
     struct jit_block *hash[1 << JIT_HASH_BITS];

@@ -18,7 +18,8 @@
     X(fuse, "read-modify-write in one host instruction")                                                               \
     X(tlb, "look the TLB up in line")                                                                                  \
     X(pages, "remember the page of each base register's accesses")                                                     \
-    X(windows, "one look at the page for accesses that lie together")
+    X(windows, "one look at the page for accesses that lie together")                                                  \
+    X(vectors, "vector instructions in the host's registers")
 
 struct jit_options {
 #define X(name, text) bool name;

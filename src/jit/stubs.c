@@ -79,6 +79,16 @@ static const void *make_return(struct jit *j)
     return at;
 }
 
+static void vectors_aside(struct jit *j)
+{
+    if (!j->vectors)
+        return;
+    for (unsigned i = 0; i < (j->avx512 ? 32u : 16u); i++)
+        emit_vec_rm(&j->e, &(struct host_vec){ .kind = j->avx512 ? VEC_EVEX : VEC_VEX, .map = 1, .opcode = 0x11, .reg = (uint8_t)i,
+                                               .length = j->avx512 ? 2 : 1 }, mem_low(&j->vector[i])); /* VMOVUPS */
+    emit_rm(&j->e, OP_0F | 0xae, 4, 3, mem_low(&j->armed_mxcsr)); /* STMXCSR */
+}
+
 /* What rax holds at an exit: RIP; or the edge that led here; or nothing. */
 static void make_exits(struct jit *j, const void *leave)
 {
@@ -88,6 +98,7 @@ static void make_exits(struct jit *j, const void *leave)
             emit_byte(&j->e, 0x9f);
             emit_rr(&j->e, OP_0F | 0x90, 1, 0, H_RAX);
             emit_store(&j->e, 2, mem_low(&j->host_flags), H_RAX);
+            vectors_aside(j);
         } else if (reason == EXIT_BUDGET || reason == EXIT_LOOKUP) {
             emit_store(&j->e, 8, mem_low(&j->v->cpu.rip), H_RAX);
         } else if (reason == EXIT_LINK) {

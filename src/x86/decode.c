@@ -110,6 +110,7 @@ static uint8_t decode_prefixes(const ZydisDecodedInstruction *z)
 static void decode_fill(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops, struct insn *out)
 {
     out->mnemonic = (uint16_t)z->mnemonic;
+    out->isa = (uint16_t)z->meta.isa_set;
     out->length = z->length;
     out->prefixes = decode_prefixes(z);
     out->encoding = z->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ? ENCODING_LEGACY

@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 
+#include <Zydis/MetaInfo.h>
 #include <Zydis/Mnemonic.h>
 
 enum { INSN_BYTES = 15, INSN_OPERANDS = 5 };
@@ -39,6 +40,7 @@ enum insn_encoding { ENCODING_LEGACY, ENCODING_VEX, ENCODING_EVEX, ENCODING_OTHE
 
 struct insn {
     uint16_t mnemonic;     /* ZydisMnemonic */
+    uint16_t isa;          /* ZydisISASet */
     uint8_t length;        /* of one that is none: how many bytes were looked at */
     uint8_t prefixes;
     enum insn_encoding encoding;

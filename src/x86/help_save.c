@@ -25,6 +25,7 @@ uint64_t help_ldmxcsr(struct vcpu *v, uint64_t value, uint64_t imm)
     if ((uint32_t)value & ~(uint32_t)MXCSR_MASK)
         return gp(v);
     v->cpu.mxcsr = (uint32_t)value;
+    vcpu_update(v);
     return 1;
 }
 
@@ -229,6 +230,7 @@ uint64_t help_fxrstor(struct vcpu *v, uint64_t linear, uint64_t shape)
     legacy_get_x87(&s, &v->cpu.x87, shape);
     v->cpu.mxcsr = (uint32_t)save_get(&s, 24, 4);
     legacy_get_xmm(&s, &v->cpu, shape);
+    vcpu_update(v);
     return 1;
 }
 

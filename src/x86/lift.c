@@ -324,7 +324,7 @@ static bool lift_has_room(const struct ir_block *b) { return b->ops + 96 < IR_OP
 static enum decode_result lift_fetch(const struct lift *l, const struct lift_source *source, struct insn *insn)
 {
     enum decode_result result = DECODE_MORE;
-    uint8_t bytes[INSN_BYTES];
+    uint8_t bytes[INSN_BYTES] = { 0 };
     size_t n = 0;
 
     while (result == DECODE_MORE && n < sizeof(bytes)) {
@@ -335,6 +335,7 @@ static enum decode_result lift_fetch(const struct lift *l, const struct lift_sou
         n += got;
         result = decode(l->mode, bytes, n, insn);
     }
+    memcpy(l->b->code[l->b->insns], bytes, sizeof(bytes));
     return result;
 }
 
