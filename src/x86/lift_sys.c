@@ -71,14 +71,18 @@ bool lift_result_helper(struct lift *l, int helper)
 /* Gives operand 0's value to a helper: LLDT, LTR, LMSW, VERR, WRFSBASE ... */
 bool lift_value_helper(struct lift *l, int helper)
 {
-    ir_operand value;
+    ir_operand value = lift_read(l, 0);
 
-    if (l->mode & MODE_PROTECTED && !(l->mode & MODE_CPL0)) { /* before the operand is read */
-        lift_help_end(l, HELP_raise_error, IR_NONE, IR_NONE, EXCEPTION_GP);
-        return true;
-    }
-    value = lift_read(l, 0);
     lift_help(l, (enum helper_id)helper, IR_NONE, value, IR_NONE, IR_NONE, lift_operand(l, 0)->width);
+    return true;
+}
+
+/* LLDT, LTR, LMSW: CPL counts before the operand is read. */
+bool lift_privileged_value(struct lift *l, int helper)
+{
+    if (!(l->mode & MODE_PROTECTED) || l->mode & MODE_CPL0)
+        return lift_value_helper(l, helper);
+    lift_help_end(l, HELP_raise_error, IR_NONE, IR_NONE, EXCEPTION_GP);
     return true;
 }
 
