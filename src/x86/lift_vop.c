@@ -32,14 +32,19 @@ static bool has_mmx(const struct lift *l)
     return false;
 }
 
-static unsigned vector_bytes(const struct lift *l) { return has_mmx(l) ? 8 : l->i->vector_length ? l->i->vector_length : 16; }
+static unsigned vector_bytes(const struct lift *l)
+{
+    return l->i->op[0].class == REG_MMX ? 8 : l->i->vector_length ? l->i->vector_length : 16;
+}
+
+static bool is_scalar(const struct vop_operands *v) { return v->op->result == RESULT_SCALAR || v->word.scalar; }
 
 /* -- memory ------------------------------------------------------------------------------------------------------------- */
 
 /* Lanes of the result that the mask has a bit for. */
 static unsigned lanes_of(const struct vop_operands *v)
 {
-    return v->op->result == RESULT_SCALAR ? 1 : (1u << v->word.width) / v->op->shrink / v->op->element;
+    return is_scalar(v) ? 1 : (1u << v->word.width) / v->op->shrink / v->op->element;
 }
 
 /* Only the lanes that the mask leaves; a broadcast element if there is any. */
@@ -101,12 +106,13 @@ static void find_sources(const struct lift *l, struct vop_operands *v)
  */
 static void place_sources(struct lift *l, struct vop_operands *v)
 {
-    unsigned n = 0, wanted = v->op->flags & VOP_UNARY ? 1 : 2;
+    bool unary = v->op->flags & VOP_UNARY && !v->word.scalar; /* a scalar's rest comes from a */
+    unsigned n = 0, wanted = unary ? 1 : 2;
     bool xmm0 = v->op->flags & VOP_XMM0 && l->i->encoding == ENCODING_LEGACY;
 
     v->sources -= xmm0; /* Zydis names it */
     v->word.a = v->word.b = v->word.c = PLACE_NONE;
-    if (v->sources < wanted && v->op->flags & VOP_UNARY)
+    if (v->sources < wanted && unary)
         v->word.b = v->word.d;
     else if (v->sources < wanted)
         v->word.a = v->word.d;
@@ -158,10 +164,10 @@ static bool store(struct lift *l, struct vop_operands *v)
     return true;
 }
 
-/* id: enum vop_id */
-bool lift_vop(struct lift *l, int id)
+/* word: what the operands do not say */
+static bool lift_operation(struct lift *l, int id, union vec_word word)
 {
-    struct vop_operands v = { .op = &vops[id], .general = IR_NONE };
+    struct vop_operands v = { .op = &vops[id], .word = word, .general = IR_NONE };
     const struct operand *d = lift_operand(l, 0);
     bool mmx = has_mmx(l);
     ir_operand result = IR_NONE;
@@ -190,6 +196,20 @@ bool lift_vop(struct lift *l, int id)
     return true;
 }
 
+/* id: enum vop_id */
+bool lift_vop(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .imm = 0 }); }
+
+/* The same of lane 0. */
+bool lift_vop_scalar(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .scalar = 1 }); }
+
+/* Fused operations: the opcode's upper digit says in which order. */
+bool lift_vop_fma(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .imm8 = l->i->opcode >> 4 }); }
+
+bool lift_vop_fma_scalar(struct lift *l, int id)
+{
+    return lift_operation(l, id, (union vec_word){ .imm8 = l->i->opcode >> 4, .scalar = 1 });
+}
+
 /* Shifts: by the low 64 bits of a vector operand, or by an immediate with the next operation. */
 bool lift_vop_shift(struct lift *l, int id)
 {
@@ -200,3 +220,5 @@ bool lift_vop_shift(struct lift *l, int id)
 
 /* Comparisons whose EVEX form, which is the next operation, goes to an opmask register. */
 bool lift_vop_compare(struct lift *l, int id) { return lift_vop(l, l->i->encoding == ENCODING_EVEX ? id + 1 : id); }
+
+bool lift_vop_compare_scalar(struct lift *l, int id) { return lift_vop_scalar(l, l->i->encoding == ENCODING_EVEX ? id + 1 : id); }

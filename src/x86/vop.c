@@ -3,6 +3,7 @@
 
 #include "x86/flags.h"
 #include "x86/helpers.h"
+#include "x86/vop_float.h"
 
 #include <string.h>
 
@@ -11,8 +12,6 @@ const struct vop vops[VOPS] = {
 #include "x86/vops.def"
 #undef VOP
 };
-
-enum { MXCSR_EXCEPTIONS = 0x3f, MXCSR_MASKS_SHIFT = 7 };
 
 static union wide *place(struct cpu *c, unsigned p) { return (union wide *)(void *)((char *)c + vec_place_offset(p)); }
 
@@ -47,13 +46,15 @@ static void merge(struct vec_call *call, union wide *d, unsigned element)
     }
 }
 
+static bool is_scalar(const struct vop *op, union vec_word w) { return op->result == RESULT_SCALAR || w.scalar; }
+
 static void put_vector(struct vec_call *call, const struct vop *op)
 {
     union wide *d = place(&call->v->cpu, call->word.d);
     unsigned out = call->out;
 
-    if (op->result == RESULT_SCALAR) {
-        union wide rest = *call->a;
+    if (is_scalar(op, call->word)) {
+        union wide rest = op->flags & VOP_DEST ? *d : *call->a;
 
         merge(call, d, op->element);
         memcpy(&d->b[op->element], &rest.b[op->element], 16u - op->element);
@@ -75,7 +76,7 @@ static bool put_exceptions(struct vec_call *call)
     if (!call->raised || call->word.suppress)
         return true;
     c->mxcsr |= call->raised;
-    if (!(call->raised & ~(c->mxcsr >> MXCSR_MASKS_SHIFT) & MXCSR_EXCEPTIONS))
+    if (!(call->raised & ~(c->mxcsr >> MXCSR_MASKS_SHIFT) & FP_ALL))
         return true;
     return vcpu_raise(call->v, c->cr4 & CR4_OSXMMEXCPT ? EXCEPTION_XM : EXCEPTION_UD);
 }
@@ -90,7 +91,7 @@ uint64_t help_vop(struct vcpu *v, uint64_t general, uint64_t imm)
 
     call.width = 1u << w.width;
     call.out = call.width / op->shrink;
-    call.lanes = op->result == RESULT_SCALAR ? 1 : call.out / op->element;
+    call.lanes = is_scalar(op, w) ? 1 : call.out / op->element;
     call.active = (w.mask ? c->k[w.mask] : UINT64_MAX) & bits_mask(call.lanes);
     call.imm = (uint8_t)w.imm8;
     call.a = operand(c, w.a, &copy[0]);

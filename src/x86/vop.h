@@ -12,7 +12,7 @@
 
 enum vop_result {
     RESULT_LANES,   /* a vector of lanes: masked by lane */
-    RESULT_SCALAR,  /* lane 0; the rest of 16 bytes comes from a */
+    RESULT_SCALAR,  /* lane 0; the rest of 16 bytes comes from a, or stays with VOP_DEST */
     RESULT_BITS,    /* r.q[0], a bit a lane, to an opmask register; what the mask leaves out becomes 0 */
     RESULT_OPMASK,  /* r.q[0] as it is, to an opmask register */
     RESULT_GENERAL, /* `general` */
