@@ -13,7 +13,7 @@
 enum {
     L1_ECX = 1u << 0 /* SSE3 */ | 1u << 9 /* SSSE3 */ | 1u << 12 /* FMA */ | 1u << 13 /* CX16 */ | 1u << 17 /* PCID */ | 1u << 19 | 1u << 20 /* SSE4 */ |
              1u << 21 /* x2APIC */ | 1u << 22 /* MOVBE */ | 1u << 23 /* POPCNT */ | 1u << 26 /* XSAVE */ | 1u << 28 /* AVX */ |
-             1u << 30 /* RDRAND */,
+             1u << 29 /* F16C */ | 1u << 30 /* RDRAND */,
     L1_EDX = 1u << 0 /* FPU */ | 1u << 2 /* DE */ | 1u << 3 /* PSE */ | 1u << 4 /* TSC */ | 1u << 5 /* MSR */ |
              1u << 6 /* PAE */ | 1u << 7 /* MCE */ | 1u << 8 /* CX8 */ | 1u << 9 /* APIC */ | 1u << 11 /* SEP */ | 1u << 12 /* MTRR */ |
              1u << 13 /* PGE */ | 1u << 15 /* CMOV */ | 1u << 16 /* PAT */ | 1u << 17 /* PSE36 */ | 1u << 19 /* CLFSH */ |

@@ -110,6 +110,8 @@ static void place_sources(struct lift *l, struct vop_operands *v)
     unsigned n = 0, wanted = unary ? 1 : 2;
     bool xmm0 = v->op->flags & VOP_XMM0 && l->i->encoding == ENCODING_LEGACY;
 
+    if (v->op->flags & VOP_GENERAL)
+        v->word.unit = log2_of(l->i->op[v->source[v->sources - 1]].width);
     v->sources -= xmm0; /* Zydis names it */
     v->word.a = v->word.b = v->word.c = PLACE_NONE;
     if (v->sources < wanted && unary)
@@ -148,7 +150,6 @@ static bool store(struct lift *l, struct vop_operands *v)
     struct ir_op *o;
 
     v->word.d = PLACE_SCRATCH;
-    v->word.mask = 0;
     place_sources(l, v);
     operate(l, v, IR_NONE);
     if (l->i->mask) {
@@ -175,7 +176,8 @@ static bool lift_operation(struct lift *l, int id, union vec_word word)
     if (mmx)
         lift_help(l, HELP_x87_wait, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0);
     v.word.op = (uint64_t)id;
-    v.word.width = log2_of(vector_bytes(l));
+    if (!word.width)
+        v.word.width = log2_of(vector_bytes(l));
     v.word.mask = l->i->mask;
     v.word.zeroing = l->i->mask_zeroing;
     v.word.rounding = l->i->rounding;
@@ -186,8 +188,10 @@ static bool lift_operation(struct lift *l, int id, union vec_word word)
         return store(l, &v);
     v.word.d = v.op->result >= RESULT_GENERAL ? PLACE_NONE : place_of(d);
     place_sources(l, &v);
-    if (v.op->result == RESULT_GENERAL)
+    if (v.op->result == RESULT_GENERAL) {
+        v.word.unit = log2_of(d->width);
         result = lift_temp(l);
+    }
     operate(l, &v, result);
     if (v.op->result == RESULT_GENERAL)
         lift_write_register(l, d, result);
@@ -201,6 +205,10 @@ bool lift_vop(struct lift *l, int id) { return lift_operation(l, id, (union vec_
 
 /* The same of lane 0. */
 bool lift_vop_scalar(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .scalar = 1 }); }
+
+/* The vector has 8 or 16 bytes, whatever the operands say: conversions with MMX registers. */
+bool lift_vop_8(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .width = 3 }); }
+bool lift_vop_16(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .width = 4 }); }
 
 /* Fused operations: the opcode's upper digit says in which order. */
 bool lift_vop_fma(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .imm8 = l->i->opcode >> 4 }); }

@@ -66,6 +66,8 @@ static void put_vector(struct vec_call *call, const struct vop *op)
     }
     if (!call->word.keep)
         memset(&d->b[out], 0, WIDE_BYTES - out);
+    else if (out < call->width && !is_short(call->word.d))
+        memset(&d->b[out], 0, call->width - out);
 }
 
 /* False, with the fault: an exception that is not masked. */

@@ -35,7 +35,7 @@ struct vec_call {
     const union wide *a, *b, *c; /* never r */
     union wide r;                /* the destination's old value; the result */
     unsigned width;              /* bytes of the vector that the instruction names: 8 (MMX), 16, 32, 64 */
-    unsigned out;                /* bytes of the result: what stands above them becomes zero, but for legacy forms */
+    unsigned out;                /* bytes of the result: what stands above them becomes zero, with legacy forms up to width */
     unsigned lanes;              /* of the result */
     uint64_t active;             /* those that the mask leaves: the others may be computed or not */
     uint8_t imm;

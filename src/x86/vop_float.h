@@ -149,8 +149,12 @@ void fp_host_end(struct fp *s);
 /*
  * significand * 2^exponent, negative if `sign` has the format's sign bit, rounded; the lowest bit of the significand
  * also stands for what is below it.
+ * Here and below: vop_convert.c.
  */
 uint64_t fp_pack(struct fp *s, fp_format f, uint64_t sign, int exponent, uint64_t significand);
+
+/* To an integer, or so that `bits` of the fraction stay; imm: rounding, 4: MXCSR's, 8: inexact is no exception. */
+uint64_t fp_round(struct fp *s, fp_format f, uint64_t x, unsigned imm, int bits);
 
 /* A number that is not infinite and no NaN as the same. */
 struct fp_number { uint64_t sign, significand; int exponent; };
