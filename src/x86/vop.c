@@ -54,7 +54,7 @@ static void put_vector(struct vec_call *call, const struct vop *op)
     unsigned out = call->out;
 
     if (is_scalar(op, call->word)) {
-        union wide rest = op->flags & VOP_DEST ? *d : *call->a;
+        union wide rest = op->flags & VOP_REST ? *d : *call->a;
 
         merge(call, d, op->element);
         memcpy(&d->b[op->element], &rest.b[op->element], 16u - op->element);

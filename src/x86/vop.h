@@ -12,7 +12,7 @@
 
 enum vop_result {
     RESULT_LANES,   /* a vector of lanes: masked by lane */
-    RESULT_SCALAR,  /* lane 0; the rest of 16 bytes comes from a, or stays with VOP_DEST */
+    RESULT_SCALAR,  /* lane 0; the rest of 16 bytes comes from a, or stays with VOP_REST */
     RESULT_BITS,    /* r.q[0], a bit a lane, to an opmask register; what the mask leaves out becomes 0 */
     RESULT_OPMASK,  /* r.q[0] as it is, to an opmask register */
     RESULT_GENERAL, /* `general` */
@@ -27,6 +27,7 @@ enum vop_flags {
     VOP_FLOAT = 16,     /* looks at MXCSR, may raise #XM */
     VOP_XMM0 = 32,      /* the legacy form has XMM0 as c */
     VOP_GENERAL = 64,   /* b is a general register or a word of memory: `general` */
+    VOP_REST = 128,     /* what a scalar's result leaves of 16 bytes stays as it is */
 };
 
 struct vec_call {

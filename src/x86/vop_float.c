@@ -438,6 +438,11 @@ static uint64_t fused_lane(struct fp *s, fp_format f, const uint64_t v[3], uint6
     return r;
 }
 
+uint64_t fp_fused(struct fp *s, fp_format f, uint64_t x, uint64_t y, uint64_t z)
+{
+    return fused_lane(s, f, (uint64_t[]){ x, y, z }, 0, 0);
+}
+
 /* subtract: bit 0 for even lanes, bit 1 for odd ones */
 static void fused_lanes(struct vec_call *c, fp_format f, bool negative, unsigned subtract)
 {

@@ -138,9 +138,10 @@ static inline int fp_order(fp_format f, uint64_t x, uint64_t y)
 /* On bits, by the host; not on NaNs. */
 typedef uint64_t fp_operation(uint64_t x, uint64_t y, uint64_t z);
 
-/* x + y, x - y; between fp_host_begin() and fp_host_end(). */
+/* x + y, x - y and so on; between fp_host_begin() and fp_host_end(). */
 uint64_t fp_add(struct fp *s, fp_format f, uint64_t x, uint64_t y);
 uint64_t fp_subtract(struct fp *s, fp_format f, uint64_t x, uint64_t y);
+uint64_t fp_fused(struct fp *s, fp_format f, uint64_t x, uint64_t y, uint64_t z); /* x * y + z */
 
 /* The host computes as `s` says; and no longer, what it raised is in `s`. */
 void fp_host_begin(const struct fp *s);
