@@ -13,7 +13,7 @@ const struct vop vops[VOPS] = {
 #undef VOP
 };
 
-static union wide *place(struct cpu *c, unsigned p) { return (union wide *)(void *)((char *)c + vec_place_offset(p)); }
+static void *place(struct cpu *c, unsigned p) { return (char *)c + vec_place_offset(p); }
 
 /* MMX and opmask registers are 8 bytes and have neighbours. */
 static bool is_short(unsigned p) { return p >= PLACE_MMX; }
@@ -21,11 +21,12 @@ static bool is_short(unsigned p) { return p >= PLACE_MMX; }
 /* The operand, or a copy where it is not a whole vector as it stands. */
 static const union wide *operand(struct cpu *c, unsigned p, union wide *copy)
 {
-    if (p == PLACE_NONE || is_short(p)) {
-        *copy = (union wide){ .q = { p == PLACE_NONE ? 0 : place(c, p)->q[0] } };
-        return copy;
-    }
-    return place(c, p);
+    if (p != PLACE_NONE && !is_short(p))
+        return place(c, p);
+    *copy = (union wide){ .q = { 0 } };
+    if (p != PLACE_NONE)
+        memcpy(copy, place(c, p), 8);
+    return copy;
 }
 
 static void repeat(union wide *copy, const union wide *from, unsigned unit)
@@ -36,13 +37,13 @@ static void repeat(union wide *copy, const union wide *from, unsigned unit)
 }
 
 /* Lanes the mask leaves out stay as they are, or become zero. */
-static void merge(struct vec_call *call, union wide *d, unsigned element)
+static void merge(struct vec_call *call, uint8_t *d, unsigned element)
 {
     for (unsigned i = 0; i < call->lanes; i++) {
         if (call->active >> i & 1)
-            memcpy(&d->b[i * element], &call->r.b[i * element], element);
+            memcpy(&d[i * element], &call->r.b[i * element], element);
         else if (call->word.zeroing)
-            memset(&d->b[i * element], 0, element);
+            memset(&d[i * element], 0, element);
     }
 }
 
@@ -50,14 +51,15 @@ static bool is_scalar(const struct vop *op, union vec_word w) { return op->resul
 
 static void put_vector(struct vec_call *call, const struct vop *op)
 {
-    union wide *d = place(&call->v->cpu, call->word.d);
+    uint8_t *d = place(&call->v->cpu, call->word.d);
     unsigned out = call->out;
 
     if (is_scalar(op, call->word)) {
-        union wide rest = op->flags & VOP_REST ? *d : *call->a;
+        union wide rest = *call->a;
 
         merge(call, d, op->element);
-        memcpy(&d->b[op->element], &rest.b[op->element], 16u - op->element);
+        if (!(op->flags & VOP_REST))
+            memcpy(&d[op->element], &rest.b[op->element], 16u - op->element);
         out = 16;
     } else if (call->word.mask) {
         merge(call, d, op->element);
@@ -65,9 +67,9 @@ static void put_vector(struct vec_call *call, const struct vop *op)
         memcpy(d, &call->r, out);
     }
     if (!call->word.keep)
-        memset(&d->b[out], 0, WIDE_BYTES - out);
+        memset(&d[out], 0, WIDE_BYTES - out);
     else if (out < call->width && !is_short(call->word.d))
-        memset(&d->b[out], 0, call->width - out);
+        memset(&d[out], 0, call->width - out);
 }
 
 /* False, with the fault: an exception that is not masked. */

@@ -58,7 +58,7 @@ static bool mantissa_halved(fp_format f, uint64_t x, unsigned interval)
     default: {
         struct fp_number n = fp_unpack(f, x);
 
-        return n.significand << (__builtin_clzll(n.significand | 1) + 1) >> 63; /* 3/2 and above */
+        return n.significand << __builtin_clzll(n.significand | 1) << 1 >> 63; /* 3/2 and above */
     }
     }
 }
