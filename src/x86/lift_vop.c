@@ -206,6 +206,9 @@ bool lift_vop(struct lift *l, int id) { return lift_operation(l, id, (union vec_
 /* The same of lane 0. */
 bool lift_vop_scalar(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .scalar = 1 }); }
 
+/* The VEX form, if there is one, is of an extension that is not here. */
+bool lift_vop_evex(struct lift *l, int id) { return l->i->encoding == ENCODING_EVEX && lift_vop(l, id); }
+
 /* The vector has 8 or 16 bytes, whatever the operands say: conversions with MMX registers. */
 bool lift_vop_8(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .width = 3 }); }
 bool lift_vop_16(struct lift *l, int id) { return lift_operation(l, id, (union vec_word){ .width = 4 }); }

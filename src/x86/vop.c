@@ -21,11 +21,14 @@ static bool is_short(unsigned p) { return p >= PLACE_MMX; }
 /* The operand, or a copy where it is not a whole vector as it stands. */
 static const union wide *operand(struct cpu *c, unsigned p, union wide *copy)
 {
-    if (p != PLACE_NONE && !is_short(p))
+    static const union wide none;
+
+    if (p == PLACE_NONE)
+        return &none;
+    if (!is_short(p))
         return place(c, p);
     *copy = (union wide){ .q = { 0 } };
-    if (p != PLACE_NONE)
-        memcpy(copy, place(c, p), 8);
+    memcpy(copy, place(c, p), 8);
     return copy;
 }
 
@@ -87,12 +90,17 @@ static bool put_exceptions(struct vec_call *call)
 
 uint64_t help_vop(struct vcpu *v, uint64_t general, uint64_t imm)
 {
-    struct vec_call call = { .v = v, .word.imm = (int64_t)imm, .general = general };
-    union vec_word w = call.word;
+    union vec_word w = { .imm = (int64_t)imm };
     const struct vop *op = &vops[w.op];
     struct cpu *c = &v->cpu;
     union wide copy[5];
+    struct vec_call call; /* no initialiser: it would clear `r` first, for every instruction */
 
+    call.v = v;
+    call.word = w;
+    call.general = general;
+    call.flags = 0;
+    call.raised = 0;
     call.width = 1u << w.width;
     call.out = call.width / op->shrink;
     call.lanes = is_scalar(op, w) ? 1 : call.out / op->element;

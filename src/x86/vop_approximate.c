@@ -9,7 +9,7 @@
  */
 #include "x86/vop_float.h"
 
-/* -- RCPPS, RSQRTPS: 12 bits of the fraction to 12 bits, as the difference of two tables ------------------------------------ */
+/* -- RCPPS, RSQRTPS: 12 bits of the fraction to 12 bits, as the difference of two tables --------------------------- */
 
 /* Upper 8 bits of the fraction; less, by the upper and the lower 4 of 12. */
 static const uint16_t rcp_base[256] = {
@@ -86,7 +86,7 @@ static const uint8_t rsqrt_less[512] = {
      0,  0,  1,  1,  1,  1,  2,  2,  2,  2,  3,  3,  3,  3,  4,  4,  0,  0,  1,  1,  1,  1,  2,  2,  2,  2,  3,  3,  3,  3,  4,  4,
 };
 
-/* -- VRCP14PS, VRSQRT14PS: straight lines; base - slope * what is below the line's number, of which 9 bits are cut off --------- */
+/* -- VRCP14PS, VRSQRT14PS: straight lines, (base - slope * bits below the number of the line) / 2^9 ---------------- */
 
 struct line { uint32_t base; uint16_t slope; };
 
@@ -120,7 +120,7 @@ static const struct line rsqrt14_lines[64] = {
     { 1100416, 279 }, { 814720, 271 }, { 536576, 265 }, { 264960, 259 },
 };
 
-/* -- numbers ------------------------------------------------------------------------------------------------------------------ */
+/* -- numbers ------------------------------------------------------------------------------------------------------- */
 
 enum { RECIPROCAL, RECIPROCAL_ROOT };
 

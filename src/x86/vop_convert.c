@@ -5,7 +5,7 @@
  */
 #include "x86/vop_float.h"
 
-/* -- rounding ----------------------------------------------------------------------------------------------------------- */
+/* -- rounding ------------------------------------------------------------------------------------------------------ */
 
 /* Does the magnitude grow by what is cut off? */
 static bool rounds_up(unsigned rounding, bool negative, bool odd, uint64_t low, uint64_t half)
@@ -73,7 +73,7 @@ uint64_t fp_pack(struct fp *s, fp_format f, uint64_t sign, int exponent, uint64_
     return sign | r;
 }
 
-/* -- to another format ----------------------------------------------------------------------------------------------------- */
+/* -- to another format --------------------------------------------------------------------------------------------- */
 
 /* A NaN keeps the upper bits of its fraction. */
 static uint64_t convert_nan(struct fp *s, fp_format from, fp_format to, uint64_t x)
@@ -122,7 +122,7 @@ void vop_f32_f16(struct vec_call *c)
 }
 
 
-/* -- to integers -------------------------------------------------------------------------------------------------------- */
+/* -- to integers --------------------------------------------------------------------------------------------------- */
 
 struct integer { unsigned bytes; bool is_signed; };
 
@@ -205,7 +205,7 @@ void vop_f64_general_unsigned(struct vec_call *c) { to_general(c, &fp64, false, 
 void vop_f32_general_unsigned_truncate(struct vec_call *c) { to_general(c, &fp32, false, true); }
 void vop_f64_general_unsigned_truncate(struct vec_call *c) { to_general(c, &fp64, false, true); }
 
-/* -- from integers ------------------------------------------------------------------------------------------------------ */
+/* -- from integers ------------------------------------------------------------------------------------------------- */
 
 static uint64_t from_integer(struct fp *s, fp_format f, struct integer from, uint64_t x)
 {
@@ -247,7 +247,7 @@ void vop_general_f64(struct vec_call *c) { from_general(c, &fp64, true); }
 void vop_general_f32_unsigned(struct vec_call *c) { from_general(c, &fp32, false); }
 void vop_general_f64_unsigned(struct vec_call *c) { from_general(c, &fp64, false); }
 
-/* -- rounding to integers, or to fractions of them ------------------------------------------------------------------------ */
+/* -- rounding to integers, or to fractions of them ----------------------------------------------------------------- */
 
 uint64_t fp_round(struct fp *s, fp_format f, uint64_t x, unsigned imm, int bits)
 {

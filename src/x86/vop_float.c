@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* -- MXCSR ------------------------------------------------------------------------------------------------------------- */
+/* -- MXCSR --------------------------------------------------------------------------------------------------------- */
 
 struct fp fp_begin(const struct vec_call *c)
 {
@@ -23,7 +23,7 @@ void fp_end(struct vec_call *c, const struct fp *s)
     c->raised = s->raised & FP_BEFORE & ~s->masks ? s->raised & FP_BEFORE : s->raised;
 }
 
-/* -- the host's arithmetic ----------------------------------------------------------------------------------------------
+/* -- the host's arithmetic --------------------------------------------------------------------------------------------
  * The host rounds as it is told and keeps what it raised.  Operands and results of operations are volatile, so that
  * none moves to where it is told something else.  Assumed of it: underflow means a result that is tiny after rounding,
  * and not exact.
@@ -61,19 +61,21 @@ void fp_host_end(struct fp *s)
 union bits32 { uint32_t bits; float number; };
 union bits64 { uint64_t bits; double number; };
 
-/* The operation, from operands x, y and z, in both formats. */
+/* The operation, from operands x, y and z, in both formats; not every one looks at all of them. */
 #define OPERATION(name, expression32, expression64)                                                                    \
     static uint64_t name##32(uint64_t a, uint64_t b, uint64_t c)                                                       \
     {                                                                                                                  \
-        volatile float x = ((union bits32){ (uint32_t)a }).number, y = ((union bits32){ (uint32_t)b }).number,         \
-                       z = ((union bits32){ (uint32_t)c }).number, r = expression32;                                   \
-        return (void)y, (void)z, ((union bits32){ .number = r }).bits;                                                 \
+        volatile float x = ((union bits32){ (uint32_t)a }).number;                                                     \
+        volatile float y __attribute__((unused)) = ((union bits32){ (uint32_t)b }).number;                             \
+        volatile float z __attribute__((unused)) = ((union bits32){ (uint32_t)c }).number, r = expression32;           \
+        return ((union bits32){ .number = r }).bits;                                                                   \
     }                                                                                                                  \
     static uint64_t name##64(uint64_t a, uint64_t b, uint64_t c)                                                       \
     {                                                                                                                  \
-        volatile double x = ((union bits64){ a }).number, y = ((union bits64){ b }).number,                            \
-                        z = ((union bits64){ c }).number, r = expression64;                                            \
-        return (void)y, (void)z, ((union bits64){ .number = r }).bits;                                                 \
+        volatile double x = ((union bits64){ a }).number;                                                              \
+        volatile double y __attribute__((unused)) = ((union bits64){ b }).number;                                      \
+        volatile double z __attribute__((unused)) = ((union bits64){ c }).number, r = expression64;                    \
+        return ((union bits64){ .number = r }).bits;                                                                   \
     }
 
 OPERATION(add, x + y, x + y)
@@ -188,7 +190,7 @@ uint64_t fp_subtract(struct fp *s, fp_format f, uint64_t x, uint64_t y)
     return binary(s, f, f->bytes == 4 ? subtract32 : subtract64, x, y);
 }
 
-/* -- lane by lane ------------------------------------------------------------------------------------------------------ */
+/* -- lane by lane -------------------------------------------------------------------------------------------------- */
 
 static void arithmetic(struct vec_call *c, fp_format f, fp_operation *op)
 {
@@ -233,7 +235,7 @@ static void square_roots(struct vec_call *c, fp_format f)
 void vop_sqrt_f32(struct vec_call *c) { square_roots(c, &fp32); }
 void vop_sqrt_f64(struct vec_call *c) { square_roots(c, &fp64); }
 
-/* -- lanes with their neighbours ----------------------------------------------------------------------------------------- */
+/* -- lanes with their neighbours ----------------------------------------------------------------------------------- */
 
 /* Even lanes subtract, odd ones add. */
 static void add_subtract(struct vec_call *c, fp_format f)
@@ -319,7 +321,7 @@ static void dot_product(struct vec_call *c, fp_format f)
 void vop_dot_f32(struct vec_call *c) { dot_product(c, &fp32); }
 void vop_dot_f64(struct vec_call *c) { dot_product(c, &fp64); }
 
-/* -- minimum, maximum: the second operand when in doubt, as it is --------------------------------------------------------- */
+/* -- minimum, maximum: the second operand when in doubt, as it is -------------------------------------------------- */
 
 static uint64_t extreme(struct fp *s, fp_format f, int order, uint64_t x, uint64_t y)
 {
@@ -346,7 +348,7 @@ void vop_min_f64(struct vec_call *c) { extremes(c, &fp64, -1); }
 void vop_max_f32(struct vec_call *c) { extremes(c, &fp32, 1); }
 void vop_max_f64(struct vec_call *c) { extremes(c, &fp64, 1); }
 
-/* -- comparison ---------------------------------------------------------------------------------------------------------- */
+/* -- comparison ---------------------------------------------------------------------------------------------------- */
 
 enum { LESS = 1, EQUAL = 2, GREATER = 4, UNORDERED = 8 };
 
@@ -411,11 +413,14 @@ void vop_comi_f64(struct vec_call *c) { compare_to_flags(c, &fp64, true); }
 void vop_ucomi_f32(struct vec_call *c) { compare_to_flags(c, &fp32, false); }
 void vop_ucomi_f64(struct vec_call *c) { compare_to_flags(c, &fp64, false); }
 
-/* -- fused multiply and add ------------------------------------------------------------------------------------------------
+/* -- fused multiply and add -------------------------------------------------------------------------------------------
  * Sources 1 (the destination), 2 and 3 are r, a and b.  The last two digits of the mnemonic say which are multiplied,
  * and the upper digit of the opcode, which is the immediate here, stands for them.
  */
 enum { FMA_132 = 9, FMA_213 = 0xa, FMA_231 = 0xb };
+
+/* By form: the sources that are multiplied, and the one that is added. */
+static const uint8_t fused_order[][3] = { [FMA_132] = { 0, 2, 1 }, [FMA_213] = { 1, 0, 2 }, [FMA_231] = { 1, 2, 0 } };
 
 /* Sign bits of the product and of the addend to change. */
 static uint64_t fused_lane(struct fp *s, fp_format f, const uint64_t v[3], uint64_t product, uint64_t addend)
@@ -447,13 +452,14 @@ uint64_t fp_fused(struct fp *s, fp_format f, uint64_t x, uint64_t y, uint64_t z)
 static void fused_lanes(struct vec_call *c, fp_format f, bool negative, unsigned subtract)
 {
     uint64_t product = negative ? fp_sign_bit(f) : 0;
+    const uint8_t *order = fused_order[c->imm];
     struct fp s = fp_begin(c);
 
     fp_host_begin(&s);
     for EACH_ACTIVE(c, i) {
-        uint64_t v1 = fp_get(f, &c->r, i), v2 = fp_get(f, c->a, i), v3 = fp_get(f, c->b, i);
+        uint64_t source[3] = { fp_get(f, &c->r, i), fp_get(f, c->a, i), fp_get(f, c->b, i) };
+        uint64_t v[3] = { source[order[0]], source[order[1]], source[order[2]] };
         uint64_t addend = subtract >> (i & 1) & 1 ? fp_sign_bit(f) : 0;
-        uint64_t v[3] = { c->imm == FMA_132 ? v1 : v2, c->imm == FMA_213 ? v1 : v3, c->imm == FMA_132 ? v2 : c->imm == FMA_213 ? v3 : v1 };
 
         fp_put(f, &c->r, i, fused_lane(&s, f, v, product, addend));
     }

@@ -17,7 +17,7 @@
 #include <fenv.h>
 #endif
 
-/* -- MXCSR ------------------------------------------------------------------------------------------------------------ */
+/* -- MXCSR --------------------------------------------------------------------------------------------------------- */
 
 enum { FP_I = 1, FP_D = 2, FP_Z = 4, FP_O = 8, FP_U = 16, FP_P = 32, FP_BEFORE = FP_I | FP_D | FP_Z /* computing */,
        FP_ALL = 0x3f, MXCSR_DAZ = 1 << 6, MXCSR_MASKS_SHIFT = 7, MXCSR_RC_SHIFT = 13, MXCSR_FTZ = 1 << 15 };
@@ -37,7 +37,7 @@ struct fp fp_begin(const struct vec_call *c);
 /* What was raised into the call: nothing found after computing where what was found before is not masked. */
 void fp_end(struct vec_call *c, const struct fp *s);
 
-/* -- formats ---------------------------------------------------------------------------------------------------------- */
+/* -- formats ------------------------------------------------------------------------------------------------------- */
 
 struct fp_format {
     uint8_t bytes, fraction;   /* the latter in bits */
@@ -82,7 +82,7 @@ static inline void fp_put(fp_format f, union wide *w, unsigned i, uint64_t x)
 
 #define EACH_ACTIVE(c, i) (unsigned i = 0; i < (c)->lanes; i++) if ((c)->active >> i & 1)
 
-/* -- operands --------------------------------------------------------------------------------------------------------- */
+/* -- operands ------------------------------------------------------------------------------------------------------ */
 
 /* A denormal as DAZ has it. */
 static inline uint64_t fp_flush(const struct fp *s, fp_format f, uint64_t x)
@@ -133,7 +133,7 @@ static inline int fp_order(fp_format f, uint64_t x, uint64_t y)
     return (a > b) - (a < b);
 }
 
-/* -- arithmetic: vop_float.c ------------------------------------------------------------------------------------------ */
+/* -- arithmetic: vop_float.c --------------------------------------------------------------------------------------- */
 
 /* On bits, by the host; not on NaNs. */
 typedef uint64_t fp_operation(uint64_t x, uint64_t y, uint64_t z);

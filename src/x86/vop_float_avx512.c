@@ -14,7 +14,7 @@ static int exponent_of(fp_format f, uint64_t x)
     return n.exponent + 63 - __builtin_clzll(n.significand | 1);
 }
 
-/* -- VGETEXP: the exponent as a number ------------------------------------------------------------------------------------ */
+/* -- VGETEXP: the exponent as a number ----------------------------------------------------------------------------- */
 
 static uint64_t get_exponent(struct fp *s, fp_format f, uint64_t x)
 {
@@ -43,7 +43,7 @@ static void get_exponents(struct vec_call *c, fp_format f)
 void vop_getexp_f32(struct vec_call *c) { get_exponents(c, &fp32); }
 void vop_getexp_f64(struct vec_call *c) { get_exponents(c, &fp64); }
 
-/* -- VGETMANT: the significand, of a sign and in an interval ---------------------------------------------------------------- */
+/* -- VGETMANT: the significand, of a sign and in an interval ------------------------------------------------------- */
 
 enum { MANTISSA_1_2, MANTISSA_HALF_2, MANTISSA_HALF_1, MANTISSA_3_4, /* up to 3/2 */
        MANTISSA_POSITIVE = 4, MANTISSA_NO_NEGATIVE = 8 };
@@ -94,7 +94,7 @@ static void get_mantissas(struct vec_call *c, fp_format f)
 void vop_getmant_f32(struct vec_call *c) { get_mantissas(c, &fp32); }
 void vop_getmant_f64(struct vec_call *c) { get_mantissas(c, &fp64); }
 
-/* -- VSCALEF: x times 2 to the power of y, rounded down ---------------------------------------------------------------------- */
+/* -- VSCALEF: x times 2 to the power of y, rounded down ------------------------------------------------------------ */
 
 /* Beyond what any exponent can make up for. */
 enum { POWER_LIMIT = 5000 };
@@ -152,7 +152,7 @@ static void scales(struct vec_call *c, fp_format f)
 void vop_scalef_f32(struct vec_call *c) { scales(c, &fp32); }
 void vop_scalef_f64(struct vec_call *c) { scales(c, &fp64); }
 
-/* -- VRANGE: the smaller or larger, of a sign ---------------------------------------------------------------------------------- */
+/* -- VRANGE: the smaller or larger, of a sign ---------------------------------------------------------------------- */
 
 enum { RANGE_MAXIMUM = 1, RANGE_ABSOLUTE = 2, RANGE_SIGN_SHIFT = 2, SIGN_FIRST = 0, SIGN_RESULT, SIGN_PLUS, SIGN_MINUS };
 
@@ -200,7 +200,7 @@ static void ranges(struct vec_call *c, fp_format f)
 void vop_range_f32(struct vec_call *c) { ranges(c, &fp32); }
 void vop_range_f64(struct vec_call *c) { ranges(c, &fp64); }
 
-/* -- VREDUCE: what VRNDSCALE takes away ------------------------------------------------------------------------------------------ */
+/* -- VREDUCE: what VRNDSCALE takes away ---------------------------------------------------------------------------- */
 
 /* 2^step - low, which has to be above 0, in units of 2^unit: what does not fit in 64 bits is in the lowest one. */
 static uint64_t pack_difference(struct fp *s, fp_format f, uint64_t sign, int unit, uint64_t low, unsigned step)
@@ -258,7 +258,7 @@ static void reduces(struct vec_call *c, fp_format f)
 void vop_reduce_f32(struct vec_call *c) { reduces(c, &fp32); }
 void vop_reduce_f64(struct vec_call *c) { reduces(c, &fp64); }
 
-/* -- VFIXUPIMM: a table from what a number is to what it becomes ------------------------------------------------------------------- */
+/* -- VFIXUPIMM: a table from what a number is to what it becomes --------------------------------------------------- */
 
 enum token { TOKEN_QNAN, TOKEN_SNAN, TOKEN_ZERO, TOKEN_ONE, TOKEN_MINUS_INFINITY, TOKEN_INFINITY, TOKEN_NEGATIVE, TOKEN_POSITIVE };
 
@@ -333,7 +333,7 @@ static void fixups(struct vec_call *c, fp_format f)
 void vop_fixup_f32(struct vec_call *c) { fixups(c, &fp32); }
 void vop_fixup_f64(struct vec_call *c) { fixups(c, &fp64); }
 
-/* -- VFPCLASS -------------------------------------------------------------------------------------------------------------------- */
+/* -- VFPCLASS ------------------------------------------------------------------------------------------------------ */
 
 enum { CLASS_QNAN = 1, CLASS_PLUS_ZERO = 2, CLASS_MINUS_ZERO = 4, CLASS_INFINITY = 8, CLASS_MINUS_INFINITY = 16,
        CLASS_DENORMAL = 32, CLASS_NEGATIVE = 64, CLASS_SNAN = 128 };
@@ -364,7 +364,7 @@ static void classes(struct vec_call *c, fp_format f)
 void vop_fpclass_f32(struct vec_call *c) { classes(c, &fp32); }
 void vop_fpclass_f64(struct vec_call *c) { classes(c, &fp64); }
 
-/* -- bfloat16: to nearest, no denormals, no exceptions, whatever MXCSR says ---------------------------------------------------------- */
+/* -- bfloat16: to nearest, no denormals, no exceptions, whatever MXCSR says ---------------------------------------- */
 
 static const struct fp bf16_rules = { .rounding = ROUND_NEAREST, .masks = FP_ALL, .daz = true, .ftz = true };
 
