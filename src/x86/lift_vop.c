@@ -149,6 +149,8 @@ static bool store(struct lift *l, struct vop_operands *v)
     struct place p;
     struct ir_op *o;
 
+    if (v->op->flags & VOP_FLOAT) /* a page fault comes before a floating-point exception, and leaves MXCSR as it was */
+        lift_help(l, HELP_vec_probe, IR_NONE, lift_effective(l, d), IR_NONE, IR_NONE, s.imm);
     v->word.d = PLACE_SCRATCH;
     place_sources(l, v);
     operate(l, v, IR_NONE);
