@@ -23,6 +23,9 @@ void fp_end(struct vec_call *c, const struct fp *s)
     c->raised = s->raised & FP_BEFORE & ~s->masks ? s->raised & FP_BEFORE : s->raised;
 }
 
+/* One copy for each format: its constants are known then, which more than doubles the speed. */
+#define EACH_FORMAT static inline __attribute__((always_inline))
+
 /* -- the host's arithmetic --------------------------------------------------------------------------------------------
  * The host rounds as it is told and keeps what it raised.  Operands and results of operations are volatile, so that
  * none moves to where it is told something else.  Assumed of it: underflow means a result that is tiny after rounding,
@@ -157,7 +160,7 @@ static uint64_t compute_alone(struct fp *s, fp_format f, fp_operation *op, uint6
 }
 
 /* Not of NaNs. */
-static uint64_t compute(struct fp *s, fp_format f, fp_operation *op, uint64_t x, uint64_t y, uint64_t z)
+EACH_FORMAT uint64_t compute(struct fp *s, fp_format f, fp_operation *op, uint64_t x, uint64_t y, uint64_t z)
 {
     bool alone = ~s->masks & (FP_O | FP_U);
     uint64_t r = alone ? compute_alone(s, f, op, x, y, z) : op(x, y, z), magnitude = fp_magnitude(f, r);
@@ -172,7 +175,7 @@ static uint64_t compute(struct fp *s, fp_format f, fp_operation *op, uint64_t x,
     return fp_sign(f, r);
 }
 
-static uint64_t binary(struct fp *s, fp_format f, fp_operation *op, uint64_t x, uint64_t y)
+EACH_FORMAT uint64_t binary(struct fp *s, fp_format f, fp_operation *op, uint64_t x, uint64_t y)
 {
     if (fp_is_nan(f, x) || fp_is_nan(f, y))
         return fp_nan2(s, f, x, y);
@@ -192,7 +195,7 @@ uint64_t fp_subtract(struct fp *s, fp_format f, uint64_t x, uint64_t y)
 
 /* -- lane by lane -------------------------------------------------------------------------------------------------- */
 
-static void arithmetic(struct vec_call *c, fp_format f, fp_operation *op)
+EACH_FORMAT void arithmetic(struct vec_call *c, fp_format f, fp_operation *op)
 {
     struct fp s = fp_begin(c);
 
@@ -323,7 +326,7 @@ void vop_dot_f64(struct vec_call *c) { dot_product(c, &fp64); }
 
 /* -- minimum, maximum: the second operand when in doubt, as it is -------------------------------------------------- */
 
-static uint64_t extreme(struct fp *s, fp_format f, int order, uint64_t x, uint64_t y)
+EACH_FORMAT uint64_t extreme(struct fp *s, fp_format f, int order, uint64_t x, uint64_t y)
 {
     if (fp_is_nan(f, x) || fp_is_nan(f, y)) {
         s->raised |= FP_I;
@@ -334,7 +337,7 @@ static uint64_t extreme(struct fp *s, fp_format f, int order, uint64_t x, uint64
     return fp_order(f, x, y) == order ? x : y;
 }
 
-static void extremes(struct vec_call *c, fp_format f, int order)
+EACH_FORMAT void extremes(struct vec_call *c, fp_format f, int order)
 {
     struct fp s = fp_begin(c);
 
@@ -352,7 +355,7 @@ void vop_max_f64(struct vec_call *c) { extremes(c, &fp64, 1); }
 
 enum { LESS = 1, EQUAL = 2, GREATER = 4, UNORDERED = 8 };
 
-static unsigned compare(struct fp *s, fp_format f, uint64_t x, uint64_t y, bool signals)
+EACH_FORMAT unsigned compare(struct fp *s, fp_format f, uint64_t x, uint64_t y, bool signals)
 {
     if (fp_is_nan(f, x) || fp_is_nan(f, y)) {
         if (signals || fp_is_signalling(f, x) || fp_is_signalling(f, y))
@@ -373,7 +376,7 @@ static const uint8_t predicates[16] = {
 };
 
 /* A bit for each lane. */
-static uint64_t compare_lanes(struct vec_call *c, fp_format f)
+EACH_FORMAT uint64_t compare_lanes(struct vec_call *c, fp_format f)
 {
     unsigned p = c->imm & (c->word.keep ? 7 : 31);
     bool signals = ((p ^ p >> 1) & 1) ^ p >> 4; /* LT, LE, and all that is made of them */
@@ -423,7 +426,7 @@ enum { FMA_132 = 9, FMA_213 = 0xa, FMA_231 = 0xb };
 static const uint8_t fused_order[][3] = { [FMA_132] = { 0, 2, 1 }, [FMA_213] = { 1, 0, 2 }, [FMA_231] = { 1, 2, 0 } };
 
 /* Sign bits of the product and of the addend to change. */
-static uint64_t fused_lane(struct fp *s, fp_format f, const uint64_t v[3], uint64_t product, uint64_t addend)
+EACH_FORMAT uint64_t fused_lane(struct fp *s, fp_format f, const uint64_t v[3], uint64_t product, uint64_t addend)
 {
     uint32_t before = s->raised;
     uint64_t x, y, z, r;
@@ -449,7 +452,7 @@ uint64_t fp_fused(struct fp *s, fp_format f, uint64_t x, uint64_t y, uint64_t z)
 }
 
 /* subtract: bit 0 for even lanes, bit 1 for odd ones */
-static void fused_lanes(struct vec_call *c, fp_format f, bool negative, unsigned subtract)
+EACH_FORMAT void fused_lanes(struct vec_call *c, fp_format f, bool negative, unsigned subtract)
 {
     uint64_t product = negative ? fp_sign_bit(f) : 0;
     const uint8_t *order = fused_order[c->imm];
