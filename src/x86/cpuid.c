@@ -11,9 +11,10 @@
 #include <string.h>
 
 enum {
-    L1_ECX = 1u << 0 /* SSE3 */ | 1u << 1 /* PCLMULQDQ */ | 1u << 9 /* SSSE3 */ | 1u << 13 /* CX16 */ | 1u << 17 /* PCID */ |
-             1u << 19 | 1u << 20 /* SSE4 */ | 1u << 21 /* x2APIC */ | 1u << 22 /* MOVBE */ | 1u << 23 /* POPCNT */ |
-             1u << 25 /* AES */ | 1u << 26 /* XSAVE */ | 1u << 28 /* AVX */ | 1u << 30 /* RDRAND */,
+    L1_ECX = 1u << 0 /* SSE3 */ | 1u << 1 /* PCLMULQDQ */ | 1u << 9 /* SSSE3 */ | 1u << 12 /* FMA */ | 1u << 13 /* CX16 */ |
+             1u << 17 /* PCID */ | 1u << 19 | 1u << 20 /* SSE4 */ | 1u << 21 /* x2APIC */ | 1u << 22 /* MOVBE */ |
+             1u << 23 /* POPCNT */ | 1u << 25 /* AES */ | 1u << 26 /* XSAVE */ | 1u << 28 /* AVX */ | 1u << 29 /* F16C */ |
+             1u << 30 /* RDRAND */,
     L1_EDX = 1u << 0 /* FPU */ | 1u << 2 /* DE */ | 1u << 3 /* PSE */ | 1u << 4 /* TSC */ | 1u << 5 /* MSR */ |
              1u << 6 /* PAE */ | 1u << 7 /* MCE */ | 1u << 8 /* CX8 */ | 1u << 9 /* APIC */ | 1u << 11 /* SEP */ | 1u << 12 /* MTRR */ |
              1u << 13 /* PGE */ | 1u << 15 /* CMOV */ | 1u << 16 /* PAT */ | 1u << 17 /* PSE36 */ | 1u << 19 /* CLFSH */ |
@@ -83,7 +84,8 @@ static const struct cpuid_row rows[] = {
     { 0x4, 2, true, { 0x143, 63 | 15 << 22, 2047, 0 } },
     { 0x5, 0, false, { 64, 64, 3, 0 } },
     { 0x6, 0, false, { 4 /* ARAT */, 0, 0, 0 } },
-    { 0x7, 0, true, { 0, (uint32_t)L7_EBX, L7_ECX, 0 } },
+    { 0x7, 0, true, { 1, (uint32_t)L7_EBX, L7_ECX, 0 } },
+    { 0x7, 1, true, { 1 << 5 /* AVX512_BF16 */, 0, 0, 0 } },
     { 0xb, 0, true, { 0, 1, 0x100, 0 } },
     { 0xb, 1, true, { 0, 1, 0x201, 0 } },
     { 0xd, 0, true, { 0x2e7, 576, 2440, 0 } },

@@ -114,6 +114,23 @@ static uint64_t segment_base(const struct vcpu *v, unsigned segment)
     return flat ? 0 : v->cpu.seg[segment].base;
 }
 
+static unsigned access_intent(const struct access *a, unsigned segment)
+{
+    return (a->type == TRANSACTION_LOAD ? ACCESS_READ : ACCESS_WRITE) | (segment == SEG_SS ? ACCESS_STACK : 0);
+}
+
+/* Sets gva, if the bytes of `span`, which is not empty, are within the segment. */
+static bool span_linear(struct vcpu *v, struct access *a, unsigned segment, uint64_t offset, uint64_t span)
+{
+    unsigned first = (unsigned)__builtin_ctzll(span), last = 63u - (unsigned)__builtin_clzll(span);
+    uint64_t linear;
+
+    if (!segment_linear(v, segment, offset + first, last - first + 1, access_intent(a, segment) & 3, &linear))
+        return false;
+    a->gva = linear - first;
+    return true;
+}
+
 /*
  * masked_access - the enabled bytes of one operand, all or none.
  *
@@ -125,20 +142,16 @@ static uint64_t segment_base(const struct vcpu *v, unsigned segment)
 static bool masked_access(struct vcpu *v, struct access *a, unsigned segment, uint64_t offset, bool aligned, bool probe_all)
 {
     bool load = a->type == TRANSACTION_LOAD;
-    unsigned intent = (load ? ACCESS_READ : ACCESS_WRITE) | (segment == SEG_SS ? ACCESS_STACK : 0);
-    uint64_t span = probe_all ? bits_mask(a->width) : a->enables, linear;
-    unsigned first, last;
+    unsigned intent = access_intent(a, segment);
+    uint64_t span = probe_all ? bits_mask(a->width) : a->enables;
     uint8_t *host;
 
     if (aligned && (segment_base(v, segment) + offset) & (a->width - 1u))
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
     if (!span)
         return true;
-    first = (unsigned)__builtin_ctzll(span);
-    last = 63u - (unsigned)__builtin_clzll(span);
-    if (!segment_linear(v, segment, offset + first, last - first + 1, intent & 3, &linear))
+    if (!span_linear(v, a, segment, offset, span))
         return false;
-    a->gva = linear - first;
     if (probe_all && !access_probe(&v->mmu, a->gva, a->width, intent))
         return vcpu_raise_mmu(v);
     if (!a->enables)
@@ -194,6 +207,19 @@ uint64_t help_vec_store(struct vcpu *v, uint64_t offset, uint64_t imm)
         a.data = compressed(&a.data, s.element, lanes);
     copy_bytes(a.data.b, (const uint8_t[WIDE_BYTES]){ 0 }, WIDE_BYTES, ~a.enables);
     return masked_access(v, &a, s.segment, offset, s.aligned, s.packing == VEC_PROBE_ALL);
+}
+
+/* Would help_vec_store() fault?  For what has to know before it raises an exception of its own. */
+uint64_t help_vec_probe(struct vcpu *v, uint64_t offset, uint64_t imm)
+{
+    union vec_shape s = shape_of(imm);
+    struct access a;
+
+    masked_operand(&a, TRANSACTION_STORE, s, memory_bytes(s, enabled_lanes(&v->cpu, s, shape_lanes(s))));
+    if (!a.enables)
+        return 1;
+    return span_linear(v, &a, s.segment, offset, a.enables) &&
+           (access_prepare(&v->mmu, &a, access_intent(&a, s.segment)) || vcpu_raise_mmu(v));
 }
 
 /*

@@ -4,6 +4,7 @@
 #include "x86/insns.h"
 
 #include "types.h"
+#include "x86/vop.h"
 
 bool lift_mov(struct lift *l, int arg)
 {
@@ -244,8 +245,13 @@ bool lift_movsd(struct lift *l, int arg)
 
 bool lift_cmpsd(struct lift *l, int arg)
 {
+    int vector;
+
     (void)arg;
-    return l->i->opcode == 0xa7 && l->i->map == 0 && lift_string(l, HELP_cmps << 8 | 4);
+    if (l->i->map == 0)
+        return l->i->opcode == 0xa7 && lift_string(l, HELP_cmps << 8 | 4);
+    vector = lift_availability(l, STATE_SSE);
+    return vector >= 0 ? lift_raise(l, vector) : lift_vop_scalar(l, VOP_compare_f64);
 }
 
 /* -- stores that are more than a store ------------------------------------------------------------------------------ */

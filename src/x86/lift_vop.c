@@ -32,14 +32,19 @@ static bool has_mmx(const struct lift *l)
     return false;
 }
 
-static unsigned vector_bytes(const struct lift *l) { return has_mmx(l) ? 8 : l->i->vector_length ? l->i->vector_length : 16; }
+static unsigned vector_bytes(const struct lift *l)
+{
+    return l->i->op[0].class == REG_MMX ? 8 : l->i->vector_length ? l->i->vector_length : 16;
+}
+
+static bool is_scalar(const struct vop_operands *v) { return v->op->result == RESULT_SCALAR || v->word.scalar; }
 
 /* -- memory ------------------------------------------------------------------------------------------------------------- */
 
 /* Lanes of the result that the mask has a bit for. */
 static unsigned lanes_of(const struct vop_operands *v)
 {
-    return v->op->result == RESULT_SCALAR ? 1 : (1u << v->word.width) / v->op->shrink / v->op->element;
+    return is_scalar(v) ? 1 : (1u << v->word.width) / v->op->shrink / v->op->element;
 }
 
 /* Only the lanes that the mask leaves; a broadcast element if there is any. */
@@ -101,11 +106,14 @@ static void find_sources(const struct lift *l, struct vop_operands *v)
  */
 static void place_sources(struct lift *l, struct vop_operands *v)
 {
-    unsigned n = 0, wanted = v->op->flags & VOP_UNARY ? 1 : 2;
+    bool unary = v->op->flags & VOP_UNARY && !v->word.scalar; /* a scalar's rest comes from a */
+    unsigned n = 0, wanted = unary ? 1 : 2;
     bool xmm0 = v->op->flags & VOP_XMM0 && l->i->encoding == ENCODING_LEGACY;
 
+    if (v->op->flags & VOP_GENERAL)
+        v->word.unit = log2_of(l->i->op[v->source[v->sources - 1]].width);
     v->word.a = v->word.b = v->word.c = PLACE_NONE;
-    if (v->sources < wanted && v->op->flags & VOP_UNARY)
+    if (v->sources < wanted && unary)
         v->word.b = v->word.d;
     else if (v->sources < wanted)
         v->word.a = v->word.d;
@@ -141,8 +149,9 @@ static bool store(struct lift *l, struct vop_operands *v)
     struct place p;
     struct ir_op *o;
 
+    if (v->op->flags & VOP_FLOAT) /* a page fault comes before a floating-point exception, and leaves MXCSR as it was */
+        lift_help(l, HELP_vec_probe, IR_NONE, lift_effective(l, d), IR_NONE, IR_NONE, s.imm);
     v->word.d = PLACE_SCRATCH;
-    v->word.mask = 0;
     place_sources(l, v);
     operate(l, v, IR_NONE);
     if (l->i->mask) {
@@ -158,10 +167,13 @@ static bool store(struct lift *l, struct vop_operands *v)
     return true;
 }
 
-/* id: enum vop_id; width: of the vector or opmask; general: what the function finds there, or IR_NONE */
-static bool lift_with(struct lift *l, int id, unsigned width, ir_operand general)
+/*
+ * word: what the operands do not say; bytes: of the vector or opmask, 0: as the operands have it; general: what the function
+ * finds there, or IR_NONE
+ */
+static bool lift_operation(struct lift *l, int id, union vec_word word, unsigned bytes, ir_operand general)
 {
-    struct vop_operands v = { .op = &vops[id], .general = general };
+    struct vop_operands v = { .op = &vops[id], .word = word, .general = general };
     const struct operand *d = lift_operand(l, 0);
     bool mmx = has_mmx(l);
     ir_operand result = IR_NONE;
@@ -169,7 +181,7 @@ static bool lift_with(struct lift *l, int id, unsigned width, ir_operand general
     if (mmx)
         lift_help(l, HELP_x87_wait, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0);
     v.word.op = (uint64_t)id;
-    v.word.width = log2_of(width);
+    v.word.width = log2_of(bytes ? bytes : vector_bytes(l));
     v.word.mask = l->i->mask;
     v.word.zeroing = l->i->mask_zeroing;
     v.word.rounding = l->i->rounding;
@@ -180,8 +192,10 @@ static bool lift_with(struct lift *l, int id, unsigned width, ir_operand general
         return store(l, &v);
     v.word.d = v.op->result >= RESULT_GENERAL ? PLACE_NONE : place_of(d);
     place_sources(l, &v);
-    if (v.op->result == RESULT_GENERAL)
+    if (v.op->result == RESULT_GENERAL) {
+        v.word.unit = log2_of(d->width);
         result = lift_temp(l);
+    }
     operate(l, &v, result);
     if (v.op->result == RESULT_GENERAL)
         lift_write_register(l, d, result);
@@ -191,7 +205,28 @@ static bool lift_with(struct lift *l, int id, unsigned width, ir_operand general
 }
 
 /* id: enum vop_id */
-bool lift_vop(struct lift *l, int id) { return lift_with(l, id, vector_bytes(l), IR_NONE); }
+static bool lift_plain(struct lift *l, int id, union vec_word word) { return lift_operation(l, id, word, 0, IR_NONE); }
+static bool lift_bytes(struct lift *l, int id, unsigned bytes) { return lift_operation(l, id, (union vec_word){ .imm = 0 }, bytes, IR_NONE); }
+
+bool lift_vop(struct lift *l, int id) { return lift_plain(l, id, (union vec_word){ .imm = 0 }); }
+
+/* The same of lane 0. */
+bool lift_vop_scalar(struct lift *l, int id) { return lift_plain(l, id, (union vec_word){ .scalar = 1 }); }
+
+/* The VEX form, if there is one, is of an extension that is not here. */
+bool lift_vop_evex(struct lift *l, int id) { return l->i->encoding == ENCODING_EVEX && lift_vop(l, id); }
+
+/* The vector has 8 or 16 bytes, whatever the operands say: conversions with MMX registers. */
+bool lift_vop_8(struct lift *l, int id) { return lift_bytes(l, id, 8); }
+bool lift_vop_16(struct lift *l, int id) { return lift_bytes(l, id, 16); }
+
+/* Fused operations: the opcode's upper digit says in which order. */
+bool lift_vop_fma(struct lift *l, int id) { return lift_plain(l, id, (union vec_word){ .imm8 = l->i->opcode >> 4 }); }
+
+bool lift_vop_fma_scalar(struct lift *l, int id)
+{
+    return lift_plain(l, id, (union vec_word){ .imm8 = l->i->opcode >> 4, .scalar = 1 });
+}
 
 /* Shifts by the low 64 bits of a vector operand, permutes by a vector; with an immediate it is the next operation. */
 bool lift_vop_shift(struct lift *l, int id)
@@ -204,13 +239,15 @@ bool lift_vop_shift(struct lift *l, int id)
 /* Comparisons whose EVEX form, which is the next operation, goes to an opmask register. */
 bool lift_vop_compare(struct lift *l, int id) { return lift_vop(l, l->i->encoding == ENCODING_EVEX ? id + 1 : id); }
 
+bool lift_vop_compare_scalar(struct lift *l, int id) { return lift_vop_scalar(l, l->i->encoding == ENCODING_EVEX ? id + 1 : id); }
+
 /* Opmask arithmetic; arg: enum vop_id, bytes of the opmask << 16. */
-bool lift_vop_opmask(struct lift *l, int arg) { return lift_with(l, arg & 0xffff, (unsigned)arg >> 16, IR_NONE); }
+bool lift_vop_opmask(struct lift *l, int arg) { return lift_bytes(l, arg & 0xffff, (unsigned)arg >> 16); }
 
 /* PCMPESTRI, PCMPESTRM: `general` is how many bytes of RAX and RDX are lengths. */
 bool lift_vop_text(struct lift *l, int id)
 {
-    return lift_with(l, id, 16, lift_const(l, l->i->operand_size == 8 ? 8 : 4));
+    return lift_operation(l, id, (union vec_word){ .imm = 0 }, 16, lift_const(l, l->i->operand_size == 8 ? 8 : 4));
 }
 
 /* EXTRQ, INSERTQ: with two immediates it is the next operation, `general` is length | index << 8. */
@@ -220,5 +257,6 @@ bool lift_vop_field(struct lift *l, int id)
 
     if (index->kind != OPERAND_IMMEDIATE)
         return lift_vop(l, id);
-    return lift_with(l, id + 1, 16, lift_const(l, (length->immediate & 0xff) | (index->immediate & 0xff) << 8));
+    return lift_operation(l, id + 1, (union vec_word){ .imm = 0 }, 16,
+                          lift_const(l, (length->immediate & 0xff) | (index->immediate & 0xff) << 8));
 }

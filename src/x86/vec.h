@@ -54,8 +54,9 @@ union vec_word {
         uint64_t rounding : 3;    /* 4 + mode: in place of MXCSR's; 0: MXCSR's */
         uint64_t suppress : 1;    /* of exceptions (SAE) */
         uint64_t broadcast : 1;   /* b is one element, to be repeated */
-        uint64_t unit : 3;        /* ... of this size */
+        uint64_t unit : 3;        /* ... of this size; the size of a general register */
         uint64_t keep : 1;        /* legacy forms: what is above the result stays */
+        uint64_t scalar : 1;      /* lane 0 alone; see RESULT_SCALAR */
     };
     int64_t imm;
 };

@@ -3,6 +3,7 @@
 
 #include "x86/flags.h"
 #include "x86/helpers.h"
+#include "x86/vop_float.h"
 
 #include <string.h>
 
@@ -12,9 +13,7 @@ const struct vop vops[VOPS] = {
 #undef VOP
 };
 
-enum { MXCSR_EXCEPTIONS = 0x3f, MXCSR_MASKS_SHIFT = 7 };
-
-static union wide *place(struct cpu *c, unsigned p) { return (union wide *)(void *)((char *)c + vec_place_offset(p)); }
+static void *place(struct cpu *c, unsigned p) { return (char *)c + vec_place_offset(p); }
 
 /* MMX and opmask registers are 8 bytes, have neighbours, and are not aligned as a vector is. */
 static bool is_short(unsigned p) { return p >= PLACE_MMX; }
@@ -22,13 +21,15 @@ static bool is_short(unsigned p) { return p >= PLACE_MMX; }
 /* The operand, or a copy where it is not a whole vector as it stands. */
 static const union wide *operand(struct cpu *c, unsigned p, union wide *copy)
 {
-    if (p == PLACE_NONE || is_short(p)) {
-        *copy = (union wide){ .q = { 0 } };
-        if (p != PLACE_NONE)
-            memcpy(copy, place(c, p), 8);
-        return copy;
-    }
-    return place(c, p);
+    static const union wide none;
+
+    if (p == PLACE_NONE)
+        return &none;
+    if (!is_short(p))
+        return place(c, p);
+    *copy = (union wide){ .q = { 0 } };
+    memcpy(copy, place(c, p), 8);
+    return copy;
 }
 
 static void repeat(union wide *copy, const union wide *from, unsigned unit)
@@ -39,26 +40,29 @@ static void repeat(union wide *copy, const union wide *from, unsigned unit)
 }
 
 /* Lanes the mask leaves out stay as they are, or become zero. */
-static void merge(struct vec_call *call, union wide *d, unsigned element)
+static void merge(struct vec_call *call, uint8_t *d, unsigned element)
 {
     for (unsigned i = 0; i < call->lanes; i++) {
         if (call->active >> i & 1)
-            memcpy(&d->b[i * element], &call->r.b[i * element], element);
+            memcpy(&d[i * element], &call->r.b[i * element], element);
         else if (call->word.zeroing)
-            memset(&d->b[i * element], 0, element);
+            memset(&d[i * element], 0, element);
     }
 }
 
+static bool is_scalar(const struct vop *op, union vec_word w) { return op->result == RESULT_SCALAR || w.scalar; }
+
 static void put_vector(struct vec_call *call, const struct vop *op)
 {
-    union wide *d = place(&call->v->cpu, call->word.d);
+    uint8_t *d = place(&call->v->cpu, call->word.d);
     unsigned out = call->out;
 
-    if (op->result == RESULT_SCALAR) {
+    if (is_scalar(op, call->word)) {
         union wide rest = *call->a;
 
         merge(call, d, op->element);
-        memcpy(&d->b[op->element], &rest.b[op->element], 16u - op->element);
+        if (!(op->flags & VOP_REST))
+            memcpy(&d[op->element], &rest.b[op->element], 16u - op->element);
         out = 16;
     } else if (call->word.mask) {
         merge(call, d, op->element);
@@ -66,7 +70,9 @@ static void put_vector(struct vec_call *call, const struct vop *op)
         memcpy(d, &call->r, out);
     }
     if (!call->word.keep)
-        memset(&d->b[out], 0, WIDE_BYTES - out);
+        memset(&d[out], 0, WIDE_BYTES - out);
+    else if (out < call->width && !is_short(call->word.d))
+        memset(&d[out], 0, call->width - out);
 }
 
 /* False, with the fault: an exception that is not masked. */
@@ -77,22 +83,27 @@ static bool put_exceptions(struct vec_call *call)
     if (!call->raised || call->word.suppress)
         return true;
     c->mxcsr |= call->raised;
-    if (!(call->raised & ~(c->mxcsr >> MXCSR_MASKS_SHIFT) & MXCSR_EXCEPTIONS))
+    if (!(call->raised & ~(c->mxcsr >> MXCSR_MASKS_SHIFT) & FP_ALL))
         return true;
     return vcpu_raise(call->v, c->cr4 & CR4_OSXMMEXCPT ? EXCEPTION_XM : EXCEPTION_UD);
 }
 
 uint64_t help_vop(struct vcpu *v, uint64_t general, uint64_t imm)
 {
-    struct vec_call call = { .v = v, .word.imm = (int64_t)imm, .general = general };
-    union vec_word w = call.word;
+    union vec_word w = { .imm = (int64_t)imm };
     const struct vop *op = &vops[w.op];
     struct cpu *c = &v->cpu;
     union wide copy[5];
+    struct vec_call call; /* no initialiser: it would clear `r` first, for every instruction */
 
+    call.v = v;
+    call.word = w;
+    call.general = general;
+    call.flags = 0;
+    call.raised = 0;
     call.width = 1u << w.width;
     call.out = call.width / op->shrink;
-    call.lanes = op->result == RESULT_SCALAR ? 1 : call.out / op->element;
+    call.lanes = is_scalar(op, w) ? 1 : call.out / op->element;
     call.active = (w.mask ? c->k[w.mask] : UINT64_MAX) & bits_mask(call.lanes);
     call.imm = (uint8_t)w.imm8;
     call.a = operand(c, w.a, &copy[0]);

@@ -12,7 +12,7 @@
 
 enum vop_result {
     RESULT_LANES,   /* a vector of lanes: masked by lane */
-    RESULT_SCALAR,  /* lane 0; the rest of 16 bytes comes from a */
+    RESULT_SCALAR,  /* lane 0; the rest of 16 bytes comes from a, or stays with VOP_REST */
     RESULT_BITS,    /* r.q[0], a bit a lane, to an opmask register; what the mask leaves out becomes 0 */
     RESULT_OPMASK,  /* r.q[0], `width` bytes of it, to an opmask register */
     RESULT_GENERAL, /* `general` */
@@ -28,6 +28,7 @@ enum vop_flags {
     VOP_XMM0 = 32,      /* the legacy form has XMM0 as c */
     VOP_GENERAL = 64,   /* b is a general register or a word of memory: `general` */
     VOP_REGISTERS = 128, /* looks at or changes registers that are no operands */
+    VOP_REST = 256,     /* what a scalar's result leaves of 16 bytes stays as it is */
 };
 
 struct vec_call {
@@ -36,7 +37,7 @@ struct vec_call {
     const union wide *a, *b, *c; /* never r */
     union wide r;                /* the destination's old value; the result */
     unsigned width;              /* bytes of the vector that the instruction names: 8 (MMX), 16, 32, 64; or of the opmask */
-    unsigned out;                /* bytes of the result: what stands above them becomes zero, but for legacy forms */
+    unsigned out;                /* bytes of the result: what stands above them becomes zero, with legacy forms up to width */
     unsigned lanes;              /* of the result */
     uint64_t active;             /* those that the mask leaves: the others may be computed or not; more may be added */
     uint8_t imm;
@@ -53,7 +54,7 @@ struct vop {
     uint8_t element;   /* bytes of a lane of the result */
     uint8_t shrink;    /* the result has 1/shrink of the vector's bytes */
     uint8_t result;    /* enum vop_result */
-    uint8_t flags;     /* enum vop_flags */
+    uint16_t flags;    /* enum vop_flags */
 };
 
 enum vop_id {

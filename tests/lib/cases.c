@@ -178,6 +178,10 @@ static bool parse_register(struct cpu *c, const char *name)
 
     if (name[n] != '=')
         return false;
+    if (!strncmp(name, "mxcsr=", 6)) {
+        c->mxcsr = (uint32_t)strtoul(name + 6, NULL, 16);
+        return true;
+    }
     for (unsigned i = 0; i < GPRS; i++)
         if (strlen(cpu_gpr_names[i]) == n && !strncmp(name, cpu_gpr_names[i], n)) {
             c->slot[i] = strtoull(name + n + 1, NULL, 16);
@@ -327,6 +331,8 @@ void case_describe(const struct test_case *c, const struct case_state *before, c
         say_end(&t, after);
     say_general(&t, c, &before->cpu, &after->cpu);
     say_vectors(&t, &before->cpu, &after->cpu);
+    if (before->cpu.mxcsr != after->cpu.mxcsr)
+        say(&t, " mxcsr=%x", after->cpu.mxcsr);
     say_flags(&t, &before->cpu, &after->cpu, flags);
     if (after->cpu.rip != usual)
         say(&t, " rip=%llx", (unsigned long long)after->cpu.rip);

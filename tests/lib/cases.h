@@ -4,7 +4,7 @@
  *     asm | inputs | expected                                   # comment lines begin with #
  *
  * asm        instructions, separated by semicolons; they begin at CASE_CODE and stop at a CC behind them
- * inputs     rax=1f (hexadecimal; rax..r15, xmm0.., ymm0.., zmm0.., k0.., mm0..), flags=czsopad or flags=- (set ones, d is
+ * inputs     rax=1f (hexadecimal; rax..r15, xmm0.., ymm0.., zmm0.., k0.., mm0.., mxcsr), flags=czsopad or flags=- (set ones, d is
  *            DF), mem 0x20000=00112233 (bytes in order), page 0x21000=none or ro, mode=32, not=kvm (an engine left out; pvm: KVM where it
  *            is the PVM vendor module, which carries out part of CPL 3 itself)
  * expected   registers, flags and memory that have changed, in the same words; rip=10400 unless execution went on behind

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-enum { STACK_BYTES = 256 * 1024, LEGACY_BYTES = 512, XSTATE_MAGIC = 0x46505853, MAGIC_AT = 464,
+enum { STACK_BYTES = 256 * 1024, LEGACY_BYTES = 512, XSTATE_MAGIC = 0x46505853, MAGIC_AT = 464, MXCSR_AT = 24,
        CS_64 = 0x33, CS_32 = 0x23, SS_USER = 0x2b };
 
 /* In the order of struct cpu. */
@@ -42,6 +42,7 @@ static void each_vector(uint8_t *frame, struct cpu *cpu, void (*move)(void *fram
 
     for (unsigned i = 0; i < 8; i++)
         move(frame + 32 + 16 * i, &cpu->x87.significand[i], 8);
+    move(frame + MXCSR_AT, &cpu->mxcsr, 4);
     for (unsigned i = 0; i < 16; i++)
         move(frame + 160 + 16 * i, &cpu->zmm[i].b[0], 16);
     memcpy(&magic, frame + MAGIC_AT, 4);

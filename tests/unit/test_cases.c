@@ -83,6 +83,7 @@ static void copy_state(struct cpu *to, const struct cpu *from)
     memcpy(to->slot, from->slot, GPRS * 8);
     memcpy(to->zmm, from->zmm, sizeof(to->zmm));
     memcpy(to->k, from->k, sizeof(to->k));
+    to->mxcsr = from->mxcsr;
     memcpy(to->x87.significand, from->x87.significand, sizeof(to->x87.significand));
     to->rip = from->rip;
     cpu_set_rflags(to, cpu_rflags(from));

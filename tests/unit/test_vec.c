@@ -1160,6 +1160,21 @@ START_TEST(enabling_bits_decide)
 }
 END_TEST
 
+/* Zero by zero with everything unmasked (SDM 3A 2.5, OSXMMEXCPT). */
+START_TEST(unmasked_exception_needs_osxmmexcpt)
+{
+    static const char code[] = "\x0f\xae\x16" /* ldmxcsr [rsi] */ "\x0f\x5e\xed" /* divps xmm5,xmm5 */;
+    static struct state s;
+
+    start(&s, find("movups xmm1,[rsi]"), DATA + 0x40);
+    memset(s.memory + DATA + 0x40, 0, 4);
+    cr4_flip = _i ? CR4_OSXMMEXCPT : 0;
+    guest_run(&s, code, sizeof(code) - 1);
+    ck_assert_int_eq(s.vector, _i ? EXCEPTION_UD : EXCEPTION_XM);
+    ck_assert_uint_eq(s.zmm[5].q[0], 0);
+}
+END_TEST
+
 /* -- x87 ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 static int run_with_pending(const char *text, uint64_t flip)
@@ -1286,6 +1301,7 @@ int main(void)
     tcase_add_test(all, masked_off_bytes_are_not_translated);
     tcase_add_test(all, scatter_keeps_what_it_did_before_a_fault);
     tcase_add_loop_test(all, enabling_bits_decide, 0, ARRAY_LEN(enabling));
+    tcase_add_loop_test(all, unmasked_exception_needs_osxmmexcpt, 0, 2);
     tcase_add_test(all, x87_pending_exception_stops_what_waits);
     tcase_add_test(all, x87_environment_is_seven_words);
     tcase_add_test(all, xsaves_and_xrstors_keep_all_registers);
