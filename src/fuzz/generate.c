@@ -108,6 +108,16 @@ static bool is_branch(const struct insn *i)
     return short_one || (i->map == 0 && (i->opcode & 0xfe) == 0xe8) || (i->map == 1 && (i->opcode & 0xf0) == 0x80);
 }
 
+/* VEX.W or EVEX.W, in the third byte of both. */
+static bool has_w(const struct fuzz_case *c)
+{
+    unsigned n = 0;
+
+    while (c->code[n] != 0xc4 && c->code[n] != 0x62)
+        n++;
+    return c->code[n + 2] & 0x80;
+}
+
 static bool is_aligned_move(uint16_t mnemonic)
 {
     return mnemonic == ZYDIS_MNEMONIC_VMOVDQA32 || mnemonic == ZYDIS_MNEMONIC_VMOVDQA64 || mnemonic == ZYDIS_MNEMONIC_VMOVAPS ||
@@ -126,7 +136,7 @@ static bool is_vendors(const struct fuzz_case *c)
 
     if (i->encoding != ENCODING_LEGACY)
         return (i->mask && is_aligned_move(i->mnemonic)) ||
-               (c->code32 && (i->mnemonic == ZYDIS_MNEMONIC_VPINSRD || i->mnemonic == ZYDIS_MNEMONIC_VPEXTRD));
+               (c->code32 && (i->mnemonic == ZYDIS_MNEMONIC_VPINSRD || i->mnemonic == ZYDIS_MNEMONIC_VPEXTRD) && has_w(c));
     return (near && !c->code32 && i->prefixes & PREFIX_OPERAND_SIZE) || (i->map == 1 && i->opcode == 0x0d && i->modrm_mod == 3) ||
            (i->map == 0 && i->opcode == 0x90 && c->bytes > 2);
 }

@@ -130,7 +130,9 @@ static const struct vop *operation(const struct insn *i, const struct insn_row *
     const struct operand *last = &i->op[i->operands - 1];
     unsigned id = (unsigned)row->arg;
 
-    if (row->lift == lift_vop)
+    if (row->lift == lift_vop || row->lift == lift_vop_scalar || row->lift == lift_vop_fma || row->lift == lift_vop_fma_scalar ||
+        (row->lift == lift_vop_evex && i->encoding == ENCODING_EVEX) ||
+        ((row->lift == lift_vop_compare || row->lift == lift_vop_compare_scalar) && i->encoding != ENCODING_EVEX))
         return &vops[id];
     if (row->lift == lift_vop_shift)
         return &vops[last->kind == OPERAND_IMMEDIATE ? id + 1 : id];
@@ -188,7 +190,7 @@ static bool can_be_native(const struct gen *g, const struct insn *i, const struc
         return false; /* 32-bit code has no bit 7 of the register in the immediate */
     if (!op)
         return is_move(row);
-    if (store || op->result > RESULT_SCALAR || is_approximate(i))
+    if (store || op->result > RESULT_SCALAR || op->flags & VOP_GENERAL || is_approximate(i))
         return false;
     return !(op->flags & VOP_FLOAT) || !(g->ir->mode & MODE_SIMD_TRAPS);
 }
@@ -283,7 +285,7 @@ static bool reads_destination(const struct insn *i, const struct insn_row *row)
     if (i->encoding != ENCODING_LEGACY || row->lift == lift_vec_move || row->lift == lift_vec_dup)
         return false;
     if (op)
-        return op->result == RESULT_SCALAR || !(op->flags & VOP_UNARY) || i->operands < 2 || i->op[1].kind == OPERAND_IMMEDIATE;
+        return op->result == RESULT_SCALAR || row->lift == lift_vop_scalar || row->lift == lift_vop_compare_scalar || !(op->flags & VOP_UNARY) || i->operands < 2 || i->op[1].kind == OPERAND_IMMEDIATE;
     return row->lift != lift_vec_scalar || !has_memory(i);
 }
 
