@@ -52,6 +52,23 @@ void guest_exception(u32 vector, const u64 *stack)
     leave(1);
 }
 
+#define XCR0_AVX 7
+#define XCR0_AVX512 0xe7
+
+int enable_vectors(u32 width)
+{
+    u64 cr4;
+
+    if (!has_vectors(width))
+        return 0;
+    __asm__ volatile("mov %%cr4, %0; or $0x600, %0; mov %0, %%cr4" : "=r"(cr4)); /* OSFXSR, OSXMMEXCPT */
+    if (width <= 16)
+        return 1;
+    __asm__ volatile("mov %%cr4, %0; or $0x40000, %0; mov %0, %%cr4" : "=r"(cr4)); /* OSXSAVE */
+    __asm__ volatile("xsetbv" ::"a"(width == 64 ? XCR0_AVX512 : XCR0_AVX), "d"(0), "c"(0));
+    return 1;
+}
+
 static void set_up_machine(void)
 {
     struct {
@@ -67,6 +84,7 @@ static void set_up_machine(void)
 }
 #else
 static void set_up_machine(void) {}
+int enable_vectors(u32 width) { return width == 0; }
 #endif
 
 /* -- start ------------------------------------------------------------------------------------------------------------ */

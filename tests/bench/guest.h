@@ -41,6 +41,25 @@ void put(const char *text, u32 size); /* the platform's: guest.c, native.c */
 static inline u32 random_next(u32 *state) { return *state = *state * 1664525 + 1013904223; }
 static inline u32 mix(u32 sum, u32 v) { return (sum << 5 | sum >> 27) ^ v; }
 
+/* May vectors of so many bytes be used?  In a guest they may from then on. */
+int enable_vectors(u32 width); /* the platform's */
+
+#ifdef __x86_64__
+static inline u32 cpuid(u32 leaf, unsigned reg)
+{
+    u32 v[4];
+
+    __asm__ volatile("cpuid" : "=a"(v[0]), "=b"(v[1]), "=c"(v[2]), "=d"(v[3]) : "a"(leaf), "c"(0));
+    return v[reg];
+}
+
+/* AVX and AVX2 for 32 bytes; AVX-512 F, BW, DQ, VL for 64. */
+static inline int has_vectors(u32 width)
+{
+    return width <= 16 || (cpuid(1, 2) >> 28 & 1 && cpuid(7, 1) >> 5 & 1 && (width <= 32 || (cpuid(7, 1) & 0xc0030000) == 0xc0030000));
+}
+#endif
+
 static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
 static inline void outl(u16 port, u32 v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port)); }
 static inline u8 inb(u16 port)

@@ -23,6 +23,12 @@ static long syscall3(long n, long a, long b, long c)
 
 void put(const char *text, u32 size) { syscall3(SYS_WRITE, 1, (long)text, (long)size); }
 
+#ifdef __x86_64__
+int enable_vectors(u32 width) { return has_vectors(width); }
+#else
+int enable_vectors(u32 width) { return width == 0; }
+#endif
+
 void native_main(long *stack);
 void native_main(long *stack)
 {

@@ -10,6 +10,12 @@ BENCH_DIR := $(srcdir)/tests/bench
 BENCH_CFLAGS = -std=gnu11 -O2 $(WARNINGS) -I$(BENCH_DIR) -ffreestanding -fno-builtin -fno-pic -fno-pie \
 	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-strict-aliasing -fno-tree-loop-distribute-patterns
+# Rows of vectors have flags of their own.
+BENCH_SSE = -mno-mmx -msse2 -mfpmath=sse -fno-math-errno -ffp-contract=off
+$(BENCH)/64/nbody.o $(BENCH)/64/spectral.o $(BENCH)/64/packed16.o: BENCH_MORE = $(BENCH_SSE)
+$(BENCH)/64/mandelbrot.o $(BENCH)/64/packed32.o: BENCH_MORE = $(BENCH_SSE) -mavx2
+$(BENCH)/64/packed64.o: BENCH_MORE = $(BENCH_SSE) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
+$(BENCH)/64/aes.o: BENCH_MORE = $(BENCH_SSE) -maes -mssse3
 BENCH_PROGRAMS := $(addprefix $(BENCH)/,guest.elf maze.elf guest32.elf native native32)
 bench_names = $(basename $(notdir $(wildcard $(BENCH_DIR)/$(1)/*.c)))
 BENCH_LINK = ld -m $(1) -static -nostdlib --build-id=none -z noexecstack
@@ -22,7 +28,7 @@ define bench_objects
 $(BENCH)/$(1)/%.o: $(BENCH_DIR)/$(2)/%.$(3) Makefile $(BENCH_DIR)/rules.mk
 	$$(call say,CC,tests/bench/$(2)/$$*.$(3))
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) -m$(1) $$(BENCH_CFLAGS) -MMD -MP -c -o $$@ $$<
+	$$(Q)$$(CC) -m$(1) $$(filter-out $$(if $$(BENCH_MORE),-mgeneral-regs-only),$$(BENCH_CFLAGS)) $$(BENCH_MORE) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach bits,64 32,$(foreach dir,. rows machine,$(eval $(call bench_objects,$(bits),$(dir),c))))
 $(foreach bits,64 32,$(eval $(call bench_objects,$(bits),.,S)))

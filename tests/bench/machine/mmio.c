@@ -13,8 +13,6 @@
 #define EDU 0x11e81234
 #define EDU_NOTHING 0x200
 #define LOCAL_APIC 0xfee00020
-#define XCR0_AVX 7
-#define XCR0_AVX512 0xe7
 
 static volatile u8 *target;
 static int remembers; /* widereg reads back what was stored */
@@ -49,30 +47,6 @@ static int mmio_find(u32 width)
     else if ((target = find_device(EDU)))
         target += EDU_NOTHING;
     return target != 0;
-}
-
-/* -- what the processor has ------------------------------------------------------------------------------------------- */
-
-static u32 cpuid(u32 leaf, unsigned reg)
-{
-    u32 v[4];
-
-    __asm__ volatile("cpuid" : "=a"(v[0]), "=b"(v[1]), "=c"(v[2]), "=d"(v[3]) : "a"(leaf), "c"(0));
-    return v[reg];
-}
-
-static int enable_vectors(u32 width)
-{
-    u32 state = width == 64 ? XCR0_AVX512 : XCR0_AVX;
-    u64 cr4;
-
-    if (width <= 16)
-        return 1;
-    if (!(cpuid(1, 2) >> 28 & 1) || (width == 64 && !(cpuid(7, 1) >> 16 & 1)))
-        return 0;
-    __asm__ volatile("mov %%cr4, %0; or $0x40000, %0; mov %0, %%cr4" : "=r"(cr4));
-    __asm__ volatile("xsetbv" ::"a"(state), "d"(0), "c"(0));
-    return 1;
 }
 
 /* -- the rows --------------------------------------------------------------------------------------------------------- */
