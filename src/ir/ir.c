@@ -135,7 +135,7 @@ static bool ir_is_register(ir_operand x) { return x < GPRS || x == IR_NONE; }
 
 static bool ir_takes_address(const struct ir_op *o, ir_operand t)
 {
-    return (o->op == IR_LD || o->op == IR_LDW || o->op == IR_ST) && o->a == t && o->b != t;
+    return (o->op == IR_LD || o->op == IR_LDW || o->op == IR_ST || o->op == IR_LDX || o->op == IR_STX) && o->a == t && o->b != t;
 }
 
 bool ir_folds_address(const struct ir_block *b, unsigned at)

@@ -24,7 +24,7 @@ struct gaddr {
     struct page_cache *cache; /* NULL: look the TLB up */
 };
 
-enum stub_kind { STUB_WINDOW, STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_VECTOR, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER,
+enum stub_kind { STUB_WINDOW, STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_VECTOR, STUB_CAREFUL, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER,
                  STUB_TARGET, STUB_PACK, STUB_EXIT, STUB_GUARD };
 
 /* Code that is made after the block's own: what happens where its fast path does not hold. */

@@ -264,6 +264,25 @@ static struct gaddr window_low(struct gaddr a, const struct reach *r, const stru
     return a;
 }
 
+/* The leader is aligned, or the block is left before it. */
+static void window_align(struct gen *g, const struct ir_op *o, struct gaddr a, const struct window *w, struct jit_site *site)
+{
+    struct gen_stub *s;
+    enum host x;
+
+    if (!w->aligned)
+        return;
+    x = gen_scratch(g);
+    gen_address_into(g, x, a);
+    emit_test_ri(g->e, 4, x, w->aligned - 1);
+    gen_release(g, x);
+    s = gen_stub(g, STUB_CAREFUL, o);
+    s->site = site;
+    s->sp = g->sp;
+    s->from[0] = emit_jcc(g->e, CC_NZ);
+    memcpy(s->owner, g->owner, sizeof(s->owner));
+}
+
 static void window_lead(struct gen *g, const struct ir_op *o, struct gaddr a, const struct reach *r)
 {
     const struct window *w = &g->plan->window[r->window];
@@ -275,6 +294,7 @@ static void window_lead(struct gen *g, const struct ir_op *o, struct gaddr a, co
     s->site->size = w->size;
     s->sp = g->sp;
     s->site->shape.to_write = w->write;
+    window_align(g, o, a, w, s->site);
     s->address = window_low(a, r, w);
     s->address.cache = s->site->cache = cache_new(g);
     reg = gen_window_new(g, r->window);
@@ -535,8 +555,8 @@ static struct host_mem mem_plus(struct host_mem m, unsigned n)
     return m;
 }
 
-/* Through xmm0, the widest that fits. */
-static void copy_bytes(struct gen *g, struct host_mem to, struct host_mem from, unsigned n)
+/* Through xmm0, or `reg`, the widest that fits. */
+static void copy_bytes(struct gen *g, struct host_mem to, struct host_mem from, unsigned n, enum host reg)
 {
     bool wide = false;
 
@@ -558,8 +578,8 @@ static void copy_bytes(struct gen *g, struct host_mem to, struct host_mem from, 
             step = 16;
         } else {
             step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-            emit_load(g->e, step, H_RAX, f);
-            emit_store(g->e, step, t, H_RAX);
+            emit_load(g->e, step, reg, f);
+            emit_store(g->e, step, t, reg);
         }
     }
     if (wide) { /* VZEROUPPER */
@@ -569,22 +589,41 @@ static void copy_bytes(struct gen *g, struct host_mem to, struct host_mem from, 
     }
 }
 
-/* The host's address of a vector operand; the stub's kind says what is done where it is not known. */
+/* An address in one register, so that two are left. */
+static void address_in_one(struct gen *g, struct gaddr *a)
+{
+    enum host reg;
+
+    if (a->constant || (a->mem.index == H_NONE && (a->mem.base == H_NONE || !gen_is_scratch(a->mem.base))))
+        return;
+    reg = gen_scratch(g);
+    gen_address_into(g, reg, *a);
+    release_address(g, *a, H_NONE);
+    a->mem = mem_at(reg, 0);
+    a->width = 8;
+}
+
+/* The host's address of a vector operand; the stub's kind says what is done where it is not known.  NULL: it is. */
 struct host_mem gen_wide_operand(struct gen *g, enum stub_kind kind, struct gen_stub **stub)
 {
     const struct ir_op *o = g->op;
     struct gen_stub *s;
     struct host_mem m;
+    enum host x, y;
 
-    gen_take(g, H_RAX);
-    gen_take(g, H_RDX);
+    *stub = NULL;
+    if (o->cover)
+        return window_operand(g, o, &g->plan->reach[o - g->ir->op]);
     *stub = s = memory_stub(g, kind, o);
+    address_in_one(g, &s->address);
+    x = gen_scratch(g);
+    y = gen_scratch(g);
     if (o->cc & LDX_ALIGNED && o->width > 1) {
-        gen_address_into(g, H_RAX, s->address);
-        emit_test_ri(g->e, 4, H_RAX, (int32_t)o->width - 1);
+        gen_address_into(g, x, s->address);
+        emit_test_ri(g->e, 4, x, (int32_t)o->width - 1);
         s->from[1] = emit_jcc(g->e, CC_NZ);
     }
-    m = tlb_check(g, s->address, o->width, o->op == IR_STX ? TLB_WRITE : TLB_READ, H_RAX, H_RDX, &s->from[0]);
+    m = tlb_check(g, s->address, o->width, o->op == IR_STX ? TLB_WRITE : TLB_READ, x, y, &s->from[0]);
     memcpy(s->owner, g->owner, sizeof(s->owner));
     return m;
 }
@@ -596,14 +635,13 @@ static void gen_wide(struct gen *g)
     struct gen_stub *s;
     struct host_mem m = gen_wide_operand(g, STUB_WIDE, &s);
 
-    copy_bytes(g, store ? m : cpu_at(g, o->aux), store ? cpu_at(g, o->aux) : m, o->width);
+    copy_bytes(g, store ? m : cpu_at(g, o->aux), store ? cpu_at(g, o->aux) : m, o->width, gen_scratch(g));
     stub_comes_back(g, s);
 }
 
 static void gen_movx(struct gen *g)
 {
-    gen_take(g, H_RAX);
-    copy_bytes(g, cpu_at(g, g->op->aux), cpu_at(g, (uint64_t)g->op->imm), g->op->width);
+    copy_bytes(g, cpu_at(g, g->op->aux), cpu_at(g, (uint64_t)g->op->imm), g->op->width, gen_scratch(g));
 }
 
 static void gen_zerox(struct gen *g)

@@ -225,6 +225,10 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
         s->site->code = emit_address(g->e);
     switch (s->kind) {
     case STUB_WINDOW: stub_window(g, s); return;
+    case STUB_CAREFUL:
+        stub_spill(g, s);
+        gen_leave_careful(g, s);
+        return;
     case STUB_LOAD: stub_load(g, s); break;
     case STUB_STORE: stub_store(g, s); break;
     case STUB_MODIFY: stub_modify(g, s); break;

@@ -333,7 +333,8 @@ static void make_memory(struct gen *g)
     need_operands(g);
     m = gen_wide_operand(g, STUB_VECTOR, &s);
     emit_vec_rm(g->e, &g->native.host, m);
-    s->host_vec = g->native.host;
+    if (s)
+        s->host_vec = g->native.host;
     finish(g);
     stub_comes_back(g, s);
 }

@@ -19,7 +19,8 @@
  *      before the next instruction (slow.c).
  *   2. Offsets are exact: only operations on whole registers are followed, 64 bits wide in 64-bit code, 32 bits wide,
  *      modulo 2^32, in 32-bit code.  A stretch never crosses 2^32, so what wraps is outside.
- *   3. Whether an access that follows happens does not matter: a check touches nothing.
+ *   3. An access that must be aligned follows only one that was found to be, at a multiple of its width from there.
+ *   4. Whether an access that follows happens does not matter: a check touches nothing.
  */
 #include "jit/window.h"
 
@@ -247,6 +248,26 @@ static bool window_takes(const struct follow *f, unsigned w, const struct form *
     return high - low <= f->bytes;
 }
 
+static bool is_access(const struct ir_op *o)
+{
+    return o->op == IR_LD || o->op == IR_LDW || o->op == IR_ST || o->op == IR_LDX || o->op == IR_STX;
+}
+
+static bool wants_alignment(const struct follow *f, unsigned at)
+{
+    const struct ir_op *o = &f->ir->op[at];
+
+    return (o->op == IR_LDX || o->op == IR_STX) && o->cc & LDX_ALIGNED && o->width > 1;
+}
+
+/* Is it aligned if the access is that leads? */
+static bool window_aligns(const struct follow *f, unsigned w, const struct form *p, unsigned width)
+{
+    const struct window *window = &f->plan->window[w];
+
+    return window->aligned >= width && !((p->offset - f->offset[window->leader]) & (width - 1));
+}
+
 static void window_join(struct follow *f, unsigned w, const struct form *p, unsigned at)
 {
     const struct ir_op *o = &f->ir->op[at];
@@ -256,7 +277,7 @@ static void window_join(struct follow *f, unsigned w, const struct form *p, unsi
     f->low[w] = p->offset < f->low[w] ? p->offset : f->low[w];
     f->high[w] = high > f->high[w] ? high : f->high[w];
     f->offset[at] = p->offset;
-    window->write |= o->op != IR_LD;
+    window->write |= o->op != IR_LD && o->op != IR_LDX;
     window->whole |= f->whole == 4 || has_two_registers(f, at);
     window->insns += at == window->leader || f->ir->op[window->last].insn != o->insn;
     window->last = (uint16_t)at;
@@ -274,6 +295,8 @@ static void window_open(struct follow *f, const struct form *p, unsigned at)
     f->low[w] = f->high[w] = p->offset;
     f->open[w] = true;
     f->plan->window[w] = (struct window){ .leader = (uint16_t)at, .last = (uint16_t)at };
+    if (wants_alignment(f, at))
+        f->plan->window[w].aligned = f->ir->op[at].width;
     window_join(f, w, p, at);
 }
 
@@ -282,8 +305,10 @@ static void plan_access(struct follow *f, unsigned at)
     const struct ir_op *o = &f->ir->op[at];
     struct form place = form_plus(f, form_of(f, o->a), o->imm);
 
+    if (wants_alignment(f, at) && place.small)
+        return;
     for (unsigned w = 0; w < f->plan->windows; w++)
-        if (window_takes(f, w, &place, o->width)) {
+        if (window_takes(f, w, &place, o->width) && (!wants_alignment(f, at) || window_aligns(f, w, &place, o->width))) {
             window_join(f, w, &place, at);
             return;
         }
@@ -297,7 +322,7 @@ static void follow_block(struct follow *f)
     for (unsigned at = 0; at < f->ir->ops; at++) {
         const struct ir_op *o = &f->ir->op[at];
 
-        if (o->op == IR_LD || o->op == IR_LDW || o->op == IR_ST)
+        if (is_access(o))
             plan_access(f, at);
         follow(f, o);
     }

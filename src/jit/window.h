@@ -16,6 +16,7 @@ struct window {
     uint16_t size;
     uint16_t leader, last; /* operations */
     uint16_t insns;        /* how many have a part in it */
+    uint8_t aligned;       /* bytes that the leader is aligned to, or the block is left; 0: it need not be */
     bool write;            /* some of them write */
     bool whole;            /* the host's address of `low` has to be kept; else its distance from the guest's is enough */
 };
