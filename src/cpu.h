@@ -92,7 +92,7 @@ struct fault {
     uint64_t dr6;     /* #DB: bits to set */
 };
 
-enum { MXCSR_MASKS = 0x1f80 };
+enum { MXCSR_FLAGS = 0x3f, MXCSR_MASKS = 0x1f80 };
 
 enum interrupt_shadow { SHADOW_NONE = 0, SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 

@@ -80,8 +80,6 @@ static void vectors_out(struct jit *j, const struct vec_state *s)
     for (unsigned reg = 0; reg < 32; reg++)
         if (s->dirty[0] >> reg & 1)
             memcpy(&c->zmm[reg], &j->vector[reg], s->dirty[2] >> reg & 1 ? 64 : s->dirty[1] >> reg & 1 ? 32 : 16);
-    if (s->mxcsr)
-        c->mxcsr = j->armed_mxcsr;
 }
 
 /* Before the instruction that was armed. */
@@ -116,13 +114,13 @@ static void run_blocks(struct jit *j, const uint8_t *code)
     enum jit_exit reason;
 
     do {
+        jit_mxcsr_in(j);
         reason = (enum jit_exit)j->enter(code);
         j->stats.exits[reason]++;
         block = reason == EXIT_LINK || reason == EXIT_LOOKUP ? next_block(j, reason) : NULL;
         code = block ? block->entry : NULL;
     } while (code);
-    if (j->vectors)
-        __builtin_ia32_ldmxcsr(j->mxcsr);
+    jit_mxcsr_out(j);
     if (reason == EXIT_ARMED)
         leave_armed(j);
     else if (reason == EXIT_AFTER)

@@ -224,6 +224,7 @@ static struct jit_site *gen_site_of_helper(struct gen *g, const struct ir_op *o)
 
     s->helper = (uint64_t(*)(struct vcpu *, uint64_t, uint64_t, uint64_t, uint64_t))helpers[o->aux].function;
     s->uses_flags = o->fx == FX_USE;
+    s->uses_mxcsr = helpers[o->aux].effects & HELP_MXCSR;
     s->next_rip = insn->rip + insn->length;
     if (!(g->ir->mode & MODE_CODE64))
         s->next_rip = (uint32_t)s->next_rip;

@@ -86,7 +86,7 @@ struct gen {
     uint16_t vec_upper_zero;   /* a host of 32-byte registers: the vcpu's upper halves of these are zero */
     struct {
         bool active, done;     /* the instruction is the host's own; made */
-        bool memory, store, real; /* real: it looks at MXCSR */
+        bool memory;
         struct insn insn;
         struct host_vec host;
     } native;
@@ -166,7 +166,7 @@ void gen_emit_lazy(struct gen *g, const struct lazy *lazy);
 void gen_vector_begin(struct gen *g);
 /* True: the operation is made, or nothing has to be made of it. */
 bool gen_vector(struct gen *g);
-/* Everything newer than the vcpu goes there, MXCSR too; for good: nothing is in the host's any more. */
+/* Everything newer than the vcpu goes there; for good: nothing is in the host's any more. */
 void gen_vector_save(struct gen *g, const struct vec_state *s);
 void gen_vector_drop(struct gen *g);
 /* Back to how it was, after C has used the host's. */

@@ -3,8 +3,8 @@
  *
  * What the host has is run as it stands in the guest's code: registers keep their numbers, so only a memory operand is
  * encoded anew.  A register is loaded from the vcpu where the block first uses it, and stored where the block is left or C is
- * called (struct vec_state).  MXCSR is the guest's from the first instruction that looks at it on; its exceptions are all
- * masked, or the code is not translated so (MODE_SIMD_TRAPS).
+ * called (struct vec_state).  MXCSR is the guest's while translated code runs, once some of it looks at it; its exceptions are
+ * all masked, or the code is not translated so (MODE_SIMD_TRAPS).
  *
  * Instructions under a mask, with general, opmask or MMX registers, and what the host has not got are C (x86/vop.c).  Their
  * results are the same: tests and `wideload fuzz` hold C to the silicon.
@@ -58,8 +58,6 @@ void gen_vector_save(struct gen *g, const struct vec_state *s)
         if (level >= 0)
             emit_vector_move(g, true, reg, (unsigned)level);
     }
-    if (s->mxcsr)
-        emit_rm(g->e, OP_0F | 0xae, 4, 3, mem_low(&g->jit->v->cpu.mxcsr)); /* STMXCSR */
 }
 
 void gen_vector_restore(struct gen *g, const struct vec_state *s)
@@ -75,9 +73,7 @@ void gen_vector_restore(struct gen *g, const struct vec_state *s)
 void gen_vector_drop(struct gen *g)
 {
     gen_vector_save(g, &g->vec);
-    if (g->vec.mxcsr)
-        emit_rm(g->e, OP_0F | 0xae, 4, 2, mem_low(&g->jit->mxcsr)); /* LDMXCSR: C's */
-    g->vec = (struct vec_state){ .mxcsr = false };
+    g->vec = (struct vec_state){ .valid = { 0 } };
     g->vec_upper_zero = 0;
 }
 
@@ -300,10 +296,6 @@ static void need_operands(struct gen *g)
             need(g, i->op[n].reg, (unsigned)bits_max(i->vector_length, 16));
     if (op && op->flags & VOP_XMM0 && i->encoding == ENCODING_LEGACY)
         need(g, 0, 16);
-    if (!g->native.real || g->vec.mxcsr)
-        return;
-    emit_rm(g->e, OP_0F | 0xae, 4, 2, mem_low(&g->jit->v->cpu.mxcsr)); /* LDMXCSR */
-    g->vec.mxcsr = true;
 }
 
 static void finish(struct gen *g)
@@ -375,7 +367,7 @@ void gen_vector_begin(struct gen *g)
     parse(code, i, &g->native.host);
     g->native.active = true;
     g->native.memory = has_memory(i);
-    g->native.real = op && op->flags & VOP_FLOAT;
+    g->jit->reals |= op && op->flags & VOP_FLOAT;
 }
 
 bool gen_vector(struct gen *g)

@@ -78,7 +78,7 @@ struct jit_site {
     };
     uint16_t size;            /* of a window: bytes from its low end */
     bool last;                /* nothing of its instruction comes after it */
-    bool uses_flags;          /* of a helper */
+    bool uses_flags, uses_mxcsr; /* of a helper */
     uint64_t next_rip;        /* of a helper */
     struct memory_spot spot;  /* of an access */
     const uint8_t *code;      /* where its slow path begins, for explain and the logs */
@@ -100,7 +100,6 @@ struct jit_edge {
  */
 struct vec_state {
     uint32_t valid[3], dirty[3]; /* as in the vcpu, or newer; newer */
-    bool mxcsr;                  /* the host's MXCSR is the guest's, and the vcpu's may be older */
 };
 
 struct jit_boundary {
@@ -182,7 +181,6 @@ struct jit {
     uint64_t argument[4];         /* of the helper called, or of a slow path */
     uint64_t window[WINDOWS];     /* of the block under way */
     union wide vector[32];        /* EXIT_ARMED: the host's, as far as it has them */
-    uint32_t armed_mxcsr, mxcsr;  /* the same; C's own */
 
     struct interp *interp;
     struct vcpu *v;
@@ -202,6 +200,8 @@ struct jit {
     const void *stub_helper, *stub_helper_pure, *stub_helper_end, *stub_pack; /* pure: registers stay where they are */
     bool avx, avx512;
     bool vectors;                 /* the host's vector registers are used for the guest's */
+    bool reals, guest_mxcsr;      /* ... and MXCSR by some block; the host's has the guest's now (jit_mxcsr_in) */
+    uint32_t mxcsr;               /* C's own */
 
     struct history history;       /* of branches, by the interpreter */
     struct jit_block *hash[1 << JIT_HASH_BITS];
@@ -285,6 +285,27 @@ void jit_follow_flushes(struct jit *jit);
 static inline bool jit_is_flushed(const struct jit *j) { return j->seen_flushes != j->v->mmu.flushes; }
 /* What the TLB knows of [gva, gva + bytes), if it is plain memory for this intent. */
 void jit_fill_cache(struct jit *jit, struct page_cache *cache, uint64_t gva, unsigned bytes, enum tlb_intent intent);
+
+/*
+ * The host's MXCSR gets the guest's rounding and flags, with all exceptions masked; what flags it then has go back to the
+ * vcpu, and it is C's again.
+ */
+static inline void jit_mxcsr_in(struct jit *j)
+{
+    if (!j->reals || j->guest_mxcsr)
+        return;
+    j->guest_mxcsr = true;
+    __builtin_ia32_ldmxcsr(j->v->cpu.mxcsr | MXCSR_MASKS);
+}
+
+static inline void jit_mxcsr_out(struct jit *j)
+{
+    if (!j->guest_mxcsr)
+        return;
+    j->guest_mxcsr = false;
+    j->v->cpu.mxcsr |= __builtin_ia32_stmxcsr() & MXCSR_FLAGS;
+    __builtin_ia32_ldmxcsr(j->mxcsr);
+}
 
 /* slow.c: called by translated code through stubs.c. */
 struct slow_result { uint64_t value, exit; };

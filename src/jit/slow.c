@@ -297,7 +297,11 @@ static inline bool site_helper(struct jit *j, const struct jit_site *site, uint6
         flags_unpack(&v->cpu, j->flags);
     else if (site->uses_flags)
         jit_flags_out(j, site->block, &site->flags);
+    if (site->uses_mxcsr)
+        jit_mxcsr_out(j);
     *result = site->helper(v, a[0], a[1], a[2], a[3]);
+    if (site->uses_mxcsr)
+        jit_mxcsr_in(j);
     if (unlikely(v->fault.vector >= 0)) {
         site_fault(j, site);
         if (site->uses_flags)

@@ -86,7 +86,6 @@ static void vectors_aside(struct jit *j)
     for (unsigned i = 0; i < (j->avx512 ? 32u : 16u); i++)
         emit_vec_rm(&j->e, &(struct host_vec){ .kind = j->avx512 ? VEC_EVEX : VEC_VEX, .map = 1, .opcode = 0x11, .reg = (uint8_t)i,
                                                .length = j->avx512 ? 2 : 1 }, mem_low(&j->vector[i])); /* VMOVUPS */
-    emit_rm(&j->e, OP_0F | 0xae, 4, 3, mem_low(&j->armed_mxcsr)); /* STMXCSR */
 }
 
 /* What rax holds at an exit: RIP; or the edge that led here; or nothing. */

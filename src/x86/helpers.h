@@ -12,6 +12,7 @@ enum helper_effect {
     HELP_STATE = 2,     /* reads or writes registers other than its arguments and result */
     HELP_FLAGS = 4,     /* reads or writes arithmetic flags */
     HELP_MODE = 8,      /* may change what translated code depends on: the block ends after it */
+    HELP_MXCSR = 16,    /* reads or writes MXCSR, or computes by it */
 };
 
 enum helper_id {
