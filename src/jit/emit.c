@@ -160,28 +160,38 @@ static void emit_evex_mem(struct emit *e, unsigned reg, struct host_mem m, unsig
     emit_u32(e, (uint32_t)m.disp);
 }
 
-void emit_vec_rm(struct emit *e, const struct host_vec *v, struct host_mem m)
+/* Up to the opcode; index and base: of the operand, or of the register (4 and 3 of its bits). */
+static void emit_vec(struct emit *e, const struct host_vec *v, unsigned index, unsigned base)
 {
     static const unsigned prefix[] = { 0, OP_66, OP_F3, OP_F2 }, map[] = { 0, OP_0F, OP_0F38, OP_0F3A };
-    unsigned index = mem_index(m), base = mem_base(m);
 
     switch (v->kind) {
-    case VEC_LEGACY: emit_prefixes(e, prefix[v->pp] | map[v->map] | v->opcode, v->w ? 8 : 4, v->reg, index, base, false); break;
-    case VEC_VEX:
-        emit_vex(e, v->pp, v->map, v->w, v->length, v->reg, v->vvvv, index, base);
-        emit_byte(e, v->opcode);
-        break;
+    case VEC_LEGACY: emit_prefixes(e, prefix[v->pp] | map[v->map] | v->opcode, v->w ? 8 : 4, v->reg, index, base, false); return;
+    case VEC_VEX: emit_vex(e, v->pp, v->map, v->w, v->length, v->reg, v->vvvv, index, base); break;
     default:
         emit_byte(e, 0x62);
         emit_byte(e, (~(unsigned)v->reg >> 3 & 1) << 7 | (~index >> 3 & 1) << 6 | (~base >> 3 & 1) << 5 | (~(unsigned)v->reg >> 4 & 1) << 4 | v->map);
         emit_byte(e, (unsigned)v->w << 7 | (~(unsigned)v->vvvv & 15) << 3 | 4 | v->pp);
         emit_byte(e, (unsigned)v->zeroing << 7 | (unsigned)v->length << 5 | (unsigned)v->broadcast << 4 | (~(unsigned)v->vvvv >> 4 & 1) << 3 | v->mask);
-        emit_byte(e, v->opcode);
     }
+    emit_byte(e, v->opcode);
+}
+
+void emit_vec_rm(struct emit *e, const struct host_vec *v, struct host_mem m)
+{
+    emit_vec(e, v, mem_index(m), mem_base(m));
     if (v->kind == VEC_EVEX)
         emit_evex_mem(e, v->reg, m, v->has_imm);
     else
         emit_modrm_mem(e, v->reg, m, v->has_imm);
+    if (v->has_imm)
+        emit_byte(e, v->imm);
+}
+
+void emit_vec_rr(struct emit *e, const struct host_vec *v, unsigned rm)
+{
+    emit_vec(e, v, v->kind == VEC_EVEX ? rm >> 1 : 0, rm);
+    emit_byte(e, 0xc0 | (v->reg & 7u) << 3 | (rm & 7));
     if (v->has_imm)
         emit_byte(e, v->imm);
 }

@@ -78,6 +78,7 @@ struct host_vec {
 };
 
 void emit_vec_rm(struct emit *e, const struct host_vec *v, struct host_mem m);
+void emit_vec_rr(struct emit *e, const struct host_vec *v, unsigned rm);
 
 void emit_byte(struct emit *e, unsigned byte);
 void emit_u32(struct emit *e, uint32_t value);

@@ -86,7 +86,8 @@ struct gen {
     uint16_t vec_upper_zero;   /* a host of 32-byte registers: the vcpu's upper halves of these are zero */
     struct {
         bool active, done;     /* the instruction is the host's own; made */
-        bool memory;
+        bool memory;           /* an operand of LDX or STX */
+        bool in, out, flags;   /* a general register or word goes in, comes out; flags come out */
         struct insn insn;
         struct host_vec host;
     } native;

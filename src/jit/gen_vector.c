@@ -115,7 +115,8 @@ static bool looks_like_vector(const struct gen *g)
     for (unsigned i = g->at; i < g->ir->ops && g->ir->op[i].insn == g->op->insn; i++) {
         const struct ir_op *o = &g->ir->op[i];
 
-        if (o->op == IR_LDX || o->op == IR_STX || o->op == IR_MOVX || (o->op == IR_HELPER && o->aux == HELP_vop))
+        if (o->op == IR_LDX || o->op == IR_STX || o->op == IR_MOVX ||
+            (o->op == IR_HELPER && (o->aux == HELP_vop || o->aux == HELP_vec_set || o->aux == HELP_vec_get)))
             return true;
     }
     return false;
@@ -142,8 +143,14 @@ static bool is_move(const struct insn_row *row)
            row->lift == lift_vec_insertps;
 }
 
-/* Vector registers, one plain memory operand, immediates. */
-static bool operands_fit(const struct gen *g, const struct insn *i)
+/* MOVD and MOVQ between a general and a vector register. */
+static bool is_word_move(const struct insn *i, const struct insn_row *row)
+{
+    return row->lift == lift_vec_word && (i->op[0].class == REG_GPR || i->op[1].class == REG_GPR);
+}
+
+/* Vector registers, one plain memory operand, immediates; a general register where the operation has one. */
+static bool operands_fit(const struct gen *g, const struct insn *i, bool general)
 {
     unsigned limit = most(g) == 2 ? 64 : 32;
 
@@ -152,6 +159,8 @@ static bool operands_fit(const struct gen *g, const struct insn *i)
     for (unsigned n = 0; n < i->operands; n++) {
         const struct operand *o = &i->op[n];
 
+        if (general && o->kind == OPERAND_REGISTER && o->class == REG_GPR && o->width >= 4)
+            continue;
         if (o->kind == OPERAND_REGISTER && (o->class != REG_VECTOR || (o->reg >= 16 && limit < 64)))
             return false;
         if (o->kind == OPERAND_MEMORY && o->vsib)
@@ -178,15 +187,18 @@ static bool has_memory(const struct insn *i)
 static bool can_be_native(const struct gen *g, const struct insn *i, const struct insn_row *row)
 {
     const struct vop *op = row ? operation(i, row) : NULL;
-    bool store = i->op[0].kind == OPERAND_MEMORY;
+    bool store = i->op[0].kind == OPERAND_MEMORY && (!op || op->result < RESULT_GENERAL);
+    bool general = op ? op->flags & VOP_GENERAL || op->result == RESULT_GENERAL : row && is_word_move(i, row);
 
-    if (!row || !host_has(i->isa) || !operands_fit(g, i))
+    if (!row || !host_has(i->isa) || !operands_fit(g, i, general))
         return false;
+    if ((general || row->lift == lift_vec_word) && !(g->ir->mode & MODE_CODE64) && i->encoding != ENCODING_LEGACY)
+        return false; /* nor W */
     if (i->operands == 4 && i->op[3].kind == OPERAND_REGISTER && !(g->ir->mode & MODE_CODE64))
         return false; /* 32-bit code has no bit 7 of the register in the immediate */
     if (!op)
-        return is_move(row);
-    if (store || op->result > RESULT_SCALAR || op->flags & VOP_GENERAL || is_approximate(i))
+        return is_move(row) || row->lift == lift_vec_word;
+    if (store || op->result == RESULT_BITS || op->result == RESULT_OPMASK || op->flags & VOP_REGISTERS || is_approximate(i))
         return false;
     return !(op->flags & VOP_FLOAT) || !(g->ir->mode & MODE_SIMD_TRAPS);
 }
@@ -292,7 +304,7 @@ static void need_operands(struct gen *g)
     const struct vop *op = operation(i, row);
 
     for (unsigned n = 0; n < i->operands; n++)
-        if (i->op[n].kind == OPERAND_REGISTER && (n || reads_destination(i, row)))
+        if (i->op[n].kind == OPERAND_REGISTER && i->op[n].class == REG_VECTOR && (n || reads_destination(i, row) || g->native.flags))
             need(g, i->op[n].reg, (unsigned)bits_max(i->vector_length, 16));
     if (op && op->flags & VOP_XMM0 && i->encoding == ENCODING_LEGACY)
         need(g, 0, 16);
@@ -302,7 +314,7 @@ static void finish(struct gen *g)
 {
     const struct operand *d = &g->native.insn.op[0];
 
-    if (d->kind == OPERAND_REGISTER)
+    if (d->kind == OPERAND_REGISTER && d->class == REG_VECTOR && !g->native.flags)
         written(g, d->reg, g->native.insn.encoding != ENCODING_LEGACY);
     g->native.done = true;
 }
@@ -329,6 +341,37 @@ static void make_memory(struct gen *g)
         s->host_vec = g->native.host;
     finish(g);
     stub_comes_back(g, s);
+}
+
+/* With a general register, or flags; memory has been loaded to scratch, or into the helper's argument. */
+static void make_general(struct gen *g)
+{
+    const struct insn *i = &g->native.insn;
+    const struct operand *last = &i->op[i->operands - 1], *source = last->kind == OPERAND_IMMEDIATE ? last - 1 : last;
+    struct host_vec v = g->native.host;
+    enum host x = H_NONE;
+
+    need_operands(g);
+    if (g->native.in)
+        x = gen_use(g, g->op->a);
+    else if (g->native.out)
+        x = gen_scratch(g);
+    if (g->native.out && !i->op[0].in_rm)
+        v.reg = (uint8_t)x;
+    if (g->native.in || (g->native.out && i->op[0].in_rm))
+        emit_vec_rr(g->e, &v, x);
+    else if (has_memory(i))
+        emit_vec_rm(g->e, &v, mem_low(&g->jit->v->cpu.scratch));
+    else
+        emit_vec_rr(g->e, &v, source->reg);
+    if (g->native.out)
+        gen_give(g, g->op->d, x);
+    finish(g);
+    if (!g->native.flags)
+        return;
+    g->in_host = true;
+    g->in_memory = g->is_lazy = g->raw = false;
+    gen_flags_save(g);
 }
 
 /* The vcpu's registers are aligned to 16 bytes and no more: moves that want more become ones that do not. */
@@ -366,7 +409,10 @@ void gen_vector_begin(struct gen *g)
     op = operation(i, row);
     parse(code, i, &g->native.host);
     g->native.active = true;
-    g->native.memory = has_memory(i);
+    g->native.in = (op && op->flags & VOP_GENERAL) || (!op && is_word_move(i, row) && i->op[0].class == REG_VECTOR);
+    g->native.out = (op && op->result == RESULT_GENERAL) || (!op && is_word_move(i, row) && i->op[0].class == REG_GPR);
+    g->native.flags = op && op->result == RESULT_FLAGS;
+    g->native.memory = has_memory(i) && !g->native.in && !g->native.out && !g->native.flags;
     g->jit->reals |= op && op->flags & VOP_FLOAT;
 }
 
@@ -381,8 +427,18 @@ bool gen_vector(struct gen *g)
             gen_vector_drop(g);
         return false;
     }
+    if (wide && !g->native.memory) {
+        if (g->op->width > 8)
+            gen_vector_drop(g); /* the copy is through a vector register */
+        return false;
+    }
     if (g->op->op == IR_HELPER)
         gen_flags_lost(g); /* as gen_plan() has it of calls */
+    if (g->native.in || g->native.out || g->native.flags) {
+        if (g->op->op == IR_HELPER && !g->native.done)
+            make_general(g);
+        return true;
+    }
     if (wide)
         make_memory(g);
     else if (!g->native.memory && !g->native.done)

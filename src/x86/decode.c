@@ -71,6 +71,7 @@ static void decode_memory(const ZydisDecodedOperandMem *m, struct operand *o)
 static void decode_operand(const ZydisDecodedOperand *z, struct operand *o)
 {
     o->width = z->size / 8;
+    o->in_rm = z->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM;
     o->element = (uint8_t)(z->element_size / 8);
     switch (z->type) {
     case ZYDIS_OPERAND_TYPE_REGISTER: decode_register(z->reg.value, o); break;

@@ -24,6 +24,7 @@ struct operand {
     uint8_t element;       /* bytes of a vector element, where it has such */
     enum register_class class;
     uint8_t reg;
+    bool in_rm;            /* ModRM.rm names it */
     /* memory */
     bool has_base, has_index, rip_relative, vsib, address_only /* LEA, NOP, hints: never accessed */;
     uint8_t base, index, scale /* log2 */, segment;

@@ -48,7 +48,7 @@ if [ "${1:-}" = long ]; then
     seabios=100M wide=50K row_insns=20M programs=300000 rounds=20 rows=$(sed 's/ .*//' tests/bench/expected)
     disturbances="--flush=0 --cache=1M --flush=100 --poke=20"
 else
-    seabios=3M wide=2K row_insns=1M programs=4000 rounds=10 rows="sieve fib string bytecode protected32 smc pagefault ipi"
+    seabios=3M wide=2K row_insns=1M programs=4000 rounds=10 rows="sieve fib string bytecode protected32 smc pagefault ipi nbody floats32 base64"
     disturbances="--flush=0 --cache=1M+--flush=300+--poke=50"
 fi
 if [ -r "$bios" ]; then guest SeaBIOS $seabios --bios "$bios"
