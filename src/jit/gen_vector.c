@@ -122,6 +122,16 @@ static bool looks_like_vector(const struct gen *g)
     return false;
 }
 
+/* MOVSD and CMPSD have their rows as strings; what they are with vectors is where their VEX forms are. */
+static const struct insn_row *row_of(const struct insn *i)
+{
+    bool vector = i->encoding == ENCODING_LEGACY && i->map == 1;
+
+    return insn_find(vector && i->mnemonic == ZYDIS_MNEMONIC_MOVSD   ? ZYDIS_MNEMONIC_VMOVSD
+                     : vector && i->mnemonic == ZYDIS_MNEMONIC_CMPSD ? ZYDIS_MNEMONIC_VCMPSD
+                                                                     : i->mnemonic);
+}
+
 static const struct vop *operation(const struct insn *i, const struct insn_row *row)
 {
     const struct operand *last = &i->op[i->operands - 1];
@@ -300,7 +310,7 @@ static bool reads_destination(const struct insn *i, const struct insn_row *row)
 static void need_operands(struct gen *g)
 {
     const struct insn *i = &g->native.insn;
-    const struct insn_row *row = insn_find(i->mnemonic);
+    const struct insn_row *row = row_of(i);
     const struct vop *op = operation(i, row);
 
     for (unsigned n = 0; n < i->operands; n++)
@@ -403,7 +413,7 @@ void gen_vector_begin(struct gen *g)
     g->native.active = g->native.done = false;
     if (!g->jit->vectors || !looks_like_vector(g) || decode(g->ir->mode, code, IR_CODE, i) != DECODE_OK)
         return;
-    row = insn_find(i->mnemonic);
+    row = row_of(i);
     if (!can_be_native(g, i, row))
         return;
     op = operation(i, row);
