@@ -163,7 +163,8 @@ static int by_form(const void *a, const void *b)
 /* Where each form's templates begin. */
 static void index_forms(struct catalog *c)
 {
-    qsort(c->template, c->templates, sizeof(*c->template), by_form);
+    if (c->templates)
+        qsort(c->template, c->templates, sizeof(*c->template), by_form);
     c->first = malloc((c->templates + 1) * sizeof(*c->first));
     if (!c->first)
         abort();

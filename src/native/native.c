@@ -60,6 +60,12 @@ static bool greeted(struct native *n, struct err *err)
     return !answer[0] || err_set(err, "native: %s", answer);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 struct native *native_create(const uint8_t *memory, struct err *err)
 {
     struct native *n = calloc(1, sizeof(*n));
@@ -67,6 +73,11 @@ struct native *native_create(const uint8_t *memory, struct err *err)
 
     if (!n)
         abort();
+    if (SANITIZED) {
+        err_set(err, "native: not with AddressSanitizer, which has low memory");
+        free(n);
+        return NULL;
+    }
     if (!__builtin_cpu_supports("avx") || pipe(commands) || pipe(answers)) {
         err_set(err, "native: needs a host with AVX and XSAVE");
         free(n);
