@@ -132,13 +132,24 @@ void guest_destroy(struct guest *g)
     free(g->ram);
 }
 
+static void wrote_code(struct guest *g, uint64_t at, uint64_t n)
+{
+    for (uint64_t i = at & ~UINT64_C(63); i < at + n; i += 64)
+        g->vcpu.bus.wrote(g->vcpu.bus.wrote_opaque, i, 64);
+}
+
 void guest_set_code(struct guest *g, uint64_t at, const uint8_t *bytes, unsigned n)
 {
-    memset(g->ram + GUEST_CODE, 0xcc, PAGE_BYTES);
+    if (!g->code_bytes) {
+        memset(g->ram + GUEST_CODE, 0xcc, PAGE_BYTES);
+        wrote_code(g, GUEST_CODE, PAGE_BYTES);
+    }
+    memset(g->ram + g->code, 0xcc, g->code_bytes);
+    wrote_code(g, g->code, g->code_bytes);
     memcpy(g->ram + at, bytes, n);
-    g->vcpu.bus.wrote(g->vcpu.bus.wrote_opaque, GUEST_CODE, 1);
-    for (unsigned i = 0; i < PAGE_BYTES; i += 64)
-        g->vcpu.bus.wrote(g->vcpu.bus.wrote_opaque, GUEST_CODE + i, 64);
+    wrote_code(g, at, n + 1); /* and the CC behind it */
+    g->code = at;
+    g->code_bytes = n;
 }
 
 static struct segment flat(uint16_t selector, uint32_t ar)

@@ -32,6 +32,8 @@ struct guest {
     void *self;
     uint64_t root, next_table; /* PML4 in use; free page for paging structures */
     uint64_t entry;            /* RIP of the last guest_run(): a CC there is the instruction under test */
+    uint64_t code;             /* where guest_set_code() last put something */
+    unsigned code_bytes;
 };
 
 enum guest_ring { GUEST_CPL0, GUEST_CPL3, GUEST_CPL3_32 };
