@@ -90,3 +90,14 @@ bool undefined_result(const struct insn *i, const struct cpu *before)
         return shift_count(i, before) > i->op[0].width * 8u;
     return i->mnemonic == ZYDIS_MNEMONIC_BSWAP && i->op[0].width == 2;
 }
+
+/*
+ * CALL to an address that is not canonical, with a stack that faults: Intel's processors look at the address first (SDM 2
+ * CALL), AMD's push first.
+ */
+bool undefined_priority(const struct insn *i, int a, int b)
+{
+    bool faults = a >= EXCEPTION_SS && a <= EXCEPTION_PF && b >= EXCEPTION_SS && b <= EXCEPTION_PF;
+
+    return i->mnemonic == ZYDIS_MNEMONIC_CALL && a != b && faults;
+}
