@@ -6,8 +6,8 @@
  * called (struct vec_state).  MXCSR is the guest's while translated code runs, once some of it looks at it; its exceptions are
  * all masked, or the code is not translated so (MODE_SIMD_TRAPS).
  *
- * Instructions under a mask, with general, opmask or MMX registers, and what the host has not got are C (x86/vop.c).  Their
- * results are the same: tests and `wideload fuzz` hold C to the silicon.
+ * Opmasks are loaded each time they are used.  Memory under a mask, MMX, approximations, and what the host has not got are C
+ * (x86/vop.c).  Its results are the same: tests and `wideload fuzz` hold C to the silicon.
  *
  * In place of the IR of such an instruction, of which only addresses are made, stands the instruction.
  */
@@ -138,9 +138,12 @@ static const struct vop *operation(const struct insn *i, const struct insn_row *
     unsigned id = (unsigned)row->arg;
 
     if (row->lift == lift_vop || row->lift == lift_vop_scalar || row->lift == lift_vop_fma || row->lift == lift_vop_fma_scalar ||
-        (row->lift == lift_vop_evex && i->encoding == ENCODING_EVEX) ||
-        ((row->lift == lift_vop_compare || row->lift == lift_vop_compare_scalar) && i->encoding != ENCODING_EVEX))
+        (row->lift == lift_vop_evex && i->encoding == ENCODING_EVEX))
         return &vops[id];
+    if (row->lift == lift_vop_compare || row->lift == lift_vop_compare_scalar)
+        return &vops[i->encoding == ENCODING_EVEX ? id + 1 : id];
+    if (row->lift == lift_vop_opmask)
+        return &vops[id & 0xffff];
     if (row->lift == lift_vop_shift)
         return &vops[last->kind == OPERAND_IMMEDIATE ? id + 1 : id];
     return NULL;
@@ -159,17 +162,27 @@ static bool is_word_move(const struct insn *i, const struct insn_row *row)
     return row->lift == lift_vec_word && (i->op[0].class == REG_GPR || i->op[1].class == REG_GPR);
 }
 
+static bool has_memory(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operands; n++)
+        if (i->op[n].kind == OPERAND_MEMORY)
+            return true;
+    return false;
+}
+
 /* Vector registers, one plain memory operand, immediates; a general register where the operation has one. */
 static bool operands_fit(const struct gen *g, const struct insn *i, bool general)
 {
     unsigned limit = most(g) == 2 ? 64 : 32;
 
-    if (i->mask || i->vector_length > limit || !i->operands)
+    if (i->vector_length > limit || !i->operands || (i->mask && has_memory(i)))
         return false;
     for (unsigned n = 0; n < i->operands; n++) {
         const struct operand *o = &i->op[n];
 
         if (general && o->kind == OPERAND_REGISTER && o->class == REG_GPR && o->width >= 4)
+            continue;
+        if (o->kind == OPERAND_REGISTER && o->class == REG_MASK && limit == 64)
             continue;
         if (o->kind == OPERAND_REGISTER && (o->class != REG_VECTOR || (o->reg >= 16 && limit < 64)))
             return false;
@@ -186,14 +199,6 @@ static bool is_approximate(const struct insn *i)
            (i->map == 2 && i->encoding == ENCODING_EVEX && (i->opcode == 0x4c || i->opcode == 0x4d || i->opcode == 0x4e || i->opcode == 0x4f));
 }
 
-static bool has_memory(const struct insn *i)
-{
-    for (unsigned n = 0; n < i->operands; n++)
-        if (i->op[n].kind == OPERAND_MEMORY)
-            return true;
-    return false;
-}
-
 static bool can_be_native(const struct gen *g, const struct insn *i, const struct insn_row *row)
 {
     const struct vop *op = row ? operation(i, row) : NULL;
@@ -208,7 +213,7 @@ static bool can_be_native(const struct gen *g, const struct insn *i, const struc
         return false; /* 32-bit code has no bit 7 of the register in the immediate */
     if (!op)
         return is_move(row) || row->lift == lift_vec_word;
-    if (store || op->result == RESULT_BITS || op->result == RESULT_OPMASK || op->flags & VOP_REGISTERS || is_approximate(i))
+    if (store || op->flags & VOP_REGISTERS || is_approximate(i))
         return false;
     return !(op->flags & VOP_FLOAT) || !(g->ir->mode & MODE_SIMD_TRAPS);
 }
@@ -291,6 +296,12 @@ static void parse(const uint8_t *code, const struct insn *i, struct host_vec *v)
 
 /* -- making it --------------------------------------------------------------------------------------------------------------- */
 
+/* KMOVQ. */
+static void emit_opmask_move(struct gen *g, bool store, unsigned k)
+{
+    emit_vex_rm(g->e, 0, 1, store ? 0x91 : 0x90, true, 0, k, 0, mem_low(&g->jit->v->cpu.k[k]));
+}
+
 /* Does it read what its destination held? */
 static bool reads_destination(const struct insn *i, const struct insn_row *row)
 {
@@ -298,7 +309,7 @@ static bool reads_destination(const struct insn *i, const struct insn_row *row)
 
     if (i->op[0].kind != OPERAND_REGISTER)
         return false;
-    if (op && op->flags & VOP_DEST)
+    if ((op && op->flags & VOP_DEST) || (i->mask && !i->mask_zeroing))
         return true;
     if (i->encoding != ENCODING_LEGACY || row->lift == lift_vec_move || row->lift == lift_vec_dup)
         return false;
@@ -316,6 +327,11 @@ static void need_operands(struct gen *g)
     for (unsigned n = 0; n < i->operands; n++)
         if (i->op[n].kind == OPERAND_REGISTER && i->op[n].class == REG_VECTOR && (n || reads_destination(i, row) || g->native.flags))
             need(g, i->op[n].reg, (unsigned)bits_max(i->vector_length, 16));
+    for (unsigned n = g->native.flags ? 0 : 1; n < i->operands; n++)
+        if (i->op[n].kind == OPERAND_REGISTER && i->op[n].class == REG_MASK)
+            emit_opmask_move(g, false, i->op[n].reg);
+    if (i->mask)
+        emit_opmask_move(g, false, i->mask);
     if (op && op->flags & VOP_XMM0 && i->encoding == ENCODING_LEGACY)
         need(g, 0, 16);
 }
@@ -324,6 +340,8 @@ static void finish(struct gen *g)
 {
     const struct operand *d = &g->native.insn.op[0];
 
+    if (d->kind == OPERAND_REGISTER && d->class == REG_MASK && !g->native.flags)
+        emit_opmask_move(g, true, d->reg);
     if (d->kind == OPERAND_REGISTER && d->class == REG_VECTOR && !g->native.flags)
         written(g, d->reg, g->native.insn.encoding != ENCODING_LEGACY);
     g->native.done = true;
@@ -349,8 +367,8 @@ static void make_memory(struct gen *g)
     emit_vec_rm(g->e, &g->native.host, m);
     if (s)
         s->host_vec = g->native.host;
-    finish(g);
     stub_comes_back(g, s);
+    finish(g);
 }
 
 /* With a general register, or flags; memory has been loaded to scratch, or into the helper's argument. */
