@@ -285,6 +285,17 @@ struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor
 
 /* -- helpers -------------------------------------------------------------------------------------------------------------------- */
 
+static __attribute__((noinline)) uint64_t helper_with_mxcsr(struct jit *j, const struct jit_site *site)
+{
+    const uint64_t *a = j->argument;
+    uint64_t result;
+
+    jit_mxcsr_out(j);
+    result = site->helper(j->v, a[0], a[1], a[2], a[3]);
+    jit_mxcsr_in(j);
+    return result;
+}
+
 /* False: a fault. */
 static inline bool site_helper(struct jit *j, const struct jit_site *site, uint64_t *result)
 {
@@ -297,11 +308,7 @@ static inline bool site_helper(struct jit *j, const struct jit_site *site, uint6
         flags_unpack(&v->cpu, j->flags);
     else if (site->uses_flags)
         jit_flags_out(j, site->block, &site->flags);
-    if (site->uses_mxcsr)
-        jit_mxcsr_out(j);
-    *result = site->helper(v, a[0], a[1], a[2], a[3]);
-    if (site->uses_mxcsr)
-        jit_mxcsr_in(j);
+    *result = unlikely(site->uses_mxcsr) ? helper_with_mxcsr(j, site) : site->helper(v, a[0], a[1], a[2], a[3]);
     if (unlikely(v->fault.vector >= 0)) {
         site_fault(j, site);
         if (site->uses_flags)
