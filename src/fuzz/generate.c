@@ -141,16 +141,17 @@ static bool is_vendors(const struct fuzz_case *c)
            (i->map == 0 && i->opcode == 0x90 && c->bytes > 2);
 }
 
-/* Branches lead to the next instruction: there is no code elsewhere. */
-static void aim_branch(struct fuzz_case *c)
+/* Branches lead to the next instruction: there is no code elsewhere.  False: it is none. */
+static bool aim_branch(struct fuzz_case *c)
 {
     unsigned n = 1;
 
     if (!is_branch(&c->insn) || c->insn.encoding != ENCODING_LEGACY)
-        return;
+        return false;
     if (c->insn.map == 1 || (c->insn.opcode & 0xfe) == 0xe8)
         n = c->insn.prefixes & PREFIX_OPERAND_SIZE && c->code32 ? 2 : 4;
     memset(c->code + c->bytes - n, 0, n);
+    return true;
 }
 
 /* Far transfers, segment, control and debug registers are the host's. */
@@ -181,8 +182,7 @@ static bool encode(struct random *r, const struct template *t, uint32_t mode, st
         return false;
     c->bytes = c->insn.length;
     memcpy(c->code, bytes, c->bytes);
-    aim_branch(c);
-    return !is_vendors(c) && decode(mode, c->code, c->bytes, &c->insn) == DECODE_OK;
+    return !is_vendors(c) && (!aim_branch(c) || decode(mode, c->code, c->bytes, &c->insn) == DECODE_OK);
 }
 
 /* -- values -------------------------------------------------------------------------------------------------------------------- */
