@@ -306,6 +306,7 @@ static void emit_opmask_move(struct gen *g, bool store, unsigned k)
 static bool reads_destination(const struct insn *i, const struct insn_row *row)
 {
     const struct vop *op = operation(i, row);
+    bool scalar = (op && op->result == RESULT_SCALAR) || row->lift == lift_vop_scalar || row->lift == lift_vop_compare_scalar;
 
     if (i->op[0].kind != OPERAND_REGISTER)
         return false;
@@ -314,7 +315,7 @@ static bool reads_destination(const struct insn *i, const struct insn_row *row)
     if (i->encoding != ENCODING_LEGACY || row->lift == lift_vec_move || row->lift == lift_vec_dup)
         return false;
     if (op)
-        return op->result == RESULT_SCALAR || row->lift == lift_vop_scalar || row->lift == lift_vop_compare_scalar || !(op->flags & VOP_UNARY) || i->operands < 2 || i->op[1].kind == OPERAND_IMMEDIATE;
+        return scalar || !(op->flags & VOP_UNARY) || i->operands < 2 || i->op[1].kind == OPERAND_IMMEDIATE;
     return row->lift != lift_vec_scalar || !has_memory(i);
 }
 
