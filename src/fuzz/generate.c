@@ -6,6 +6,7 @@
  * chosen place: within a page, across two, at or beyond the end of what may be read or written.
  */
 #include "fuzz/catalog.h"
+#include "fuzz/draw_x87.h"
 #include "fuzz/random.h"
 #include "x86/flags.h"
 
@@ -107,6 +108,8 @@ static bool is_branch(const struct insn *i)
 
     return short_one || (i->map == 0 && (i->opcode & 0xfe) == 0xe8) || (i->map == 1 && (i->opcode & 0xf0) == 0x80);
 }
+
+static bool is_x87(const struct insn *i) { return i->encoding == ENCODING_LEGACY && i->map == 0 && (i->opcode & 0xf8) == 0xd8; }
 
 static bool is_aligned_move(uint16_t mnemonic)
 {
@@ -328,6 +331,8 @@ bool generate(const struct catalog *k, uint64_t seed, uint64_t number, const str
             out->form = form;
             out->cpu = *base->cpu;
             draw_registers(&r, &out->cpu);
+            if (is_x87(&out->insn))
+                draw_x87(&r, &out->cpu.x87);
             for (unsigned o = 0; o < out->insn.operands; o++)
                 aim_operand(&r, &out->insn.op[o], &out->cpu);
             aim_implicit(&r, &out->insn, &out->cpu);
