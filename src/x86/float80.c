@@ -192,6 +192,17 @@ struct float80 float80_round(struct float80_env *e, bool sign, int32_t exponent,
     return (struct float80){ r.significand, (uint16_t)(sign << 15 | (integer ? r.exponent + FLOAT80_BIAS : 0)) };
 }
 
+struct float80 float80_round_whole(struct float80_env *e, bool sign, int32_t exponent, float80_wide m)
+{
+    uint8_t bits = e->bits;
+    struct float80 r;
+
+    e->bits = 64;
+    r = float80_round(e, sign, exponent, m);
+    e->bits = bits;
+    return r;
+}
+
 struct float80 float80_normalise(struct float80_env *e, bool sign, int32_t exponent, float80_wide m, struct float80 zero)
 {
     unsigned n;

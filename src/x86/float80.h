@@ -66,7 +66,9 @@ struct float80 float80_infinity(bool sign);
 
 /* sign, m * 2^(exponent - 127), bit 127 of m set, its bit 0 also for all that is below. */
 struct float80 float80_round(struct float80_env *e, bool sign, int32_t exponent, float80_wide m);
-/* The same for a value that may have leading zeros; zero becomes `zero`. */
+/* The same to all 64 bits, whatever the precision control says (SDM 1 8.1.5.2). */
+struct float80 float80_round_whole(struct float80_env *e, bool sign, int32_t exponent, float80_wide m);
+/* float80_round() for a value that may have leading zeros; zero becomes `zero`. */
 struct float80 float80_normalise(struct float80_env *e, bool sign, int32_t exponent, float80_wide m, struct float80 zero);
 float80_wide float80_shift_right(float80_wide m, unsigned n); /* bits that fall out stay in bit 0 */
 unsigned float80_clz(float80_wide m);
@@ -98,6 +100,7 @@ enum float80_order float80_compare(struct float80_env *e, struct float80_parts a
 
 /* NaN or unsupported among the operands of an operation: *r is the result.  One operand: the same twice. */
 bool float80_take_nan(struct float80_env *e, struct float80_parts a, struct float80_parts b, struct float80 *r);
+void float80_note_denormals(struct float80_env *e, struct float80_parts a, struct float80_parts b);
 struct float80 float80_invalid(struct float80_env *e);
 
 #endif

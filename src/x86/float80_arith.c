@@ -49,7 +49,7 @@ bool float80_take_nan(struct float80_env *e, struct float80_parts a, struct floa
     return true;
 }
 
-static void note_denormals(struct float80_env *e, struct float80_parts a, struct float80_parts b)
+void float80_note_denormals(struct float80_env *e, struct float80_parts a, struct float80_parts b)
 {
     if (a.denormal || b.denormal)
         e->flags |= FLOAT80_DENORMAL;
@@ -86,7 +86,7 @@ struct float80 float80_add(struct float80_env *e, struct float80_parts a, struct
     b.sign ^= subtract;
     if (a.kind == FLOAT80_INFINITE && b.kind == FLOAT80_INFINITE && a.sign != b.sign)
         return float80_invalid(e);
-    note_denormals(e, a, b);
+    float80_note_denormals(e, a, b);
     if (a.kind == FLOAT80_INFINITE || b.kind == FLOAT80_INFINITE)
         return float80_infinity(a.kind == FLOAT80_INFINITE ? a.sign : b.sign);
     if (a.kind == FLOAT80_ZERO && b.kind == FLOAT80_ZERO)
@@ -111,7 +111,7 @@ struct float80 float80_mul(struct float80_env *e, struct float80_parts a, struct
         return r;
     if (zero && infinite)
         return float80_invalid(e);
-    note_denormals(e, a, b);
+    float80_note_denormals(e, a, b);
     if (zero || infinite)
         return zero ? float80_zero(sign) : float80_infinity(sign);
     return float80_normalise(e, sign, a.exponent + b.exponent + 1, (float80_wide)a.significand * b.significand, r);
@@ -138,7 +138,7 @@ struct float80 float80_div(struct float80_env *e, struct float80_parts a, struct
         e->flags |= FLOAT80_DIVIDE; /* and not denormal */
         return float80_infinity(sign);
     }
-    note_denormals(e, a, b);
+    float80_note_denormals(e, a, b);
     if (a.kind == FLOAT80_INFINITE)
         return float80_infinity(sign);
     if (a.kind == FLOAT80_ZERO || b.kind == FLOAT80_INFINITE)
@@ -177,7 +177,7 @@ struct float80 float80_sqrt(struct float80_env *e, struct float80_parts a)
         return float80_zero(a.sign);
     if (a.sign)
         return float80_invalid(e);
-    note_denormals(e, a, a);
+    float80_note_denormals(e, a, a);
     if (a.kind == FLOAT80_INFINITE)
         return float80_infinity(false);
     m = (float80_wide)root((float80_wide)a.significand << (63 + odd), &rest) << 64;
@@ -200,22 +200,15 @@ static float80_wide reduce(float80_wide a, uint64_t b, unsigned steps, uint64_t 
     return a;
 }
 
-/* To all 64 bits, whatever the precision control says (SDM 1 8.1.5.2): remainders and FSCALE. */
-static struct float80 round_whole(struct float80_env *e, bool sign, int32_t exponent, float80_wide m)
-{
-    uint8_t bits = e->bits;
-    struct float80 r;
-
-    e->bits = 64;
-    r = float80_normalise(e, sign, exponent, m, float80_zero(sign));
-    e->bits = bits;
-    return r;
-}
-
 /* m * 2^(exponent - 63); zero has the dividend's sign. */
 static struct float80 rem_result(struct float80_env *e, bool sign, int32_t exponent, float80_wide m, bool zero_sign)
 {
-    return m ? round_whole(e, sign, exponent + 64, m) : float80_zero(zero_sign);
+    unsigned n;
+
+    if (!m)
+        return float80_zero(zero_sign);
+    n = float80_clz(m);
+    return float80_round_whole(e, sign, exponent + 64 - (int32_t)n, m << n);
 }
 
 static struct float80 rem_finite(struct float80_env *e, struct float80_parts a, struct float80_parts b, bool nearest,
@@ -251,7 +244,7 @@ struct float80 float80_rem(struct float80_env *e, struct float80_parts a, struct
     if (a.kind == FLOAT80_INFINITE || b.kind == FLOAT80_ZERO)
         return float80_invalid(e);
     d->none = false;
-    note_denormals(e, a, b);
+    float80_note_denormals(e, a, b);
     if (a.kind == FLOAT80_ZERO)
         return float80_zero(a.sign);
     if (b.kind == FLOAT80_INFINITE)
@@ -269,7 +262,7 @@ struct float80 float80_rint(struct float80_env *e, struct float80_parts a)
 
     if (float80_take_nan(e, a, a, &r))
         return r;
-    note_denormals(e, a, a);
+    float80_note_denormals(e, a, a);
     if (a.kind != FLOAT80_FINITE || a.exponent > 62)
         return float80_pack(a);
     float80_to_magnitude(e, a, &magnitude);
@@ -299,12 +292,12 @@ struct float80 float80_scale(struct float80_env *e, struct float80_parts a, stru
         return r;
     if (b.kind == FLOAT80_INFINITE && a.kind == (b.sign ? FLOAT80_INFINITE : FLOAT80_ZERO))
         return float80_invalid(e);
-    note_denormals(e, a, b);
+    float80_note_denormals(e, a, b);
     if (a.kind != FLOAT80_FINITE)
         return float80_pack(a);
     if (b.kind == FLOAT80_INFINITE)
         return b.sign ? float80_zero(a.sign) : float80_infinity(a.sign);
-    return round_whole(e, a.sign, a.exponent + scale_of(b), (float80_wide)a.significand << 64);
+    return float80_round_whole(e, a.sign, a.exponent + scale_of(b), (float80_wide)a.significand << 64);
 }
 
 struct float80 float80_extract(struct float80_env *e, struct float80_parts a, struct float80 *significand)
@@ -314,7 +307,7 @@ struct float80 float80_extract(struct float80_env *e, struct float80_parts a, st
 
     if (float80_take_nan(e, a, a, &r))
         return *significand = r;
-    note_denormals(e, a, a);
+    float80_note_denormals(e, a, a);
     if (a.kind == FLOAT80_FINITE)
         a.exponent = 0;
     *significand = float80_pack(a);
@@ -352,7 +345,7 @@ enum float80_order float80_compare(struct float80_env *e, struct float80_parts a
             e->flags |= FLOAT80_INVALID;
         return ORDER_UNORDERED;
     }
-    note_denormals(e, a, b);
+    float80_note_denormals(e, a, b);
     if (side(a) != side(b))
         return side(a) < side(b) ? ORDER_LESS : ORDER_GREATER;
     if (!side(a) || magnitude_is_equal(a, b))

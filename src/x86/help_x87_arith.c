@@ -7,8 +7,7 @@
 
 /* -- two operands ----------------------------------------------------------------------------------------------------------------- */
 
-/* ST(to), and ST(from) or memory.  False: one of them is empty, and c's result is there already. */
-static bool take_two(struct x87_call *c, struct float80_parts *a, struct float80_parts *b)
+bool x87_take_two(struct x87_call *c, struct float80_parts *a, struct float80_parts *b)
 {
     if (x87_is_empty(c->x, c->w.to) || (!c->w.memory && x87_is_empty(c->x, c->w.from))) {
         if (x87_stack_fault(c, false))
@@ -24,7 +23,7 @@ void x87_add(struct x87_call *c)
 {
     struct float80_parts a, b;
 
-    if (take_two(c, &a, &b))
+    if (x87_take_two(c, &a, &b))
         x87_result(c, c->w.to, float80_add(&c->e, a, b, false));
 }
 
@@ -32,7 +31,7 @@ void x87_sub(struct x87_call *c)
 {
     struct float80_parts a, b;
 
-    if (take_two(c, &a, &b))
+    if (x87_take_two(c, &a, &b))
         x87_result(c, c->w.to, float80_add(&c->e, a, b, true));
 }
 
@@ -40,7 +39,7 @@ void x87_subr(struct x87_call *c)
 {
     struct float80_parts a, b;
 
-    if (take_two(c, &a, &b))
+    if (x87_take_two(c, &a, &b))
         x87_result(c, c->w.to, float80_add(&c->e, b, a, true));
 }
 
@@ -48,7 +47,7 @@ void x87_mul(struct x87_call *c)
 {
     struct float80_parts a, b;
 
-    if (take_two(c, &a, &b))
+    if (x87_take_two(c, &a, &b))
         x87_result(c, c->w.to, float80_mul(&c->e, a, b));
 }
 
@@ -56,7 +55,7 @@ void x87_div(struct x87_call *c)
 {
     struct float80_parts a, b;
 
-    if (take_two(c, &a, &b))
+    if (x87_take_two(c, &a, &b))
         x87_result(c, c->w.to, float80_div(&c->e, a, b));
 }
 
@@ -64,7 +63,7 @@ void x87_divr(struct x87_call *c)
 {
     struct float80_parts a, b;
 
-    if (take_two(c, &a, &b))
+    if (x87_take_two(c, &a, &b))
         x87_result(c, c->w.to, float80_div(&c->e, b, a));
 }
 
@@ -72,7 +71,7 @@ void x87_scale(struct x87_call *c)
 {
     struct float80_parts a, b;
 
-    if (take_two(c, &a, &b))
+    if (x87_take_two(c, &a, &b))
         x87_result(c, c->w.to, float80_scale(&c->e, a, b));
 }
 
@@ -84,7 +83,7 @@ static void take_remainder(struct x87_call *c, bool nearest)
     struct float80 r;
 
     c->x->status &= (uint16_t)~X87_C2;
-    if (!take_two(c, &a, &b))
+    if (!x87_take_two(c, &a, &b))
         return;
     r = float80_rem(&c->e, a, b, nearest, &d);
     x87_result(c, 0, r);
@@ -101,7 +100,7 @@ void x87_rem1(struct x87_call *c) { take_remainder(c, true); }
 
 /* -- one operand ----------------------------------------------------------------------------------------------------------------- */
 
-static bool take_one(struct x87_call *c, struct float80_parts *a)
+bool x87_take_one(struct x87_call *c, struct float80_parts *a)
 {
     if (x87_is_empty(c->x, 0)) {
         if (x87_stack_fault(c, false))
@@ -116,7 +115,7 @@ void x87_sqrt(struct x87_call *c)
 {
     struct float80_parts a;
 
-    if (take_one(c, &a))
+    if (x87_take_one(c, &a))
         x87_result(c, 0, float80_sqrt(&c->e, a));
 }
 
@@ -124,7 +123,7 @@ void x87_round(struct x87_call *c)
 {
     struct float80_parts a;
 
-    if (take_one(c, &a))
+    if (x87_take_one(c, &a))
         x87_result(c, 0, float80_rint(&c->e, a));
 }
 

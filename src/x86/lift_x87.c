@@ -23,7 +23,8 @@ static enum x87_format x87_format(const struct operand *o, bool integer)
 static union x87_word x87_word(const struct lift *l, int arg)
 {
     const struct insn *i = l->i;
-    union x87_word w = { .op = (uint64_t)arg & 0x3f, .pops = (uint64_t)arg >> 9 & 3, .from = (uint64_t)arg >> 12 & 7, .to = (uint64_t)arg >> 15 & 7,
+    union x87_word w = { .op = (uint64_t)arg & 0x3f, .pops = (uint64_t)arg >> 9 & 3, .from = (uint64_t)arg >> 12 & 7,
+                         .to = (uint64_t)arg >> 15 & 7,
                          .truncate = (arg & X87_TRUNCATE) != 0, .cc = (uint64_t)arg >> 24 & 15,
                          .opcode = (i->opcode & 7u) << 8 | i->modrm_mod << 6 | i->modrm_reg << 3 | i->modrm_rm };
 

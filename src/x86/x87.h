@@ -97,6 +97,10 @@ void x87_result(struct x87_call *c, unsigned i, struct float80 f);
 void x87_pops(struct x87_call *c);
 void x87_set_codes(struct x87 *x, unsigned codes);
 
+/* ST(to), and ST(from) or memory; ST(0) alone.  False: one of them is empty, and that has been dealt with. */
+bool x87_take_two(struct x87_call *c, struct float80_parts *a, struct float80_parts *b);
+bool x87_take_one(struct x87_call *c, struct float80_parts *a);
+
 /* The operand in memory. */
 struct float80_parts x87_operand(const struct x87_call *c);
 
