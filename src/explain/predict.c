@@ -223,6 +223,17 @@ static void tcg_load_decimal(struct predictor *p)
     }
 }
 
+/* ... on Bochs bytes 8 and 9, then the others. */
+static void bochs_load_decimal(struct predictor *p)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        struct access high = part_of(&p->access[i], 8, 2), low = part_of(&p->access[i], 0, 8);
+
+        split_one(p, &high, ALL);
+        split_one(p, &low, ALL);
+    }
+}
+
 /* On Bochs the environment is read last word first. */
 static void bochs_restore_x87(struct predictor *p)
 {
@@ -389,6 +400,8 @@ static void predict_bochs(struct predictor *p)
         in_two_words(p);
     else if (is_x87_restore(p))
         bochs_restore_x87(p);
+    else if (IS(p, ZYDIS_MNEMONIC_FBLD))
+        bochs_load_decimal(p);
     else if (is_xsave(p))
         save_by_list(p, bochs_xsave, ARRAY_LEN(bochs_xsave));
     else

@@ -249,7 +249,8 @@ static bool differs(const struct fuzz_case *c, const struct fuzz_outcome *a, con
 {
     uint64_t flags = FLAGS_ARITHMETIC & ~undefined_flags(&c->insn, &c->cpu), x = cpu_rflags(&a->cpu), y = cpu_rflags(&b->cpu);
 
-    if (undefined_priority(&c->insn, a->vector, b->vector))
+    if (undefined_priority(&c->insn, a->vector, b->vector) ||
+        (c->code32 && a->vector != b->vector && (undefined_wrap(&c->insn, a->cr2) || undefined_wrap(&c->insn, b->cr2))))
         return false;
     if (end_differs(a, b, what, size) || general_differs(&a->cpu, &b->cpu, c->code32, what, size) || vectors_differ(&a->cpu, &b->cpu, what, size) ||
         x87_differs(&a->cpu.x87, &b->cpu.x87, what, size) || memory_differs(a->memory, b->memory, what, size))

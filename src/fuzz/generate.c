@@ -6,6 +6,7 @@
  * chosen place: within a page, across two, at or beyond the end of what may be read or written.
  */
 #include "fuzz/catalog.h"
+#include "fuzz/draw_x87.h"
 #include "fuzz/random.h"
 #include "x86/flags.h"
 
@@ -118,6 +119,8 @@ static bool has_w(const struct fuzz_case *c)
     return c->code[n + 2] & 0x80;
 }
 
+static bool is_x87(const struct insn *i) { return i->encoding == ENCODING_LEGACY && i->map == 0 && (i->opcode & 0xf8) == 0xd8; }
+
 static bool is_aligned_move(uint16_t mnemonic)
 {
     return mnemonic == ZYDIS_MNEMONIC_VMOVDQA32 || mnemonic == ZYDIS_MNEMONIC_VMOVDQA64 || mnemonic == ZYDIS_MNEMONIC_VMOVAPS ||
@@ -126,7 +129,7 @@ static bool is_aligned_move(uint16_t mnemonic)
 
 /*
  * What Intel's and AMD's processors read differently: near branches with 66 in 64-bit code, 0F 0D with a register, F3 REX.B 90;
- * aligned moves under a mask that leaves nothing; VPINSRD and VPEXTRD with W set outside 64-bit code.
+ * CLZERO with prefixes, of which the decoder does not tell the segment; aligned moves under a mask that leaves nothing; VPINSRD and VPEXTRD with W set outside 64-bit code.
  */
 static bool is_vendors(const struct fuzz_case *c)
 {
@@ -138,7 +141,7 @@ static bool is_vendors(const struct fuzz_case *c)
         return (i->mask && is_aligned_move(i->mnemonic)) ||
                (c->code32 && (i->mnemonic == ZYDIS_MNEMONIC_VPINSRD || i->mnemonic == ZYDIS_MNEMONIC_VPEXTRD) && has_w(c));
     return (near && !c->code32 && i->prefixes & PREFIX_OPERAND_SIZE) || (i->map == 1 && i->opcode == 0x0d && i->modrm_mod == 3) ||
-           (i->map == 0 && i->opcode == 0x90 && c->bytes > 2);
+           (i->map == 0 && i->opcode == 0x90 && c->bytes > 2) || (i->mnemonic == ZYDIS_MNEMONIC_CLZERO && c->bytes > 3);
 }
 
 /* Branches lead to the next instruction: there is no code elsewhere.  False: it is none. */
@@ -338,6 +341,8 @@ bool generate(const struct catalog *k, uint64_t seed, uint64_t number, const str
             out->form = form;
             out->cpu = *base->cpu;
             draw_registers(&r, &out->cpu);
+            if (is_x87(&out->insn))
+                draw_x87(&r, &out->cpu.x87);
             for (unsigned o = 0; o < out->insn.operands; o++)
                 aim_operand(&r, &out->insn.op[o], &out->cpu);
             aim_implicit(&r, &out->insn, &out->cpu);

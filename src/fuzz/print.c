@@ -95,6 +95,19 @@ static void print_memory(const struct fuzz_case *c, const struct operand *o, FIL
         fprintf(out, " page 0x%x=none", NATIVE_DATA + NATIVE_BYTES);
 }
 
+/* What a line of tests/insn has no words for. */
+static void print_x87(const struct x87 *x, FILE *out)
+{
+    fprintf(out, "  # x87 control %x status %x tags %x", x->control, x->status, x->valid);
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned r = ((x->status >> 11) + i) & 7;
+
+        if (x->valid >> r & 1)
+            fprintf(out, " st%u=%04x:%016" PRIx64, i, x->exponent[r], x->significand[r]);
+    }
+    fputc('\n', out);
+}
+
 void fuzz_print_case(const struct fuzz_case *c, FILE *out)
 {
     struct seen s = { 0 };
@@ -116,4 +129,6 @@ void fuzz_print_case(const struct fuzz_case *c, FILE *out)
     for (unsigned i = 0; i < c->insn.operands; i++)
         print_memory(c, &c->insn.op[i], out);
     fprintf(out, " | # %s\n", text);
+    if (c->insn.encoding == ENCODING_LEGACY && c->insn.map == 0 && (c->insn.opcode & 0xf8) == 0xd8)
+        print_x87(&c->cpu.x87, out);
 }

@@ -92,6 +92,11 @@ bool undefined_result(const struct insn *i, const struct cpu *before)
 }
 
 /*
+ * An operand over the end of 4 GiB in a segment that reaches there: a limit violation, or not (SDM 3A 5.3).
+ */
+bool undefined_wrap(const struct insn *i, uint64_t cr2) { return i->address_size == 4 && cr2 <= UINT32_MAX && cr2 >= UINT32_MAX - 63u; }
+
+/*
  * CALL to an address that is not canonical, with a stack that faults: Intel's processors look at the address first (SDM 2
  * CALL), AMD's push first.
  */

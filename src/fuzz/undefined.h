@@ -11,6 +11,9 @@ uint64_t undefined_flags(const struct insn *i, const struct cpu *before);
 /* Is what it writes undefined altogether, or a matter of who made the processor? */
 bool undefined_result(const struct insn *i, const struct cpu *before);
 
+/* Is a page fault here one that a limit may come before? */
+bool undefined_wrap(const struct insn *i, uint64_t cr2);
+
 /* May it end with either of these exceptions, where both have a reason? */
 bool undefined_priority(const struct insn *i, int a, int b);
 

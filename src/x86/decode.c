@@ -122,6 +122,7 @@ static void decode_fill(const ZydisDecodedInstruction *z, const ZydisDecodedOper
     out->map = (uint8_t)z->opcode_map;
     out->modrm_reg = z->raw.modrm.reg;
     out->modrm_mod = z->raw.modrm.mod;
+    out->modrm_rm = z->raw.modrm.rm;
     out->operand_size = z->operand_width / 8;
     out->address_size = z->address_width / 8;
     out->stack_size = z->stack_width / 8;

@@ -46,7 +46,7 @@ struct insn {
     uint8_t prefixes;
     enum insn_encoding encoding;
     uint8_t opcode, map;   /* opcode byte, and map 0 (one byte), 1 (0F), 2 (0F38), 3 (0F3A) */
-    uint8_t modrm_reg, modrm_mod;
+    uint8_t modrm_reg, modrm_mod, modrm_rm;
     uint8_t operand_size;  /* effective, bytes: 2, 4, 8 */
     uint8_t address_size;
     uint8_t stack_size;    /* width of the stack pointer */

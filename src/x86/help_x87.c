@@ -1,18 +1,16 @@
 /*
  * help_x87.c - x87 control: control and status word, environment, whole state, and what MMX does to it.
  *
- * Without x87 arithmetic nothing raises an x87 exception but what the guest loads into the status word.  With
- * CR0.NE clear a pending one would assert FERR#; nothing is connected to it, and execution goes on.
+ * With CR0.NE clear a pending x87 exception would assert FERR#; nothing is connected to it, and execution goes on.
  *
  * Spec: SDM 1 8.1, 9.6; SDM 2 FSTENV, FSAVE.
  */
 #include "x86/helpers.h"
 
 #include "x86/save.h"
+#include "x86/x87.h"
 
 #include <string.h>
-
-enum { X87_EXCEPTIONS = 0x3f, X87_ES = 0x80, X87_TOP = 0x3800, X87_B = 0x8000 };
 
 void x87_summarise(struct x87 *x)
 {
@@ -40,12 +38,7 @@ bool x87_is_init(const struct x87 *x)
 
 /* -- exceptions, MMX --------------------------------------------------------------------------------------------------- */
 
-static bool x87_ready(struct vcpu *v)
-{
-    return !(v->cpu.x87.status & X87_ES && v->cpu.cr0 & CR0_NE) || vcpu_raise(v, EXCEPTION_MF);
-}
-
-/* Before any waiting instruction: FWAIT, FNOP and all of MMX. */
+/* Before any waiting instruction: FWAIT, FNOP and all of MMX; before an x87 instruction looks at memory. */
 uint64_t help_x87_wait(struct vcpu *v, uint64_t imm) { (void)imm; return x87_ready(v); }
 
 /* After an MMX instruction that wrote register `reg` (8: none). */

@@ -4,6 +4,7 @@
 
 #include "x86/lift.h"
 #include "x86/vec.h"
+#include "x86/x87.h"
 
 /* Which register state an instruction uses, and so which enabling bits it is subject to. */
 enum insn_state {

@@ -1,11 +1,96 @@
 /*
- * lift_x87.c - x87 control, FXSAVE and XSAVE families, MXCSR: addresses for helpers (help_x87.c, help_save.c).
- *
- * x87 arithmetic, loads and stores are not implemented (src/unimp.def).
+ * lift_x87.c - x87 instructions, FXSAVE and XSAVE families, MXCSR: operands and addresses for helpers (help_x87*.c,
+ * help_save.c).
  */
 #include "x86/insns.h"
 
 #include "types.h"
+#include "x86/x87.h"
+
+/* -- x87 computation ------------------------------------------------------------------------------------------------------------- */
+
+static enum x87_format x87_format(const struct operand *o, bool integer)
+{
+    switch (o->width) {
+    case 2: return X87_INT16;
+    case 4: return integer ? X87_INT32 : X87_SINGLE;
+    case 8: return integer ? X87_INT64 : X87_DOUBLE;
+    default: return integer ? X87_BCD : X87_EXTENDED;
+    }
+}
+
+/* The row's word, and the registers that the encoding names: one is the source, of two the first is the destination. */
+static union x87_word x87_word(const struct lift *l, int arg)
+{
+    const struct insn *i = l->i;
+    union x87_word w = { .op = (uint64_t)arg & 0x3f, .pops = (uint64_t)arg >> 9 & 3, .from = (uint64_t)arg >> 12 & 7,
+                         .to = (uint64_t)arg >> 15 & 7,
+                         .truncate = (arg & X87_TRUNCATE) != 0, .cc = (uint64_t)arg >> 24 & 15,
+                         .opcode = (i->opcode & 7u) << 8 | i->modrm_mod << 6 | i->modrm_reg << 3 | i->modrm_rm };
+
+    if (lift_is_memory(l, 0)) {
+        w.memory = 1;
+        w.format = x87_format(&i->op[0], arg & X87_INTEGER);
+        w.segment = i->op[0].segment;
+    } else if (i->operands == 2) {
+        w.to = i->op[0].reg;
+        w.from = i->op[1].reg;
+    } else if (i->operands == 1) {
+        w.from = i->op[0].reg;
+    }
+    return w;
+}
+
+/* A pending exception comes before whatever the memory operand has to say. */
+static void x87_wait(struct lift *l) { lift_help(l, HELP_x87_wait, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0); }
+
+/* The helper makes the access itself. */
+static bool x87_access(struct lift *l, enum helper_id id, union x87_word w, unsigned intent)
+{
+    const struct operand *o = lift_operand(l, 0);
+    ir_operand linear = lift_temp(l);
+    struct place p;
+
+    x87_wait(l);
+    p = lift_place(l, o, o->width, intent);
+    lift_op(l, IR_LEA, 8, linear, p.a, IR_NONE)->imm = p.imm;
+    lift_help(l, id, IR_NONE, linear, lift_effective(l, o), IR_NONE, w.imm);
+    return true;
+}
+
+/* arg: enum x87_op and what is beside it (x87.h) */
+bool lift_x87(struct lift *l, int arg)
+{
+    const struct operand *o = lift_operand(l, 0);
+    union x87_word w = x87_word(l, arg);
+    ir_operand value = IR_NONE, offset = IR_NONE;
+    struct ir_op *help;
+    struct place p;
+
+    if (w.memory && o->width > 8)
+        return x87_access(l, HELP_x87_load, w, ACCESS_READ);
+    if (w.memory) {
+        x87_wait(l);
+        offset = lift_effective(l, o);
+        p = lift_place(l, o, o->width, ACCESS_READ);
+        p.form = FORM_X87;
+        value = lift_load(l, p, o->width);
+    }
+    help = lift_help(l, HELP_x87, IR_NONE, value, offset, IR_NONE, w.imm);
+    if (w.op != X87_move_if && w.op != X87_compare_flags && w.op != X87_compare_flags_quiet)
+        help->fx = FX_NONE;
+    return true;
+}
+
+/* To memory, or to ST(i). */
+bool lift_x87_store(struct lift *l, int arg)
+{
+    if (!lift_is_memory(l, 0))
+        return lift_x87(l, arg | X87_store_register);
+    return x87_access(l, HELP_x87_store, x87_word(l, arg), ACCESS_WRITE);
+}
+
+/* -- state ------------------------------------------------------------------------------------------------------------------------ */
 
 /*
  * A helper on the linear address of operand 0.  arg: the helper, and from bit 16 the intent.
