@@ -248,6 +248,28 @@ static void draw_bytes(struct random *r, uint8_t *to, unsigned n)
     }
 }
 
+/* Those that the instruction names, XMM0, which it may mean, and from a pool the rest. */
+static void draw_vectors(struct random *r, const struct insn *i, const uint8_t *pool, struct cpu *c)
+{
+    unsigned last = 0;
+
+    memcpy(c->zmm, pool, sizeof(c->zmm));
+    draw_bytes(r, c->zmm[0].b, VECTOR_BYTES);
+    for (unsigned n = 0; n < i->operands; n++) {
+        const struct operand *o = &i->op[n];
+        bool named = o->kind == OPERAND_REGISTER && o->class == REG_VECTOR;
+        unsigned reg = named ? o->reg : o->index;
+
+        if (!named && !(o->kind == OPERAND_MEMORY && o->vsib))
+            continue;
+        if (random_one_in(r, 6))
+            c->zmm[reg] = c->zmm[last];
+        else
+            draw_bytes(r, c->zmm[reg].b, VECTOR_BYTES);
+        last = reg;
+    }
+}
+
 static void draw_registers(struct random *r, struct cpu *c)
 {
     for (unsigned i = 0; i < GPRS; i++)
@@ -257,13 +279,6 @@ static void draw_registers(struct random *r, struct cpu *c)
     c->slot[RSI] = NATIVE_DATA + random_below(r, NATIVE_PAGE * 2);
     c->slot[RDI] = NATIVE_DATA + random_below(r, NATIVE_PAGE * 2);
     c->slot[RSP] = (NATIVE_DATA + 0x200 + random_below(r, NATIVE_PAGE + 0xc00)) & ~(random_one_in(r, 8) ? 0u : 15u);
-    for (unsigned i = 0; i < 32; i++)
-        draw_bytes(r, c->zmm[i].b, VECTOR_BYTES);
-    for (unsigned i = 0; i < 3; i++) { /* equal operands */
-        unsigned to = random_below(r, 32);
-
-        c->zmm[to] = c->zmm[random_below(r, 32)];
-    }
     for (unsigned i = 0; i < 8; i++)
         draw_bytes(r, (uint8_t *)&c->x87.significand[i], 8);
     for (unsigned i = 0; i < 8; i++)
@@ -341,6 +356,7 @@ bool generate(const struct catalog *k, uint64_t seed, uint64_t number, const str
             out->form = form;
             out->cpu = *base->cpu;
             draw_registers(&r, &out->cpu);
+            draw_vectors(&r, &out->insn, base->memory, &out->cpu);
             if (is_x87(&out->insn))
                 draw_x87(&r, &out->cpu.x87);
             for (unsigned o = 0; o < out->insn.operands; o++)
