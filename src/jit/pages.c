@@ -90,7 +90,7 @@ static bool page_joins(const struct jit *j, const struct tlb_entry *e, uint64_t 
     return n->tag[intent] == page && n->addend == e->addend;
 }
 
-/* The stretch around e's page: a large page, or neighbours where it has to reach to `end`. */
+/* The stretch around e's page: a large page; and neighbours where it has to reach to `end`. */
 static void stretch(const struct jit *j, const struct tlb_entry *e, enum tlb_intent intent, uint64_t end, uint64_t *base, uint64_t *size)
 {
     uint64_t large = bits_min(BIT(tlb_shift(e)), MIB(2)), into = *base & (large - 1);
@@ -100,7 +100,6 @@ static void stretch(const struct jit *j, const struct tlb_entry *e, enum tlb_int
     if (large > PAGE_BYTES && plain_at(j, e->gpa - into, large, intent, *base - into + (uintptr_t)e->addend)) {
         *base -= into;
         *size = large;
-        return;
     }
     if (end - *base <= *size)
         return;
