@@ -181,12 +181,33 @@ static const void *make_helper_end(struct jit *j, const void *leave)
     return at;
 }
 
+/*
+ * Part of a large page, right behind what the cache has: C finds a longer stretch than the page.  rdx: the page; rsi: its
+ * entry's place; the jump returned is taken then.
+ */
+static uint8_t *probe_goes_on(struct jit *j, struct tlb_entry *tlb)
+{
+    struct host_mem base = mem_at(H_RCX, offsetof(struct page_cache, base)), span = mem_at(H_RCX, offsetof(struct page_cache, span[0]));
+    uint8_t *small, *goes_on;
+
+    emit_rm_imm(&j->e, 0x80, 1, A_CMP, mem_table(&tlb->page, H_RSI), 1, 12); /* CMP: 4 KiB, tlb_shift() */
+    small = emit_jcc(&j->e, CC_Z);
+    emit_alu_rm(&j->e, A_SUB, 8, H_RDX, base);
+    emit_alu_rm(&j->e, A_SUB, 8, H_RDX, span);
+    emit_alu_ri(&j->e, A_CMP, 8, H_RDX, jit_span_bytes[0] - 1);
+    goes_on = emit_jcc(&j->e, CC_Z);
+    emit_alu_rm(&j->e, A_ADD, 8, H_RDX, span);
+    emit_alu_rm(&j->e, A_ADD, 8, H_RDX, base);
+    emit_here(&j->e, small);
+    return goes_on;
+}
+
 /* The TLB, asked for a page cache that has been filled since the last flush. */
 static const void *make_probe(struct jit *j, enum mmu_bank bank, enum tlb_intent intent)
 {
     struct tlb_entry *tlb = j->v->mmu.tlb[bank];
     const void *at = emit_address(&j->e);
-    uint8_t *empty, *missed;
+    uint8_t *empty, *missed, *goes_on;
 
     emit_alu_mi(&j->e, A_CMP, 8, mem_at(H_RCX, offsetof(struct page_cache, span[0])), 0);
     empty = emit_jcc(&j->e, CC_Z);
@@ -197,6 +218,7 @@ static const void *make_probe(struct jit *j, enum mmu_bank bank, enum tlb_intent
     emit_alu_ri(&j->e, A_AND, 8, H_RDX, -(int32_t)PAGE_BYTES);
     emit_alu_rm(&j->e, A_CMP, 8, H_RDX, mem_table(&tlb->tag[intent], H_RSI));
     missed = emit_jcc(&j->e, CC_NZ);
+    goes_on = probe_goes_on(j, tlb);
     emit_load(&j->e, 8, H_RSI, mem_table(&tlb->addend, H_RSI));
     emit_store(&j->e, 8, mem_at(H_RCX, offsetof(struct page_cache, base)), H_RDX);
     for (unsigned i = 0; i < SPANS; i++)
@@ -207,6 +229,7 @@ static const void *make_probe(struct jit *j, enum mmu_bank bank, enum tlb_intent
     emit_byte(&j->e, 0xf9); /* stc */
     emit_byte(&j->e, 0xc3);
     emit_here(&j->e, missed);
+    emit_here(&j->e, goes_on);
     emit_byte(&j->e, 0x58 | H_RSI);
     emit_here(&j->e, empty);
     emit_byte(&j->e, 0xf8); /* clc */
