@@ -24,7 +24,7 @@ struct fuzz {
     struct native *native;
     struct guest *guest[FUZZ_ENGINES];
     struct cpu cpu;                    /* what all cases begin with */
-    uint8_t memory[NATIVE_BYTES];
+    uint8_t memory[FUZZ_BYTES];
     uint64_t next;
     struct fuzz_counts counts;
     uint64_t *drawn;                   /* by form */
@@ -58,7 +58,7 @@ static unsigned page_flags(uint64_t at)
         return GUEST_PRESENT; /* and the thunk */
     if (is_systems(at))
         return GUEST_PRESENT | GUEST_WRITABLE | GUEST_SUPERVISOR;
-    return data < NATIVE_PAGES ? flags[native_page[data]] : GUEST_ABSENT;
+    return data < FUZZ_PAGES ? flags[fuzz_page[data]] : GUEST_ABSENT;
 }
 
 /* As in the child. */
@@ -103,12 +103,12 @@ static void run_soft(struct fuzz *f, enum fuzz_engine e, unsigned i)
 
     guest_reset(g, c->code32 ? GUEST_CPL3_32 : GUEST_CPL3);
     guest_set_code(g, NATIVE_START, c->code, c->bytes);
-    memcpy(g->ram + NATIVE_DATA, c->memory, NATIVE_BYTES);
+    memcpy(g->ram + NATIVE_DATA, c->memory, FUZZ_BYTES);
     copy_registers(&g->vcpu.cpu, &c->cpu);
     cpu_update(&g->vcpu.cpu);
     end = guest_run(g, BUDGET);
     copy_registers(&o->cpu, &g->vcpu.cpu);
-    memcpy(o->memory, g->ram + NATIVE_DATA, NATIVE_BYTES);
+    memcpy(o->memory, g->ram + NATIVE_DATA, FUZZ_BYTES);
     o->vector = end.vector;
     o->error = end.error;
     o->cr2 = end.cr2;
@@ -122,7 +122,7 @@ static void put_native(struct fuzz *f, const struct fuzz_case *c, unsigned slot)
     struct native_case *n = native_slot(f->native, slot);
 
     native_put(f->native, n, &c->cpu);
-    memcpy(n->memory, c->memory, NATIVE_BYTES);
+    memcpy(n->memory, c->memory, FUZZ_BYTES);
     memcpy(n->code, c->code, c->bytes);
     n->code_bytes = (uint16_t)c->bytes;
     n->code32 = c->code32;
@@ -134,7 +134,7 @@ static void take_native(struct fuzz *f, struct fuzz_outcome *o, unsigned slot)
 
     o->cpu = f->cpu;
     native_take(f->native, n, &o->cpu);
-    memcpy(o->memory, n->memory, NATIVE_BYTES);
+    memcpy(o->memory, n->memory, FUZZ_BYTES);
     o->vector = n->vector;
     o->error = n->error;
     o->cr2 = n->cr2;
@@ -234,9 +234,9 @@ static bool x87_differs(const struct x87 *a, const struct x87 *b, char *what, si
 
 static bool memory_differs(const uint8_t *a, const uint8_t *b, char *what, size_t size)
 {
-    if (!memcmp(a, b, NATIVE_BYTES))
+    if (!memcmp(a, b, FUZZ_BYTES))
         return false;
-    for (unsigned i = 0; i < NATIVE_BYTES; i++)
+    for (unsigned i = 0; i < FUZZ_BYTES; i++)
         if (a[i] != b[i]) {
             snprintf(what, size, "memory at %x is %02x, not %02x", NATIVE_DATA + i, b[i], a[i]);
             break;
@@ -352,13 +352,13 @@ static void fill_memory(struct fuzz *f)
 {
     struct random r = random_for(f->config.seed, UINT64_MAX);
 
-    for (unsigned i = 0; i < NATIVE_BYTES; i += 8)
+    for (unsigned i = 0; i < FUZZ_BYTES; i += 8)
         memcpy(f->memory + i, &(uint64_t){ random_next(&r) }, 8);
 }
 
 static bool make_engines(struct fuzz *f, struct err *err)
 {
-    if (has(f, FUZZ_NATIVE) && !(f->native = native_create(f->memory, err)))
+    if (has(f, FUZZ_NATIVE) && !(f->native = native_create(fuzz_page, FUZZ_PAGES, f->memory, err)))
         return false;
     for (unsigned e = FUZZ_INTERP; e < FUZZ_ENGINES; e++)
         if (!(f->guest[e] = make_guest(f, has(f, (enum fuzz_engine)e) ? (enum fuzz_engine)e : FUZZ_INTERP, err)))

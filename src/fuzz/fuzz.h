@@ -16,7 +16,7 @@ extern const char *const fuzz_engine_names[FUZZ_ENGINES];
 
 struct fuzz_outcome {
     struct cpu cpu;
-    uint8_t memory[NATIVE_BYTES];
+    uint8_t memory[FUZZ_BYTES];
     int vector;                  /* -1: none */
     uint32_t error;
     uint64_t cr2;

@@ -294,11 +294,11 @@ static void draw_registers(struct random *r, struct cpu *c)
 /* Where an operand begins. */
 static uint64_t draw_place(struct random *r, unsigned width)
 {
-    uint64_t page = NATIVE_DATA + random_below(r, NATIVE_PAGES + 1) * NATIVE_PAGE;
+    uint64_t page = NATIVE_DATA + random_below(r, FUZZ_PAGES + 1) * NATIVE_PAGE;
 
     switch (random_below(r, 8)) {
     case 0: return page - random_below(r, width + 1);                 /* across, or right before, a page's end */
-    case 1: return NATIVE_DATA + random_below(r, NATIVE_BYTES);
+    case 1: return NATIVE_DATA + random_below(r, FUZZ_BYTES);
     case 2: case 3: return NATIVE_DATA + random_below(r, 2 * NATIVE_PAGE - 64);
     default: return NATIVE_DATA + (random_below(r, 2 * NATIVE_PAGE - 64) & ~63u);
     }
@@ -329,7 +329,7 @@ static void aim_implicit(struct random *r, const struct insn *i, struct cpu *c)
 
 static void draw_memory(struct random *r, const uint8_t *base, struct fuzz_case *c)
 {
-    memcpy(c->memory, base, NATIVE_BYTES);
+    memcpy(c->memory, base, FUZZ_BYTES);
     for (unsigned n = 0; n < c->insn.operands; n++) {
         const struct operand *o = &c->insn.op[n];
         uint64_t at = c->cpu.slot[o->base] + (uint64_t)o->displacement - NATIVE_DATA;

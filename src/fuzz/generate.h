@@ -9,7 +9,10 @@
 #include "native/native.h"
 #include "x86/decode.h"
 
-enum { FUZZ_CODE_BYTES = 16 };
+enum { FUZZ_CODE_BYTES = 16, FUZZ_PAGES = 5, FUZZ_BYTES = FUZZ_PAGES * NATIVE_PAGE };
+
+/* From NATIVE_DATA on. */
+static const enum native_page fuzz_page[FUZZ_PAGES] = { NATIVE_RW, NATIVE_RW, NATIVE_RO, NATIVE_NONE, NATIVE_RW };
 
 struct fuzz_case {
     uint64_t number;
@@ -19,7 +22,7 @@ struct fuzz_case {
     unsigned bytes;
     struct insn insn;
     struct cpu cpu;               /* general, vector, opmask, x87 and MMX registers, flags, MXCSR, RIP */
-    uint8_t memory[NATIVE_BYTES]; /* from NATIVE_DATA on */
+    uint8_t memory[FUZZ_BYTES];   /* from NATIVE_DATA on */
 };
 
 /* What encodings there are, by form: a mnemonic's legacy, VEX and EVEX encodings are three. */

@@ -81,18 +81,18 @@ static void print_memory(const struct fuzz_case *c, const struct operand *o, FIL
 
     if (o->kind != OPERAND_MEMORY || o->vsib)
         return;
-    if (at - NATIVE_DATA < (uint64_t)NATIVE_BYTES - o->width) {
+    if (at - NATIVE_DATA < (uint64_t)FUZZ_BYTES - o->width) {
         fprintf(out, " mem 0x%" PRIx64 "=", at);
         for (unsigned i = 0; i < o->width; i++)
             fprintf(out, "%02x", c->memory[at - NATIVE_DATA + i]);
     }
-    for (unsigned i = 0; i < NATIVE_PAGES; i++)
-        if (native_page[i] != NATIVE_RW) {
-            fprintf(out, " page 0x%x=%s", NATIVE_DATA + i * NATIVE_PAGE, native_page[i] == NATIVE_RO ? "ro" : "none");
+    for (unsigned i = 0; i < FUZZ_PAGES; i++)
+        if (fuzz_page[i] != NATIVE_RW) {
+            fprintf(out, " page 0x%x=%s", NATIVE_DATA + i * NATIVE_PAGE, fuzz_page[i] == NATIVE_RO ? "ro" : "none");
             pages = true;
         }
     if (pages)
-        fprintf(out, " page 0x%x=none", NATIVE_DATA + NATIVE_BYTES);
+        fprintf(out, " page 0x%x=none", NATIVE_DATA + FUZZ_BYTES);
 }
 
 /* What a line of tests/insn has no words for. */

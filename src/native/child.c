@@ -2,7 +2,7 @@
  * child.c - the half that runs the code: an address space of its own, a filter for system calls, the way in and out.
  *
  * In: XRSTOR for vector and x87 state, general registers, IRETQ to the code, which may be 32-bit code.  Out: the code is
- * followed by a jump to native_leave, which has to keep every register and flag until they are saved.  Where the code
+ * followed by a jump that ends in native_leave, which has to keep every register and flag until they are saved.  Where it
  * raises an exception, the signal's frame has the state, and the handler returns to native_resume instead.
  */
 #define _GNU_SOURCE
@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum { CS_64 = 0x33, CS_32 = 0x23, SS_USER = 0x2b, SIGNAL_STACK = 64 * 1024, LIMIT_US = 20000,
-       THUNK = NATIVE_CODE + NATIVE_PAGE /* where 32-bit code leaves by */ };
+       THUNK = NATIVE_CODE + NATIVE_PAGE /* where code leaves by */ };
 #define LOW_END UINT64_C(0x100000000)
 
 /* -- in and out ----------------------------------------------------------------------------------------------------------- */
@@ -130,21 +130,25 @@ static bool catch_signals(void)
 static uint8_t *at(uint64_t address) { return (uint8_t *)(uintptr_t)address; }
 static uint8_t *code_view; /* the code page, writable */
 
-static void put_jump(uint8_t *to, const void *target)
+/* From the page behind the code: 64-bit code. */
+static void put_thunk(uint8_t *to)
 {
+    void (*target)(void) = native_leave;
+
     memcpy(to, (const uint8_t[]){ 0xff, 0x25, 0, 0, 0, 0 }, 6); /* jmp [rip] */
     memcpy(to + 6, &target, 8);
 }
 
-/* The code, and a way out behind it. */
+/* The code, and a way out behind it: short, for there may be code that branches to an INT3 not far away. */
 static void put_code(const struct native_case *c)
 {
     uint8_t *code = code_view + (NATIVE_START - NATIVE_CODE), *end = code + c->code_bytes;
-    const uint32_t thunk = THUNK;
+    const uint32_t thunk = THUNK, relative = THUNK - (NATIVE_START + c->code_bytes + 5u);
 
     memcpy(code, c->code, c->code_bytes);
     if (!c->code32) {
-        put_jump(end, (const void *)(uintptr_t)native_leave);
+        *end = 0xe9; /* jmp */
+        memcpy(end + 1, &relative, 4);
         return;
     }
     *end = 0xea; /* jmp far */
@@ -152,23 +156,23 @@ static void put_code(const struct native_case *c)
     memcpy(end + 5, &(uint16_t){ CS_64 }, 2);
 }
 
-static void copy_pages(uint8_t *to, const uint8_t *from, bool all)
+static void copy_pages(const struct native_shared *s, uint8_t *to, const uint8_t *from)
 {
-    for (unsigned i = 0; i < NATIVE_PAGES; i++)
-        if (native_page[i] == NATIVE_RW || (all && native_page[i] == NATIVE_RO))
+    for (unsigned i = 0; i < s->pages; i++)
+        if (s->page[i] == NATIVE_RW)
             memcpy(to + i * NATIVE_PAGE, from + i * NATIVE_PAGE, NATIVE_PAGE);
 }
 
-static void run_case(struct native_case *c, uint64_t components)
+static void run_case(const struct native_shared *s, struct native_case *c)
 {
     put_code(c);
-    copy_pages(at(NATIVE_DATA), c->memory, false);
+    copy_pages(s, at(NATIVE_DATA), c->memory);
     memcpy(native_frame.general, c->general, sizeof(c->general));
     native_frame.rip = c->rip;
     native_frame.cs = c->code32 ? CS_32 : CS_64;
     native_frame.rflags = c->rflags | FLAG_ONE | FLAG_IF;
     native_frame.xsave = c->xsave;
-    native_frame.components = components;
+    native_frame.components = s->components;
     c->vector = -1;
     c->timed_out = false;
     running = c;
@@ -177,7 +181,7 @@ static void run_case(struct native_case *c, uint64_t components)
     memcpy(c->general, native_frame.general, sizeof(c->general));
     c->rip = c->vector < 0 ? (uint64_t)NATIVE_START + c->code_bytes : native_frame.rip;
     c->rflags = native_frame.rflags;
-    copy_pages(c->memory, at(NATIVE_DATA), false);
+    copy_pages(s, c->memory, at(NATIVE_DATA));
 }
 
 /* A signal now and then: a case that one finds twice does not end. */
@@ -190,6 +194,14 @@ static void limit_time(unsigned us)
 
 /* -- the sandbox ------------------------------------------------------------------------------------------------------------ */
 
+/* The program's first byte and the one behind its last (ld(1)). */
+extern const char __executable_start[], _end[];
+
+static bool is_program(unsigned long address)
+{
+    return address >= (uintptr_t)__executable_start && address < (uintptr_t)_end;
+}
+
 /* Everything below 4 GiB goes, but for this program where it is linked there. */
 static bool clear_low(void)
 {
@@ -200,7 +212,7 @@ static bool clear_low(void)
 
     while (f && n < ARRAY_LEN(start) && fgets(line, sizeof(line), f))
         if (sscanf(line, "%lx-%lx %*s %*x %*x:%*x %lu", &start[n], &end[n], &inode) == 3 && start[n] < LOW_END && !inode &&
-            !strstr(line, "[heap]"))
+            !is_program(start[n]) && !strstr(line, "[heap]"))
             n++;
     if (!f)
         return false;
@@ -215,7 +227,7 @@ static bool map_fixed(uint64_t address, size_t bytes, int protection)
     return mmap(at(address), bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at(address);
 }
 
-/* The code page is one memory with two views; the thunk leaves 32-bit code. */
+/* The code page is one memory with two views. */
 static bool map_code(void)
 {
     int fd = memfd_create("code", MFD_CLOEXEC);
@@ -227,18 +239,19 @@ static bool map_code(void)
         mmap(at(NATIVE_CODE), 2 * NATIVE_PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != at(NATIVE_CODE))
         return false;
     memset(code_view, 0xcc, NATIVE_PAGE);
-    put_jump(code_view + NATIVE_PAGE, (const void *)(uintptr_t)native_leave);
+    put_thunk(code_view + NATIVE_PAGE);
     return true;
 }
 
-static bool map_data(const uint8_t *memory)
+static bool map_data(const struct native_shared *s)
 {
-    if (!map_fixed(NATIVE_DATA, NATIVE_BYTES, PROT_READ | PROT_WRITE))
+    static const int protection[] = { [NATIVE_RW] = PROT_READ | PROT_WRITE, [NATIVE_RO] = PROT_READ, [NATIVE_NONE] = PROT_NONE };
+
+    if (!map_fixed(NATIVE_DATA, (size_t)s->pages * NATIVE_PAGE, PROT_READ | PROT_WRITE))
         return false;
-    copy_pages(at(NATIVE_DATA), memory, true);
-    for (unsigned i = 0; i < NATIVE_PAGES; i++)
-        if (native_page[i] != NATIVE_RW &&
-            mprotect(at(NATIVE_DATA + i * NATIVE_PAGE), NATIVE_PAGE, native_page[i] == NATIVE_RO ? PROT_READ : PROT_NONE))
+    memcpy(at(NATIVE_DATA), s->slot[0].memory, (size_t)s->pages * NATIVE_PAGE);
+    for (unsigned i = 0; i < s->pages; i++)
+        if (mprotect(at(NATIVE_DATA + i * NATIVE_PAGE), NATIVE_PAGE, protection[s->page[i]]))
             return false;
     return true;
 }
@@ -262,7 +275,7 @@ const char *native_child(struct native_shared *shared, int commands, int answers
 {
     char byte = 0;
 
-    if (!clear_low() || !map_code() || !map_data(shared->slot[0].memory))
+    if (!clear_low() || !map_code() || !map_data(shared))
         return "low memory is taken";
     if (!catch_signals())
         return "no signal stack";
@@ -274,7 +287,7 @@ const char *native_child(struct native_shared *shared, int commands, int answers
     while (read(commands, &byte, 1) == 1) {
         limit_time(LIMIT_US);
         for (unsigned i = 0; i < shared->count; i++)
-            run_case(&shared->slot[i], shared->components);
+            run_case(shared, &shared->slot[i]);
         limit_time(0);
         byte = 0;
         if (write(answers, &byte, 1) != 1)

@@ -66,7 +66,7 @@ enum { SANITIZED = 1 };
 enum { SANITIZED = 0 };
 #endif
 
-struct native *native_create(const uint8_t *memory, struct err *err)
+struct native *native_create(const enum native_page *page, unsigned pages, const uint8_t *memory, struct err *err)
 {
     struct native *n = calloc(1, sizeof(*n));
     int commands[2], answers[2];
@@ -87,7 +87,9 @@ struct native *native_create(const uint8_t *memory, struct err *err)
     if (n->shared == MAP_FAILED)
         abort();
     layout(n);
-    memcpy(n->shared->slot[0].memory, memory, NATIVE_BYTES);
+    memcpy(n->shared->page, page, pages * sizeof(page[0]));
+    n->shared->pages = pages;
+    memcpy(n->shared->slot[0].memory, memory, (size_t)pages * NATIVE_PAGE);
     n->child = fork();
     if (!n->child)
         be_child(n, commands, answers);

@@ -1,9 +1,9 @@
 /*
  * native.h - the host's processor as the yardstick: a short piece of user-mode code, its registers and memory.
  *
- * The code runs in a child process of its own: low memory is empty but for the pages below, and seccomp leaves it no
- * system call that reaches beyond.  Cases go in batches; what would take a page fault or another exception ends the
- * case, as it would end a guest's instruction.
+ * The code runs in a child process of its own: low memory is empty but for a page of code, all INT3 around it, and the
+ * data pages that the caller describes; seccomp leaves it no system call that reaches beyond.  Cases go in batches; what
+ * would take a page fault or another exception ends the case, as it would end a guest's instruction.
  *
  * Only on x86-64 hosts.
  */
@@ -16,22 +16,22 @@
 enum {
     NATIVE_CODE = 0x10000,        /* a page: code begins at NATIVE_START */
     NATIVE_START = 0x10800,
-    NATIVE_DATA = 0x1f000,        /* pages in a row, with what enum native_pages says of each */
-    NATIVE_PAGES = 5, NATIVE_PAGE = 4096, NATIVE_BYTES = NATIVE_PAGES * NATIVE_PAGE,
+    NATIVE_DATA = 0x1f000,        /* pages in a row; beyond both ends there is nothing */
+    NATIVE_PAGE = 4096,
+    NATIVE_PAGES = 9,             /* at most */
+    NATIVE_BYTES = NATIVE_PAGES * NATIVE_PAGE,
     NATIVE_CODE_BYTES = 256,
     NATIVE_BATCH = 32,
     NATIVE_XSAVE_BYTES = 2816,
 };
 
-/* Pages at NATIVE_DATA; beyond both ends there is nothing. */
 enum native_page { NATIVE_RW, NATIVE_RO, NATIVE_NONE };
-static const uint8_t native_page[NATIVE_PAGES] = { NATIVE_RW, NATIVE_RW, NATIVE_RO, NATIVE_NONE, NATIVE_RW };
 
 struct native_case {
     /* In the order of struct cpu; XSAVE area in standard format (SDM 1 13.4). */
     uint8_t xsave[NATIVE_XSAVE_BYTES] __attribute__((aligned(64)));
     uint64_t general[GPRS], rip, rflags;
-    uint8_t memory[NATIVE_BYTES];
+    uint8_t memory[NATIVE_BYTES]; /* from NATIVE_DATA on; what the pages are that can be written */
     uint8_t code[NATIVE_CODE_BYTES];
     uint16_t code_bytes;
     bool code32;
@@ -43,8 +43,8 @@ struct native_case {
 
 struct native;
 
-/* NULL and err: not on this host.  `memory`, NATIVE_BYTES: what read-only pages hold. */
-struct native *native_create(const uint8_t *memory, struct err *err);
+/* NULL and err: not on this host.  `memory`, a page for each of page[0] to page[pages - 1]: what read-only ones hold. */
+struct native *native_create(const enum native_page *page, unsigned pages, const uint8_t *memory, struct err *err);
 void native_destroy(struct native *n);
 
 /* The slots to fill in, NATIVE_BATCH of them. */

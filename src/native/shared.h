@@ -8,6 +8,8 @@ struct native_shared {
     struct native_case slot[NATIVE_BATCH];
     uint32_t count;
     uint64_t components;
+    enum native_page page[NATIVE_PAGES];
+    unsigned pages;
 };
 
 /* In the child; comes back with a message if it cannot begin, else never. */

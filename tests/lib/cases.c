@@ -28,7 +28,7 @@ static bool parse_page(struct test_case *c, const char *text)
 
     if (!kind || at % 4096 || page >= CASE_PAGES)
         return false;
-    c->page[page] = !strncmp(kind, "=none", 5) ? PAGE_NONE : !strncmp(kind, "=ro", 3) ? PAGE_RO : PAGE_RW;
+    c->page[page] = !strncmp(kind, "=none", 5) ? NATIVE_NONE : !strncmp(kind, "=ro", 3) ? NATIVE_RO : NATIVE_RW;
     return true;
 }
 

@@ -16,20 +16,18 @@
 #ifndef TESTS_CASES_H
 #define TESTS_CASES_H
 
-#include "cpu.h"
+#include "native/native.h"
 
 #include <stdio.h>
 
 enum {
-    CASE_CODE = 0x10800,       /* the page around it is all CC */
-    CASE_STACK = 0x1f000,      /* a page; RSP begins in its middle */
-    CASE_DATA = 0x20000,
-    CASE_PAGES = 8,            /* of data */
-    CASE_BYTES = (CASE_PAGES + 1) * 4096, /* stack, then data: contiguous */
+    CASE_CODE = NATIVE_START,  /* the page around it is all CC */
+    CASE_STACK = NATIVE_DATA,  /* a page; RSP begins in its middle */
+    CASE_DATA = CASE_STACK + NATIVE_PAGE,
+    CASE_PAGES = NATIVE_PAGES - 1, /* of data */
+    CASE_BYTES = NATIVE_BYTES, /* stack, then data: contiguous */
     CASE_ASM = 256, CASE_LINE = 2048,
 };
-
-enum case_page { PAGE_RW, PAGE_RO, PAGE_NONE };
 
 /* A machine before or after: registers, memory from CASE_STACK on, and how it ended. */
 struct case_state {
@@ -44,7 +42,7 @@ struct test_case {
     char text[CASE_ASM];
     char inputs[CASE_LINE], expected[CASE_LINE];
     bool code32;
-    enum case_page page[CASE_PAGES];
+    enum native_page page[CASE_PAGES];
     char not[64];              /* engines left out */
     const char *file;
     unsigned line;

@@ -9,7 +9,6 @@
 #include "lib/assemble.h"
 #include "lib/cases.h"
 #include "fuzz/guest.h"
-#include "lib/native.h"
 #include "lib/which_engine.h"
 
 #include "jit/options.h"
@@ -17,9 +16,6 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { BUDGET = 10000, SPACES = 64 };
 
@@ -47,7 +43,7 @@ static uint64_t defined_flags(size_t i, const struct case_state *before)
 /* -- an engine -------------------------------------------------------------------------------------------------------- */
 
 /* An address space for each set of page permissions; engines may cache translations. */
-struct space { enum case_page page[CASE_PAGES]; uint64_t root; };
+struct space { enum native_page page[CASE_PAGES]; uint64_t root; };
 
 struct runner {
     struct guest g;
@@ -74,7 +70,7 @@ static void use_space(struct runner *r, const struct test_case *c)
     for (unsigned i = 0; i < CASE_PAGES; i++) {
         uint64_t at = CASE_DATA + i * PAGE_BYTES;
 
-        guest_map(&r->g, at, at, c->page[i] == PAGE_NONE ? 0 : GUEST_PRESENT | (c->page[i] == PAGE_RW ? GUEST_WRITABLE : 0));
+        guest_map(&r->g, at, at, c->page[i] == NATIVE_NONE ? 0 : GUEST_PRESENT | (c->page[i] == NATIVE_RW ? GUEST_WRITABLE : 0));
     }
 }
 
@@ -204,62 +200,51 @@ static void run_engine(const struct engine *engine)
 
 /* -- the host processor ------------------------------------------------------------------------------------------------- */
 
-/* Pages at the guest's addresses, code readable and executable only. */
-static bool map_pages(size_t i, const struct case_state *before)
+/* Runs a case in a child of its own, which may end with it.  False and err: nothing came back. */
+static bool run_on_host(size_t i, const struct case_state *before, struct case_state *after, struct err *err)
 {
-    uint8_t *stack = (uint8_t *)(uintptr_t)CASE_STACK, *page = (uint8_t *)(uintptr_t)GUEST_CODE;
+    enum native_page page[NATIVE_PAGES] = { NATIVE_RW };
+    struct native_case *slot;
+    struct native *n;
+    bool ok;
 
-    if (mmap(page, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
-        mmap(stack, CASE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+    memcpy(page + 1, cases[i].page, sizeof(cases[i].page));
+    n = native_create(page, NATIVE_PAGES, before->memory, err);
+    if (!n)
         return false;
-    memset(page, 0xcc, PAGE_BYTES);
-    memcpy((uint8_t *)(uintptr_t)CASE_CODE, code[i].bytes, code[i].length);
-    mprotect(page, PAGE_BYTES, PROT_READ | PROT_EXEC);
-    memcpy(stack, before->memory, CASE_BYTES);
-    for (unsigned n = 0; n < CASE_PAGES; n++)
-        mprotect((uint8_t *)(uintptr_t)CASE_DATA + n * PAGE_BYTES, PAGE_BYTES,
-                 cases[i].page[n] == PAGE_NONE ? PROT_NONE : PROT_READ | (cases[i].page[n] == PAGE_RW ? PROT_WRITE : 0));
-    return true;
+    slot = native_slot(n, 0);
+    native_put(n, slot, &before->cpu);
+    memcpy(slot->memory, before->memory, CASE_BYTES);
+    memcpy(slot->code, code[i].bytes, code[i].length);
+    slot->code_bytes = (uint16_t)code[i].length;
+    slot->code32 = cases[i].code32;
+    ok = native_run(n, 1, err);
+    if (ok && slot->timed_out)
+        ok = err_set(err, "did not end");
+    native_take(n, slot, &after->cpu);
+    memcpy(after->memory, slot->memory, CASE_BYTES);
+    after->vector = slot->vector;
+    after->error = slot->error;
+    after->cr2 = slot->cr2;
+    native_destroy(n);
+    return ok;
 }
 
-/* In the child: runs case i and writes its third field to the pipe. */
-static void record_child(size_t i, int pipe)
+/* The third field, or a question mark and why there is none. */
+static void record_case(size_t i, char *text, size_t size)
 {
     static struct case_state before, after;
-    static char text[CASE_LINE * 2];
-    struct native_end end;
+    struct err err = { .text = "an input that is none" };
 
-    if (!case_begin(&cases[i], &before) || !map_pages(i, &before) || !native_prepare())
-        _exit(1);
-    after = before;
-    alarm(5);
-    end = native_run(&after.cpu, cases[i].code32);
-    mprotect((uint8_t *)(uintptr_t)CASE_DATA, CASE_PAGES * PAGE_BYTES, PROT_READ);
-    memcpy(after.memory, (uint8_t *)(uintptr_t)CASE_STACK, CASE_BYTES);
-    after.vector = end.vector;
-    after.error = end.error;
-    after.cr2 = end.cr2;
-    case_describe(&cases[i], &before, &after, code[i].length, defined_flags(i, &before), text, sizeof(text));
-    _exit(write(pipe, text, strlen(text)) < 0);
-}
-
-static bool record_case(size_t i, char *text, size_t size)
-{
-    int fd[2], status = 0;
-    ssize_t n, used = 0;
-    pid_t child;
-
-    if (pipe(fd))
-        return false;
-    child = fork();
-    if (!child)
-        record_child(i, fd[1]);
-    close(fd[1]);
-    while ((n = read(fd[0], text + used, size - 1 - (size_t)used)) > 0)
-        used += n;
-    text[used] = 0;
-    close(fd[0]);
-    return waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status);
+    if (!case_begin(&cases[i], &before) || (after = before, !run_on_host(i, &before, &after, &err))) {
+        snprintf(text, size, "? %s", err.text);
+        return;
+    }
+    if (after.vector == EXCEPTION_BP && after.cpu.rip - 1 != CASE_CODE) { /* it branched to an INT3 around the code */
+        after.vector = -1;
+        after.cpu.rip--;
+    }
+    case_describe(&cases[i], &before, &after, code[i].length, defined_flags(i, &before), text, size);
 }
 
 /* Rewrites a file; its cases are i and those that follow. */
@@ -278,8 +263,7 @@ static bool record_file(const char *path, size_t *i)
             fputs(line, out);
             continue;
         }
-        if (!record_case(*i, text, sizeof(text)))
-            snprintf(text, sizeof(text), "%s", "? the host processor did not come back");
+        record_case(*i, text, sizeof(text));
         fprintf(out, "%s | %s%s| %s\n", cases[*i].text, cases[*i].inputs, *cases[*i].inputs ? " " : "", text);
         ++*i;
     }
