@@ -158,7 +158,7 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
 
     for (unsigned i = 0; i < ir->ops; i++) {
         sites += op_has_site(&ir->op[i]);
-        edges += ir_leaves(&ir->op[i]) + (ir->op[i].cover == COVER_LEADS);
+        edges += ir_leaves(&ir->op[i]) + (ir->op[i].cover == COVER_LEADS ? 2 : 0); /* no window; it is not aligned */
     }
     b = calloc(1, sizeof(*b) + sites * sizeof(*b->site) + edges * sizeof(*b->edge) + ir->insns * (sizeof(*b->insn) + sizeof(*b->boundary)) +
                       ir->consts * sizeof(*b->konst));

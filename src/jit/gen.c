@@ -35,6 +35,8 @@ struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
 {
     struct jit_site *s = &g->block->site[g->block->sites++];
 
+    if ((void *)s >= (void *)g->block->edge)
+        abort(); /* more than block_allocate() has counted */
     *s = (struct jit_site){
         .jit = g->jit, .block = g->block, .rip = g->ir->insn[o->insn].rip, .insn = o->insn, .rest = (uint16_t)(g->ir->insns - o->insn),
         .flags = gen_flags_at(g), .op = *o, .shape = site_shape(o),
@@ -120,6 +122,8 @@ static void gen_edge(struct gen *g, uint64_t rip, bool careful)
 {
     struct jit_edge *edge = &g->block->edge[g->block->edges++];
 
+    if ((void *)edge >= (void *)g->block->boundary)
+        abort(); /* more than block_allocate() has counted */
     *edge = (struct jit_edge){ .from = g->block, .rip = rip, .careful = careful, .displacement = emit_jmp(g->e) };
     edge->stub = emit_address(g->e);
     emit_here(g->e, edge->displacement);
