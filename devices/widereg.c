@@ -389,6 +389,13 @@ const struct widereg_record *widereg_last(const struct device *device, unsigned 
     return &w->history[slot];
 }
 
+uint8_t *widereg_bytes(const struct device *device, unsigned window)
+{
+    struct widereg *w = device->state;
+
+    return w->window[window].bytes;
+}
+
 static const struct region_ops widereg_ops[WIDEREG_WINDOWS_COUNT] = {
 #define X(id, name, w, f, t, a, what)                                                                                  \
     [WIDEREG_##id] = {                                                                                                 \

@@ -106,4 +106,7 @@ void widereg_connect(struct device *device, struct device *pci, uint8_t devfn);
 /* The `back`-th last transaction (0: the last) and who made it; NULL if there is none. */
 const struct widereg_record *widereg_last(const struct device *device, unsigned back, struct origin *origin);
 
+/* A window's state, WIDEREG_WINDOW_BYTES of it, for the host to set and read. */
+uint8_t *widereg_bytes(const struct device *device, unsigned window);
+
 #endif

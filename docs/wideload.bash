@@ -23,9 +23,11 @@ _wideload_list() {
 _wideload_value() { # option, what is typed of its value
     case $1 in
     --engine | -e) _wideload_words 'interp jit kvm' "$2" ;;
-    --engines) _wideload_list 'native interp jit' "$2" ;;
+    --engines) _wideload_list 'native interp jit kvm' "$2" ;;
     --mode) _wideload_words '64 32' "$2" ;;
     --isa) _wideload_list 'BASE BMI1 BMI2 SSE SSE2 SSE4 AVX AVX2 AVX512' "$2" ;;
+    --db) _wideload_files '' "$2" ;;
+    --report) _wideload_words 'text json junit' "$2" ;;
     --shard) _wideload_words '0/2 1/2 0/4' "$2" ;;
     --left | --right | -l | -r) _wideload_files 'interp jit kvm' "$2" ;;
     --split) _wideload_words "$_wideload_policies" "$2" ;;
@@ -36,9 +38,9 @@ _wideload_value() { # option, what is typed of its value
     --jit-cache) _wideload_words '1M 16M 64M 256M' "$2" ;;
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
     --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;
-    --bios | --kernel | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
+    --bios | --kernel | --replay | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
     --region) _wideload_words '0x10000000+0x10000 0x10000000+0x10000,widths=1-8' "$2" ;;
-    --append | --limit | --until | --journeys | -n | --bytes | --cases | --time | --seed | --show | --r*) COMPREPLY=() ;;
+    --append | --limit | --until | --journeys | -n | --bytes | --cases | --time | --seed | --jobs | --r*) COMPREPLY=() ;;
     *) return 1 ;;
     esac
 }
@@ -49,7 +51,8 @@ _wideload_options() { # command, what is typed
     diff) _wideload_words "--left= --right= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;
-    fuzz) _wideload_words '--engines= --isa= --mode= --cases= --time= --seed= --shard= --show= --help' "$2" ;;
+    fuzz) _wideload_words '--engines= --isa= --mode= --cases= --time= --first --seed= --shard= --jobs= --db= --report= --coverage
+        --merge --replay= --help' "$2" ;;
     list) _wideload_words --help "$2" ;;
     *) _wideload_words --help "$2" ;;
     esac

@@ -5,9 +5,13 @@
  */
 #include "fuzz/catalog.h"
 
+#include "base/bits.h"
+#include "fuzz/encode.h"
+#include "x86/decode.h"
 #include "x86/insns.h"
 
 #include <Zydis/Zydis.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +88,7 @@ static void add(struct catalog *c, const struct template *t, uint16_t mnemonic)
 
     for (unsigned i = 0; last && i < 24 && last >= c->template; i++, last--)
         if (last->mnemonic == mnemonic && last->kind == t->kind && last->map == t->map && last->pp == t->pp && last->w == t->w &&
-            last->length == t->length && last->opcode == t->opcode && last->memory == t->memory && !t->exact) {
+            last->length == t->length && last->opcode == t->opcode && last->memory == t->memory && !t->exact && !strcmp(last->name, t->name)) {
             last->regs |= t->regs;
             return;
         }
@@ -105,6 +109,50 @@ static bool whole_modrm(const struct template *t)
            ((t->map == 0 && (t->opcode & 0xf8) == 0xd8) || (t->map == 1 && (t->opcode == 1 || t->opcode == 0xae)));
 }
 
+/* -- shapes -------------------------------------------------------------------------------------------------------------------- */
+
+static const char *register_name(const struct operand *o)
+{
+    switch (o->class) {
+    case REG_GPR: case REG_GPR_HIGH: return o->width == 1 ? "r8" : o->width == 2 ? "r16" : o->width == 4 ? "r32" : "r64";
+    case REG_X87: return "st";
+    case REG_MMX: return "mm";
+    case REG_MASK: return "k";
+    case REG_VECTOR: return o->width <= 16 ? "xmm" : o->width == 32 ? "ymm" : "zmm";
+    default: return "reg";
+    }
+}
+
+static void name_operand(const struct operand *o, char *text, size_t size)
+{
+    switch (o->kind) {
+    case OPERAND_REGISTER: snprintf(text, size, "%s", register_name(o)); break;
+    case OPERAND_MEMORY: snprintf(text, size, "%s%u", o->vsib ? "vm" : "m", o->width * 8u); break;
+    default: snprintf(text, size, "imm"); break;
+    }
+}
+
+static void name_shape(const struct insn *i, enum template_kind kind, char *text)
+{
+    static const char *const kinds[] = { "", "VEX ", "EVEX " };
+    size_t n = (size_t)snprintf(text, SHAPE_NAME, "%s%s", kinds[kind], decode_mnemonic_name(i->mnemonic));
+
+    for (unsigned o = 0; o < i->operands && n < SHAPE_NAME; o++) {
+        char operand[16];
+
+        name_operand(&i->op[o], operand, sizeof(operand));
+        n += (size_t)snprintf(text + n, SHAPE_NAME - n, "%s %s", o ? "," : "", operand);
+    }
+}
+
+static bool insn_has_vsib(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operands; n++)
+        if (i->op[n].kind == OPERAND_MEMORY && i->op[n].vsib)
+            return true;
+    return false;
+}
+
 /* Does this come out as an instruction of this very opcode? */
 static void try(struct sweep *s, struct template *t, unsigned modrm, unsigned mask)
 {
@@ -116,12 +164,14 @@ static void try(struct sweep *s, struct template *t, unsigned modrm, unsigned ma
     bytes[n++] = t->opcode;
     bytes[n] = (uint8_t)modrm;
     if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&s->decoder, NULL, bytes, sizeof(bytes), &z)) || z.opcode != t->opcode ||
-        (unsigned)z.opcode_map != t->map || !wanted(s->isa, &z) || decode(s->mode, bytes, sizeof(bytes), &insn) != DECODE_OK)
+        (unsigned)z.opcode_map != t->map || !wanted(s->isa, &z) || decode(s->mode, bytes, sizeof(bytes), &insn) != DECODE_OK || encode_is_systems(&insn))
         return;
     t->memory = (modrm >> 6) != 3;
     t->regs = (uint8_t)(1u << (modrm >> 3 & 7));
     t->exact = modrm >> 6 == 3 && whole_modrm(t);
     t->modrm = (uint8_t)modrm;
+    t->vsib = insn_has_vsib(&insn);
+    name_shape(&insn, (enum template_kind)t->kind, t->name);
     add(s->c, t, (uint16_t)z.mnemonic);
 }
 
@@ -160,21 +210,29 @@ static int by_form(const void *a, const void *b)
 {
     const struct template *x = a, *y = b;
 
-    return x->mnemonic != y->mnemonic ? x->mnemonic - y->mnemonic : x->kind - y->kind;
+    return x->mnemonic != y->mnemonic ? x->mnemonic - y->mnemonic : x->kind != y->kind ? x->kind - y->kind : strcmp(x->name, y->name);
 }
 
-/* Where each form's templates begin. */
-static void index_forms(struct catalog *c)
+/* Where each form's and each shape's templates begin. */
+static void index_templates(struct catalog *c)
 {
     if (c->templates)
         qsort(c->template, c->templates, sizeof(*c->template), by_form);
     c->first = malloc((c->templates + 1) * sizeof(*c->first));
-    if (!c->first)
+    c->shape = malloc((c->templates + 1) * sizeof(*c->shape));
+    if (!c->first || !c->shape)
         abort();
-    for (unsigned i = 0; i < c->templates; i++)
-        if (!i || !same_form(&c->template[i], &c->template[i - 1]))
+    for (unsigned i = 0; i < c->templates; i++) {
+        bool form = !i || !same_form(&c->template[i], &c->template[i - 1]);
+
+        if (form)
             c->first[c->forms++] = i;
-    c->first[c->forms] = c->templates;
+        if (form || strcmp(c->template[i].name, c->template[i - 1].name))
+            c->shape[c->shapes++] = i;
+        c->template[i].form = (uint16_t)(c->forms - 1);
+        c->template[i].shape = (uint16_t)(c->shapes - 1);
+    }
+    c->first[c->forms] = c->shape[c->shapes] = c->templates;
 }
 
 struct catalog *catalog_create(const char *isa, bool code32, struct err *err)
@@ -187,7 +245,7 @@ struct catalog *catalog_create(const char *isa, bool code32, struct err *err)
                      code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_64);
     for (unsigned kind = 0; kind <= TEMPLATE_EVEX; kind++)
         sweep_kind(&s, (enum template_kind)kind);
-    index_forms(s.c);
+    index_templates(s.c);
     if (s.c->forms)
         return s.c;
     catalog_free(s.c);
@@ -199,7 +257,6 @@ void catalog_free(struct catalog *c)
 {
     free(c->template);
     free(c->first);
+    free(c->shape);
     free(c);
 }
-
-unsigned catalog_forms(const struct catalog *c) { return c->forms; }

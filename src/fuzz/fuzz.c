@@ -1,36 +1,36 @@
-/* fuzz.c - batches of cases through the engines, and the comparison. */
+/*
+ * fuzz.c - batches of cases through the engines; what to make of a difference.
+ *
+ * A difference is reduced once for each cause: which engine, what differs, and the instructions that are left.
+ */
 #include "fuzz/fuzz.h"
 
-#include "base/low.h"
-#include "fuzz/catalog.h"
-#include "fuzz/guest.h"
+#include "fuzz/device.h"
 #include "fuzz/random.h"
-#include "fuzz/undefined.h"
+#include "fuzz/reduce.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { BUDGET = 64, DIFFERENCES = 4096 };
-
-const char *const fuzz_engine_names[FUZZ_ENGINES] = { "native", "interp", "jit" };
-static const struct engine *const soft_engines[FUZZ_ENGINES] = { NULL, &engine_interp, &engine_jit };
+enum { CAUSES = 512 };
 
 struct fuzz {
     struct fuzz_config config;
     struct catalog *catalog;
-    struct native *native;
-    struct guest *guest[FUZZ_ENGINES];
-    struct cpu cpu;                    /* what all cases begin with */
-    uint8_t memory[FUZZ_BYTES];
+    struct fuzz_base base;
+    struct side side[FUZZ_ENGINES];
     uint64_t next;
-    struct fuzz_counts counts;
-    uint64_t *drawn;                   /* by form */
-    bool *missing;                     /* ... the host has not got it */
+    struct fuzz_counts *counts;
+    bool *missing;                     /* by form: the host has not got it */
+    unsigned not_on_host;
     struct fuzz_case batch[NATIVE_BATCH];
     struct fuzz_outcome outcome[FUZZ_ENGINES][NATIVE_BATCH];
+    struct fuzz_difference found;
+    unsigned causes;
+    char cause[CAUSES][sizeof(((struct fuzz_difference *)NULL)->cause)];
+    char likely[CAUSES][64];           /* ... before it was reduced */
+    unsigned likelies;
 };
 
 static uint64_t now_ns(void)
@@ -41,283 +41,244 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/*
+ * On a PVM host, what raises #GP or #SS at CPL 3, or runs with an RSP that is not canonical, goes through KVM's instruction
+ * emulator, which has #UD for what it does not know (docs/findings.md).
+ */
+static bool is_emulators(enum fuzz_engine e, const struct fuzz_outcome *x, const struct fuzz_outcome *y)
+{
+    uint64_t rsp = x->cpu.slot[RSP];
+
+    return e == FUZZ_KVM && y->vector == EXCEPTION_UD &&
+           (x->vector == EXCEPTION_GP || x->vector == EXCEPTION_SS || (uint64_t)((int64_t)(rsp << 16) >> 16) != rsp);
+}
+
 static bool has(const struct fuzz *f, enum fuzz_engine e) { return f->config.engines >> e & 1; }
 
-/* What the guest needs for itself: its tables and handlers. */
-static bool is_systems(uint64_t at) { return (at >= GUEST_GDT && at < NATIVE_CODE) || (at >= GUEST_RAM / 2 && at < GUEST_RAM); }
-
-/* -- soft engines -------------------------------------------------------------------------------------------------------- */
-
-static unsigned page_flags(uint64_t at)
-{
-    static const unsigned flags[] = { [NATIVE_RW] = GUEST_PRESENT | GUEST_WRITABLE | GUEST_NO_EXECUTE,
-                                      [NATIVE_RO] = GUEST_PRESENT | GUEST_NO_EXECUTE, [NATIVE_NONE] = GUEST_ABSENT };
-    uint64_t data = (at - NATIVE_DATA) / NATIVE_PAGE;
-
-    if (at == NATIVE_CODE || at == NATIVE_CODE + NATIVE_PAGE)
-        return GUEST_PRESENT; /* and the thunk */
-    if (is_systems(at))
-        return GUEST_PRESENT | GUEST_WRITABLE | GUEST_SUPERVISOR;
-    return data < FUZZ_PAGES ? flags[fuzz_page[data]] : GUEST_ABSENT;
-}
-
-/* As in the child. */
-static void map_pages(struct guest *g)
-{
-    for (uint64_t at = 0; at < GUEST_RAM; at += PAGE_BYTES)
-        guest_map(g, at, at, page_flags(at));
-}
-
-static struct guest *make_guest(struct fuzz *f, enum fuzz_engine e, struct err *err)
-{
-    struct guest *g = low_alloc(sizeof(*g));
-
-    if (!guest_create(g, soft_engines[e], err)) {
-        low_free(g, sizeof(*g));
-        return NULL;
-    }
-    map_pages(g);
-    guest_reset(g, f->config.code32 ? GUEST_CPL3_32 : GUEST_CPL3);
-    f->cpu = g->vcpu.cpu;
-    return g;
-}
-
-/* What a case changes. */
-static void copy_registers(struct cpu *to, const struct cpu *from)
-{
-    memcpy(to->slot, from->slot, GPRS * sizeof(to->slot[0]));
-    memcpy(to->zmm, from->zmm, sizeof(to->zmm));
-    memcpy(to->k, from->k, sizeof(to->k));
-    to->x87 = from->x87;
-    to->mxcsr = from->mxcsr;
-    to->rip = from->rip;
-    cpu_set_rflags(to, cpu_rflags(from));
-}
-
-static void run_soft(struct fuzz *f, enum fuzz_engine e, unsigned i)
-{
-    const struct fuzz_case *c = &f->batch[i];
-    struct fuzz_outcome *o = &f->outcome[e][i];
-    struct guest *g = f->guest[e];
-    struct guest_end end;
-
-    guest_reset(g, c->code32 ? GUEST_CPL3_32 : GUEST_CPL3);
-    guest_set_code(g, NATIVE_START, c->code, c->bytes);
-    memcpy(g->ram + NATIVE_DATA, c->memory, FUZZ_BYTES);
-    copy_registers(&g->vcpu.cpu, &c->cpu);
-    cpu_update(&g->vcpu.cpu);
-    end = guest_run(g, BUDGET);
-    copy_registers(&o->cpu, &g->vcpu.cpu);
-    memcpy(o->memory, g->ram + NATIVE_DATA, FUZZ_BYTES);
-    o->vector = end.vector;
-    o->error = end.error;
-    o->cr2 = end.cr2;
-    o->stuck = end.stuck;
-}
-
-/* -- the host --------------------------------------------------------------------------------------------------------------- */
-
-static void put_native(struct fuzz *f, const struct fuzz_case *c, unsigned slot)
-{
-    struct native_case *n = native_slot(f->native, slot);
-
-    native_put(f->native, n, &c->cpu);
-    memcpy(n->memory, c->memory, FUZZ_BYTES);
-    memcpy(n->code, c->code, c->bytes);
-    n->code_bytes = (uint16_t)c->bytes;
-    n->code32 = c->code32;
-}
-
-static void take_native(struct fuzz *f, struct fuzz_outcome *o, unsigned slot)
-{
-    const struct native_case *n = native_slot(f->native, slot);
-
-    o->cpu = f->cpu;
-    native_take(f->native, n, &o->cpu);
-    memcpy(o->memory, n->memory, FUZZ_BYTES);
-    o->vector = n->vector;
-    o->error = n->error;
-    o->cr2 = n->cr2;
-    o->stuck = n->timed_out;
-}
-
-/* A case that the timer hit is run again, alone. */
-static bool run_native(struct fuzz *f, unsigned count, struct err *err)
-{
-    for (unsigned i = 0; i < count; i++)
-        put_native(f, &f->batch[i], i);
-    if (!native_run(f->native, count, err))
-        return false;
-    for (unsigned i = 0; i < count; i++)
-        take_native(f, &f->outcome[FUZZ_NATIVE][i], i);
-    for (unsigned i = 0; i < count; i++) {
-        if (!f->outcome[FUZZ_NATIVE][i].stuck)
-            continue;
-        put_native(f, &f->batch[i], 0);
-        if (!native_run(f->native, 1, err))
-            return false;
-        take_native(f, &f->outcome[FUZZ_NATIVE][i], 0);
-    }
-    return true;
-}
+static bool is_soft(enum fuzz_engine e) { return e == FUZZ_INTERP || e == FUZZ_JIT; }
 
 /* -- comparing ---------------------------------------------------------------------------------------------------------------- */
 
-static const char *const register_names[GPRS] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                  "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
-
-/* The error code that counts.  Of its own half of the address space Linux says that it is there; so do the guest's tables. */
-static uint32_t error_of(const struct fuzz_outcome *o)
+/* Has the host got all its instructions? */
+static bool on_host(const struct fuzz *f, const struct fuzz_case *c)
 {
-    bool systems = o->vector == EXCEPTION_PF && (o->cr2 >> 47 || is_systems(o->cr2));
-
-    return o->vector < 0 ? 0 : systems ? o->error & ~1u : o->error;
-}
-
-static bool end_differs(const struct fuzz_outcome *a, const struct fuzz_outcome *b, char *what, size_t size)
-{
-    bool page_fault = a->vector == EXCEPTION_PF;
-
-    if (a->stuck == b->stuck && a->vector == b->vector && error_of(a) == error_of(b) && (!page_fault || a->cr2 == b->cr2))
-        return false;
-    snprintf(what, size, "ended with vector %d error %x cr2 %" PRIx64 "%s, not %d %x %" PRIx64 "%s", b->vector, b->error, b->cr2,
-             b->stuck ? " (never)" : "", a->vector, a->error, a->cr2, a->stuck ? " (never)" : "");
+    for (unsigned i = 0; i < c->insns; i++)
+        if (f->missing[f->catalog->template[c->insn[i].template].form])
+            return false;
     return true;
 }
 
-/* 32-bit code does not see more of a register than that. */
-static bool general_differs(const struct cpu *a, const struct cpu *b, bool code32, char *what, size_t size)
+/* Is the engine's outcome one to compare?  Native and KVM are the host's processor. */
+static bool counts(const struct fuzz *f, enum fuzz_engine e, const struct fuzz_case *c)
 {
-    for (unsigned i = 0; i < (code32 ? 8u : GPRS); i++)
-        if ((a->slot[i] ^ b->slot[i]) & (code32 ? UINT32_MAX : UINT64_MAX)) {
-            snprintf(what, size, "%s is %" PRIx64 ", not %" PRIx64, register_names[i], b->slot[i], a->slot[i]);
-            return true;
-        }
-    if (a->rip == b->rip)
-        return false;
-    snprintf(what, size, "rip is %" PRIx64 ", not %" PRIx64, b->rip, a->rip);
-    return true;
+    return has(f, e) && (is_soft(e) || on_host(f, c));
 }
 
-static bool vectors_differ(const struct cpu *a, const struct cpu *b, char *what, size_t size)
+static enum difference compare_two(const struct fuzz *f, const struct fuzz_case *c, enum fuzz_engine a, const struct fuzz_outcome *x, enum fuzz_engine b,
+                                   const struct fuzz_outcome *y, char *what, size_t size)
 {
-    for (unsigned i = 0; i < 32; i++)
-        for (unsigned q = 0; q < 8; q++)
-            if (a->zmm[i].q[q] != b->zmm[i].q[q]) {
-                snprintf(what, size, "zmm%u bytes %u on are %016" PRIx64 ", not %016" PRIx64, i, q * 8, b->zmm[i].q[q], a->zmm[i].q[q]);
-                return true;
-            }
-    for (unsigned i = 0; i < 8; i++)
-        if (a->k[i] != b->k[i]) {
-            snprintf(what, size, "k%u is %" PRIx64 ", not %" PRIx64, i, b->k[i], a->k[i]);
-            return true;
-        }
-    if (a->mxcsr == b->mxcsr)
-        return false;
-    snprintf(what, size, "mxcsr is %x, not %x", b->mxcsr, a->mxcsr);
-    return true;
-}
-
-static bool x87_differs(const struct x87 *a, const struct x87 *b, char *what, size_t size)
-{
-    for (unsigned i = 0; i < 8; i++)
-        if (a->significand[i] != b->significand[i] || a->exponent[i] != b->exponent[i]) {
-            snprintf(what, size, "x87 register %u is %04x %016" PRIx64 ", not %04x %016" PRIx64, i, b->exponent[i], b->significand[i],
-                     a->exponent[i], a->significand[i]);
-            return true;
-        }
-    if (a->control == b->control && a->status == b->status && a->valid == b->valid)
-        return false;
-    snprintf(what, size, "x87 control %x status %x tags %x, not %x %x %x", b->control, b->status, b->valid, a->control, a->status, a->valid);
-    return true;
-}
-
-static bool memory_differs(const uint8_t *a, const uint8_t *b, char *what, size_t size)
-{
-    if (!memcmp(a, b, FUZZ_BYTES))
-        return false;
-    for (unsigned i = 0; i < FUZZ_BYTES; i++)
-        if (a[i] != b[i]) {
-            snprintf(what, size, "memory at %x is %02x, not %02x", NATIVE_DATA + i, b[i], a[i]);
-            break;
-        }
-    return true;
-}
-
-/* Does b differ from the reference? */
-static bool differs(const struct fuzz_case *c, const struct fuzz_outcome *a, const struct fuzz_outcome *b, char *what, size_t size)
-{
-    uint64_t flags = FLAGS_ARITHMETIC & ~undefined_flags(&c->insn, &c->cpu), x = cpu_rflags(&a->cpu), y = cpu_rflags(&b->cpu);
-
-    if (undefined_priority(&c->insn, a->vector, b->vector) ||
-        (c->code32 && a->vector != b->vector && (undefined_wrap(&c->insn, a->cr2) || undefined_wrap(&c->insn, b->cr2))))
-        return false;
-    if (end_differs(a, b, what, size) || general_differs(&a->cpu, &b->cpu, c->code32, what, size) || vectors_differ(&a->cpu, &b->cpu, what, size) ||
-        x87_differs(&a->cpu.x87, &b->cpu.x87, what, size) || memory_differs(a->memory, b->memory, what, size))
-        return true;
-    if (!((x ^ y) & (a->vector < 0 ? flags : FLAGS_ARITHMETIC)))
-        return false;
-    snprintf(what, size, "flags are %" PRIx64 ", not %" PRIx64, y & flags, x & flags);
-    return true;
-}
-
-static void compare(struct fuzz *f, unsigned i)
-{
-    const struct fuzz_case *c = &f->batch[i];
-    enum fuzz_engine reference = FUZZ_ENGINES;
-    char what[256];
-
-    f->counts.cases++;
-    f->drawn[c->form]++;
-    if (undefined_result(&c->insn, &c->cpu))
-        return;
-    for (unsigned e = 0; e < FUZZ_ENGINES; e++) {
-        if (!has(f, (enum fuzz_engine)e) || (e == FUZZ_NATIVE && f->missing[c->form]))
-            continue;
-        if (reference == FUZZ_ENGINES) {
-            reference = (enum fuzz_engine)e;
-        } else if (differs(c, &f->outcome[reference][i], &f->outcome[e][i], what, sizeof(what))) {
-            f->counts.differences++;
-            f->config.differs(f->config.opaque, c, reference, (enum fuzz_engine)e, what);
-        }
+    if (compare_is_undefined(c) || is_emulators(b, x, y))
+        return DIFFERENCE_NONE;
+    if (y->device[0] && is_soft(b)) {
+        snprintf(what, size, "%s", y->device);
+        return DIFFERENCE_DEVICE;
     }
+    return compare_outcomes(c, f->base.image, x, y, is_soft(a) && is_soft(b), what, size);
+}
+
+/* -- reducing ----------------------------------------------------------------------------------------------------------------- */
+
+struct showing {
+    struct fuzz *f;
+    struct fuzz_difference *d;
+};
+
+/* Runs the case on both engines; true if they still differ in the same kind of thing. */
+static bool shows(void *opaque, const struct fuzz_case *c)
+{
+    struct showing *s = opaque;
+    struct fuzz_difference *d = s->d;
+    struct err err;
+    char what[sizeof(d->what)];
+
+    if (!s->f->side[d->reference].run(s->f->side[d->reference].self, c, 1, &d->a, &err) ||
+        !s->f->side[d->engine].run(s->f->side[d->engine].self, c, 1, &d->b, &err))
+        return false;
+    return compare_two(s->f, c, d->reference, &d->a, d->engine, &d->b, what, sizeof(what)) == d->kind;
+}
+
+static void name_cause(struct fuzz_difference *d)
+{
+    int n = snprintf(d->cause, sizeof(d->cause), "%s, %s:", fuzz_engine_names[d->engine], difference_names[d->kind]);
+
+    for (unsigned i = 0; i < d->c.insns && n < (int)sizeof(d->cause); i++)
+        n += snprintf(d->cause + n, sizeof(d->cause) - (size_t)n, " %s", decode_mnemonic_name(d->c.insn[i].insn.mnemonic));
+}
+
+static bool is_known(char (*list)[sizeof(((struct fuzz *)NULL)->cause[0])], unsigned n, const char *cause)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!strcmp(list[i], cause))
+            return true;
+    return false;
+}
+
+/* One instruction's differences of one kind are one cause without looking further. */
+static bool is_likely_known(struct fuzz *f, const struct fuzz_difference *d)
+{
+    char likely[sizeof(f->likely[0])];
+
+    if (d->c.insns > 1)
+        return false;
+    snprintf(likely, sizeof(likely), "%u %u %u", d->engine, d->kind, d->c.insn[0].insn.mnemonic);
+    for (unsigned i = 0; i < f->likelies; i++)
+        if (!strcmp(f->likely[i], likely))
+            return true;
+    if (f->likelies < CAUSES)
+        strcpy(f->likely[f->likelies++], likely);
+    return false;
+}
+
+/* False: its cause is known already. */
+static bool investigate(struct fuzz *f, struct fuzz_difference *d)
+{
+    struct showing s = { f, d };
+
+    if (f->causes == CAUSES || is_likely_known(f, d))
+        return false;
+    if (shows(&s, &d->c)) /* else it depends on what ran before it: left as it was found */
+        reduce(&d->c, shows, &s);
+    shows(&s, &d->c);
+    compare_two(f, &d->c, d->reference, &d->a, d->engine, &d->b, d->what, sizeof(d->what));
+    name_cause(d);
+    if (is_known(f->cause, f->causes, d->cause))
+        return false;
+    strcpy(f->cause[f->causes++], d->cause);
+    return true;
 }
 
 /* -- batches ------------------------------------------------------------------------------------------------------------------- */
 
-static bool run_batch(struct fuzz *f, unsigned count, struct err *err)
+typedef void found_callback(void *opaque, const struct fuzz_difference *d);
+
+/*
+ * Can the outcomes be equal?  A window that refuses something is not like memory, to the interpreter if it was asked; the JIT
+ * is then compared with that.
+ */
+static bool comparable(const struct fuzz_case *c, enum fuzz_engine a, const struct fuzz_outcome *x, enum fuzz_engine b, const struct fuzz_outcome *y)
 {
-    const struct fuzz_base base = { &f->cpu, f->memory };
+    const struct fuzz_outcome *soft = is_soft(a) ? x : y;
+
+    return is_soft(a) == is_soft(b) || !fuzz_device_refuses(c->window) || ((a == FUZZ_INTERP || b == FUZZ_INTERP) && !soft->touched);
+}
+
+/* The first engine that engine `e` can be compared with; e: none. */
+static enum fuzz_engine reference_for(const struct fuzz *f, enum fuzz_engine e, const struct fuzz_case *c, unsigned i)
+{
+    enum fuzz_engine r = 0;
+
+    while (r < e && !(counts(f, r, c) && comparable(c, r, &f->outcome[r][i], e, &f->outcome[e][i])))
+        r++;
+    return r;
+}
+
+static void compare_case(struct fuzz *f, unsigned i, found_callback *differs, void *opaque)
+{
+    const struct fuzz_case *c = &f->batch[i];
+    struct fuzz_difference *d = &f->found;
+    bool first = true;
+
+    for (enum fuzz_engine e = 0; e < FUZZ_ENGINES; e++) {
+        const struct fuzz_outcome *o = &f->outcome[e][i];
+
+        if (!counts(f, e, c))
+            continue;
+        if (first)
+            coverage_count(f->counts, f->catalog, c, o);
+        first = false;
+        d->reference = reference_for(f, e, c, i);
+        d->engine = e;
+        d->kind = compare_two(f, c, d->reference, &f->outcome[d->reference][i], e, o, d->what, sizeof(d->what));
+        if (!d->kind)
+            continue;
+        d->c = *c;
+        f->counts->differences++;
+        if (investigate(f, d))
+            differs(opaque, d);
+    }
+}
+
+static void count_device(struct fuzz *f, unsigned i)
+{
+    const struct fuzz_outcome *o = &f->outcome[has(f, FUZZ_INTERP) ? FUZZ_INTERP : FUZZ_JIT][i];
+
+    if (!(has(f, FUZZ_INTERP) || has(f, FUZZ_JIT)) || !o->transactions)
+        return;
+    f->counts->device++;
+    f->counts->transactions += o->transactions;
+    f->counts->device_wide += o->wide || o->crossing;
+}
+
+static bool run_batch(struct fuzz *f, unsigned count, found_callback *differs, void *opaque, struct err *err)
+{
     uint64_t start = now_ns(), end;
 
     for (unsigned i = 0; i < count; i++, f->next += f->config.step)
-        if (!generate(f->catalog, f->config.seed, f->next, &base, &f->batch[i]))
-            return err_set(err, "no case came of number %" PRIu64, f->next);
-    f->counts.generate_ns += (end = now_ns()) - start;
-    for (unsigned e = 0; e < FUZZ_ENGINES; e++) {
+        generate(&f->base, f->config.seed, f->next, &f->batch[i]);
+    f->counts->generate_ns += (end = now_ns()) - start;
+    for (enum fuzz_engine e = 0; e < FUZZ_ENGINES; e++) {
         start = end;
-        if (!has(f, (enum fuzz_engine)e))
+        if (!has(f, e))
             continue;
-        if (e == FUZZ_NATIVE && !run_native(f, count, err))
+        if (!f->side[e].run(f->side[e].self, f->batch, count, f->outcome[e], err))
             return false;
-        for (unsigned i = 0; i < count && e != FUZZ_NATIVE; i++)
-            run_soft(f, (enum fuzz_engine)e, i);
-        f->counts.ns[e] += (end = now_ns()) - start;
+        f->counts->run[e] += count;
+        f->counts->ns[e] += (end = now_ns()) - start;
     }
-    for (unsigned i = 0; i < count; i++)
-        compare(f, i);
+    for (unsigned i = 0; i < count; i++) {
+        f->counts->cases++;
+        compare_case(f, i, differs, opaque);
+        count_device(f, i);
+    }
     return true;
 }
 
-bool fuzz_run(struct fuzz *f, unsigned count, struct err *err)
+bool fuzz_run(struct fuzz *f, unsigned count, found_callback *differs, void *opaque, struct err *err)
 {
     for (unsigned n; count; count -= n) {
         n = (unsigned)bits_min(count, NATIVE_BATCH);
-        if (!run_batch(f, n, err))
+        if (!run_batch(f, n, differs, opaque, err))
             return false;
     }
     return true;
 }
+
+bool fuzz_replay(struct fuzz *f, const struct fuzz_case *c, struct fuzz_difference *out, bool *ran, struct err *err)
+{
+    *ran = false;
+    for (enum fuzz_engine e = 0; e < FUZZ_ENGINES; e++) {
+        struct fuzz_outcome *o = &f->outcome[e][0];
+
+        if (!counts(f, e, c))
+            continue;
+        if (!f->side[e].run(f->side[e].self, c, 1, o, err))
+            return false;
+        out->c = *c;
+        out->engine = e;
+        out->reference = reference_for(f, e, c, 0);
+        out->a = f->outcome[out->reference][0];
+        out->b = *o;
+        out->kind = compare_two(f, c, out->reference, &out->a, e, o, out->what, sizeof(out->what));
+        *ran |= out->reference != e;
+        if (out->kind) {
+            name_cause(out);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -- beginning and end ------------------------------------------------------------------------------------------------------- */
 
 /*
  * Which forms the host answers with #UD every time: it has not got them.  What it has is well-formed in all cases that are
@@ -325,45 +286,34 @@ bool fuzz_run(struct fuzz *f, unsigned count, struct err *err)
  */
 static bool probe_host(struct fuzz *f, struct err *err)
 {
-    const struct fuzz_base base = { &f->cpu, f->memory };
-    struct catalog one = *f->catalog;
+    struct side host;
 
-    one.forms = 1;
+    if (!side_create(FUZZ_NATIVE, &f->base, &host, err))
+        return false;
     for (unsigned form = 0; form < f->catalog->forms; form++) {
         bool undefined = true;
 
-        one.first = &f->catalog->first[form];
         for (unsigned i = 0; i < NATIVE_BATCH; i++)
-            if (!generate(&one, 0, i, &base, &f->batch[i]))
-                return err_set(err, "no encoding of %s can be drawn", decode_mnemonic_name(f->catalog->template[*one.first].mnemonic));
-        if (!run_native(f, NATIVE_BATCH, err))
+            generate_form(&f->base, 0, i, form, &f->batch[i]);
+        if (!host.run(host.self, f->batch, NATIVE_BATCH, f->outcome[FUZZ_NATIVE], err)) {
+            host.destroy(host.self);
             return false;
+        }
         for (unsigned i = 0; i < NATIVE_BATCH; i++)
             undefined &= f->outcome[FUZZ_NATIVE][i].vector == EXCEPTION_UD;
         f->missing[form] = undefined;
-        f->counts.not_on_host += undefined;
+        f->not_on_host += undefined;
     }
+    host.destroy(host.self);
     return true;
 }
 
-/* -- beginning and end ------------------------------------------------------------------------------------------------------- */
-
-static void fill_memory(struct fuzz *f)
+static void fill_image(uint8_t *image)
 {
-    struct random r = random_for(f->config.seed, UINT64_MAX);
+    struct random r = random_for(0, UINT64_MAX);
 
     for (unsigned i = 0; i < FUZZ_BYTES; i += 8)
-        memcpy(f->memory + i, &(uint64_t){ random_next(&r) }, 8);
-}
-
-static bool make_engines(struct fuzz *f, struct err *err)
-{
-    if (has(f, FUZZ_NATIVE) && !(f->native = native_create(fuzz_page, FUZZ_PAGES, f->memory, err)))
-        return false;
-    for (unsigned e = FUZZ_INTERP; e < FUZZ_ENGINES; e++)
-        if (!(f->guest[e] = make_guest(f, has(f, (enum fuzz_engine)e) ? (enum fuzz_engine)e : FUZZ_INTERP, err)))
-            return false;
-    return true;
+        memcpy(image + i, &(uint64_t){ random_next(&r) }, 8);
 }
 
 struct fuzz *fuzz_create(const struct fuzz_config *config, struct err *err)
@@ -373,40 +323,66 @@ struct fuzz *fuzz_create(const struct fuzz_config *config, struct err *err)
     if (!f)
         abort();
     f->config = *config;
-    f->next = config->first;
-    fill_memory(f);
-    f->catalog = catalog_create(config->isa, config->code32, err);
-    f->drawn = calloc(f->catalog ? f->catalog->forms : 1, sizeof(*f->drawn));
-    f->missing = calloc(f->catalog ? f->catalog->forms : 1, sizeof(*f->missing));
-    if (!f->drawn || !f->missing)
-        abort();
-    if (f->catalog && make_engines(f, err) && (!f->native || probe_host(f, err)))
+    fuzz_set_shard(f, config->first, config->step);
+    fill_image(f->base.image);
+    f->base.refusing = has(f, FUZZ_INTERP);
+    f->base.catalog = f->catalog = catalog_create(config->isa, config->code32, err);
+    if (f->catalog && side_describe(config->code32, &f->base.cpu, err)) {
+        f->missing = calloc(f->catalog->forms, sizeof(*f->missing));
         return f;
+    }
     fuzz_destroy(f);
     return NULL;
+}
+
+void fuzz_set_shard(struct fuzz *f, uint64_t first, uint64_t step)
+{
+    f->next = f->config.first = first;
+    f->config.step = step;
+}
+
+bool fuzz_start(struct fuzz *f, struct fuzz_counts *n, struct err *err)
+{
+    f->counts = n;
+    if ((has(f, FUZZ_NATIVE) || has(f, FUZZ_KVM)) && !probe_host(f, err))
+        return false;
+    for (enum fuzz_engine e = 0; e < FUZZ_ENGINES; e++)
+        if (has(f, e) && !side_create(e, &f->base, &f->side[e], err))
+            return false;
+    return true;
 }
 
 void fuzz_destroy(struct fuzz *f)
 {
     for (unsigned e = 0; e < FUZZ_ENGINES; e++)
-        if (f->guest[e]) {
-            guest_destroy(f->guest[e]);
-            low_free(f->guest[e], sizeof(*f->guest[e]));
-        }
-    if (f->native)
-        native_destroy(f->native);
+        if (f->side[e].self)
+            f->side[e].destroy(f->side[e].self);
     if (f->catalog)
         catalog_free(f->catalog);
-    free(f->drawn);
     free(f->missing);
     free(f);
 }
 
-void fuzz_count(const struct fuzz *f, struct fuzz_counts *out)
+static enum template_kind kind_of(const struct insn *i)
 {
-    *out = f->counts;
-    out->forms = f->catalog->forms;
-    out->least = UINT64_MAX;
-    for (unsigned form = 0; form < f->catalog->forms; form++)
-        out->least = bits_min(out->least, f->drawn[form]);
+    return i->encoding == ENCODING_EVEX ? TEMPLATE_EVEX : i->encoding == ENCODING_VEX ? TEMPLATE_VEX : TEMPLATE_LEGACY;
 }
+
+void fuzz_adopt(const struct fuzz *f, struct fuzz_case *c)
+{
+    for (unsigned i = 0; i < c->insns; i++) {
+        struct fuzz_insn *n = &c->insn[i];
+
+        n->template = 0;
+        for (unsigned form = 0; form < f->catalog->forms; form++) {
+            const struct template *t = &f->catalog->template[f->catalog->first[form]];
+
+            if (t->mnemonic == n->insn.mnemonic && t->kind == kind_of(&n->insn))
+                n->template = (uint16_t)f->catalog->first[form];
+        }
+    }
+}
+
+const struct catalog *fuzz_catalog(const struct fuzz *f) { return f->catalog; }
+const struct fuzz_base *fuzz_base(const struct fuzz *f) { return &f->base; }
+unsigned fuzz_not_on_host(const struct fuzz *f) { return f->not_on_host; }

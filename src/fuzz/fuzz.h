@@ -6,51 +6,57 @@
 #ifndef FUZZ_FUZZ_H
 #define FUZZ_FUZZ_H
 
-#include "fuzz/generate.h"
+#include "fuzz/compare.h"
+#include "fuzz/coverage.h"
 
 #include <stdio.h>
-
-enum fuzz_engine { FUZZ_NATIVE, FUZZ_INTERP, FUZZ_JIT, FUZZ_ENGINES };
-
-extern const char *const fuzz_engine_names[FUZZ_ENGINES];
-
-struct fuzz_outcome {
-    struct cpu cpu;
-    uint8_t memory[FUZZ_BYTES];
-    int vector;                  /* -1: none */
-    uint32_t error;
-    uint64_t cr2;
-    bool stuck;                  /* it did not end */
-};
 
 struct fuzz_config {
     unsigned engines;            /* a bit each */
     const char *isa;             /* NULL: all (catalog_create()) */
     bool code32;
     uint64_t seed, first, step;  /* cases first, first + step, ... */
-    /* A case on which `engine` differs from the reference. */
-    void (*differs)(void *opaque, const struct fuzz_case *c, enum fuzz_engine reference, enum fuzz_engine engine, const char *what);
-    void *opaque;
 };
 
-struct fuzz_counts {
-    uint64_t cases, differences;
-    uint64_t ns[FUZZ_ENGINES], generate_ns;
-    unsigned forms, not_on_host;          /* drawn from (catalog.h); those the host answers with #UD: not compared with it */
-    uint64_t least;                       /* cases of the form that was drawn least often */
+/* A case on which two engines do not agree, made as small as it can be; the first of its cause. */
+struct fuzz_difference {
+    struct fuzz_case c;
+    struct fuzz_outcome a, b;    /* of the reference and of the engine */
+    enum fuzz_engine reference, engine;
+    enum difference kind;
+    char what[256];              /* in words */
+    char cause[256];             /* equal where the cause seems to be */
 };
 
 struct fuzz;
 
-/* NULL and err: an engine that is not here, an instruction set nobody knows. */
+/* NULL and err: an instruction set nobody knows.  The engines come with fuzz_start(), in the process that runs them. */
 struct fuzz *fuzz_create(const struct fuzz_config *config, struct err *err);
 void fuzz_destroy(struct fuzz *f);
 
-/* The next `count` cases.  False and err: an engine failed. */
-bool fuzz_run(struct fuzz *f, unsigned count, struct err *err);
-void fuzz_count(const struct fuzz *f, struct fuzz_counts *out);
+/* False and err: an engine that is not here. */
+bool fuzz_start(struct fuzz *f, struct fuzz_counts *counts, struct err *err);
 
-/* As a line of tests/insn (tests/lib/cases.h): code, inputs that matter, what `outcome` did. */
-void fuzz_print_case(const struct fuzz_case *c, FILE *out);
+/* A shard of its own: every step-th case from the first-th on. */
+void fuzz_set_shard(struct fuzz *f, uint64_t first, uint64_t step);
+
+/* The next `count` cases.  `differs` gets the first difference of each cause.  False and err: an engine failed. */
+bool fuzz_run(struct fuzz *f, unsigned count, void (*differs)(void *opaque, const struct fuzz_difference *d), void *opaque, struct err *err);
+
+/* Runs this case again: true and *out if there is a difference still. */
+bool fuzz_replay(struct fuzz *f, const struct fuzz_case *c, struct fuzz_difference *out, bool *ran, struct err *err);
+
+/* A case that another catalogue has named the forms of. */
+void fuzz_adopt(const struct fuzz *f, struct fuzz_case *c);
+
+const struct catalog *fuzz_catalog(const struct fuzz *f);
+const struct fuzz_base *fuzz_base(const struct fuzz *f);
+/* Forms that the host answers with #UD: not compared with it. */
+unsigned fuzz_not_on_host(const struct fuzz *f);
+
+/* As a line of tests/insn (tests/lib/cases.h): code and inputs that matter. */
+void fuzz_print_case(const struct fuzz_case *c, const uint8_t *image, FILE *out);
+/* The difference in full: disassembly, what each engine did, the line, how to run it again. */
+void fuzz_print_difference(const struct fuzz_difference *d, const uint8_t *image, FILE *out);
 
 #endif

@@ -1,51 +1,36 @@
 /*
- * generate.h - cases: an instruction drawn from the encoding space, registers and memory that make it interesting.
+ * generate.h - cases: instructions drawn from the encoding space, registers and memory that make them interesting.
  *
  * Case n of a seed is the same whatever else a campaign does: shards need nothing of each other.
  */
 #ifndef FUZZ_GENERATE_H
 #define FUZZ_GENERATE_H
 
-#include "native/native.h"
-#include "x86/decode.h"
+#include "fuzz/case.h"
+#include "fuzz/catalog.h"
+#include "fuzz/random.h"
 
-enum { FUZZ_CODE_BYTES = 16, FUZZ_PAGES = 5, FUZZ_BYTES = FUZZ_PAGES * NATIVE_PAGE };
-
-/* From NATIVE_DATA on. */
-static const enum native_page fuzz_page[FUZZ_PAGES] = { NATIVE_RW, NATIVE_RW, NATIVE_RO, NATIVE_NONE, NATIVE_RW };
-
-struct fuzz_case {
-    uint64_t number;
-    unsigned form;                /* in the catalog */
-    bool code32;
-    uint8_t code[FUZZ_CODE_BYTES];
-    unsigned bytes;
-    struct insn insn;
-    struct cpu cpu;               /* general, vector, opmask, x87 and MMX registers, flags, MXCSR, RIP */
-    uint8_t memory[FUZZ_BYTES];   /* from NATIVE_DATA on */
-};
-
-/* What encodings there are, by form: a mnemonic's legacy, VEX and EVEX encodings are three. */
-struct catalog;
-
-/*
- * catalog_create - tries encodings, which takes about a second.
- *
- * isa    comma-separated: instruction-set extensions as Zydis spells them (BASE, SSE2, AVX512VL; any that begin so) or
- *        mnemonics; NULL: everything that one piece of user-mode code can show
- * NULL and err: nothing is named so.
- */
-struct catalog *catalog_create(const char *isa, bool code32, struct err *err);
-void catalog_free(struct catalog *c);
-unsigned catalog_forms(const struct catalog *c);
-
-/* What is the same in all cases: control registers, mode; memory that is not drawn. */
+/* What is the same in all cases: control registers, mode; the image of memory; what is drawn from. */
 struct fuzz_base {
-    const struct cpu *cpu;
-    const uint8_t *memory;
+    const struct catalog *catalog;
+    struct cpu cpu;
+    uint8_t image[FUZZ_BYTES];
+    bool refusing;       /* windows of the device that refuse some accesses, too */
 };
 
-/* Case `number` of this seed.  False: none came of it, in many tries. */
-bool generate(const struct catalog *c, uint64_t seed, uint64_t number, const struct fuzz_base *base, struct fuzz_case *out);
+/* Case `number` of this seed: most are one instruction, some are sequences. */
+void generate(const struct fuzz_base *base, uint64_t seed, uint64_t number, struct fuzz_case *out);
+
+/* One instruction of this form. */
+void generate_form(const struct fuzz_base *base, uint64_t seed, uint64_t number, unsigned form, struct fuzz_case *out);
+
+/* Several instructions, and branches among them (sequence.c).  Their registers are the caller's to draw. */
+void generate_sequence(struct random *r, const struct fuzz_base *base, struct fuzz_case *out);
+
+/* A template: half of them from a form drawn evenly, half from a shape. */
+unsigned generate_template(struct random *r, const struct catalog *k);
+
+/* Decodes the code again after it was changed, at the same places. */
+bool generate_decode(struct fuzz_case *c);
 
 #endif

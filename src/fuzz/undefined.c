@@ -61,9 +61,14 @@ static uint64_t undefined_by_count(const struct insn *i, const struct cpu *befor
     return flags | (n >= bits && i->mnemonic != ZYDIS_MNEMONIC_SAR ? C : 0);
 }
 
+bool undefined_depends_on_count(const struct insn *i)
+{
+    return i->operands && (is_rotate(i->mnemonic) || is_shift(i->mnemonic) || is_double_shift(i->mnemonic));
+}
+
 uint64_t undefined_flags(const struct insn *i, const struct cpu *before)
 {
-    if (i->operands && (is_rotate(i->mnemonic) || is_shift(i->mnemonic) || is_double_shift(i->mnemonic)))
+    if (undefined_depends_on_count(i))
         return undefined_by_count(i, before);
     for (unsigned n = 0; n < ARRAY_LEN(undefined); n++)
         if (undefined[n].mnemonic == i->mnemonic)
@@ -71,14 +76,25 @@ uint64_t undefined_flags(const struct insn *i, const struct cpu *before)
     return 0;
 }
 
+uint64_t undefined_flags_at_worst(const struct insn *i)
+{
+    static const struct cpu nobody;
+
+    return undefined_depends_on_count(i) ? C | A | O : undefined_flags(i, &nobody);
+}
+
 /* Intel's processors want SHA's operand aligned (SDM 2, type 4), AMD's do not look. */
+static bool is_sha(const struct insn *i)
+{
+    return i->encoding == ENCODING_LEGACY && ((i->map == 2 && i->opcode >= 0xc8 && i->opcode <= 0xcd) || (i->map == 3 && i->opcode == 0xcc));
+}
+
 static bool is_sha_misaligned(const struct insn *i, const struct cpu *before)
 {
     const struct operand *o = &i->op[1];
-    bool sha = i->encoding == ENCODING_LEGACY && ((i->map == 2 && i->opcode >= 0xc8 && i->opcode <= 0xcd) || (i->map == 3 && i->opcode == 0xcc));
     uint64_t at = (o->has_base ? before->slot[o->base] : 0) + (o->has_index ? before->slot[o->index] << o->scale : 0) + (uint64_t)o->displacement;
 
-    return sha && o->kind == OPERAND_MEMORY && at & 15;
+    return is_sha(i) && o->kind == OPERAND_MEMORY && at & 15;
 }
 
 /* SDM 2: SHLD and SHRD by more than the operand's bits; BSWAP of 16 bits. */
@@ -91,10 +107,22 @@ bool undefined_result(const struct insn *i, const struct cpu *before)
     return i->mnemonic == ZYDIS_MNEMONIC_BSWAP && i->op[0].width == 2;
 }
 
+bool undefined_somewhere(const struct insn *i)
+{
+    return (is_sha(i) && i->op[1].kind == OPERAND_MEMORY) || is_double_shift(i->mnemonic) ||
+           (i->mnemonic == ZYDIS_MNEMONIC_BSWAP && i->op[0].width == 2);
+}
+
 /*
  * An operand over the end of 4 GiB in a segment that reaches there: a limit violation, or not (SDM 3A 5.3).
  */
 bool undefined_wrap(const struct insn *i, uint64_t cr2) { return i->address_size == 4 && cr2 <= UINT32_MAX && cr2 >= UINT32_MAX - 63u; }
+
+/* An EPYC looks at ES:RDI first. */
+bool undefined_order(const struct insn *i)
+{
+    return i->encoding == ENCODING_LEGACY && i->map == 0 && (i->opcode == 0xa6 || i->opcode == 0xa7);
+}
 
 /*
  * CALL to an address that is not canonical, with a stack that faults: Intel's processors look at the address first (SDM 2

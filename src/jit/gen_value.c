@@ -353,7 +353,7 @@ void gen_assign(struct gen *g, ir_operand d, unsigned width, enum host reg)
         gen_put(g, d, to);
     } else if (d < GPRS && jit_pin[d] == H_NONE) {
         if (width == 4) {
-            enum host low = gen_is_scratch(reg) ? reg : gen_scratch(g);
+            enum host low = g->owner[reg] == OWNER_OPERATION ? reg : gen_scratch(g); /* not another value's: it would lose its upper half */
 
             emit_zext(g->e, 4, low, reg);
             reg = low;

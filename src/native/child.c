@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum { CS_64 = 0x33, CS_32 = 0x23, SS_USER = 0x2b, SIGNAL_STACK = 64 * 1024, LIMIT_US = 20000,
-       THUNK = NATIVE_CODE + NATIVE_PAGE /* where code leaves by */ };
+       THUNK = 0x5a3c7000 /* where code leaves by: nowhere that it would look */ };
 #define LOW_END UINT64_C(0x100000000)
 
 /* -- in and out ----------------------------------------------------------------------------------------------------------- */
@@ -130,7 +130,7 @@ static bool catch_signals(void)
 static uint8_t *at(uint64_t address) { return (uint8_t *)(uintptr_t)address; }
 static uint8_t *code_view; /* the code page, writable */
 
-/* From the page behind the code: 64-bit code. */
+/* 64-bit code. */
 static void put_thunk(uint8_t *to)
 {
     void (*target)(void) = native_leave;
@@ -143,7 +143,7 @@ static void put_thunk(uint8_t *to)
 static void put_code(const struct native_case *c)
 {
     uint8_t *code = code_view + (NATIVE_START - NATIVE_CODE), *end = code + c->code_bytes;
-    const uint32_t thunk = THUNK, relative = THUNK - (NATIVE_START + c->code_bytes + 5u);
+    const uint32_t thunk = THUNK, relative = thunk - (NATIVE_START + c->code_bytes + 5u);
 
     memcpy(code, c->code, c->code_bytes);
     if (!c->code32) {
@@ -156,17 +156,27 @@ static void put_code(const struct native_case *c)
     memcpy(end + 5, &(uint16_t){ CS_64 }, 2);
 }
 
-static void copy_pages(const struct native_shared *s, uint8_t *to, const uint8_t *from)
+/* The image stays in the pages but while a case runs. */
+static void put_memory(const struct native_case *c)
 {
+    for (unsigned i = 0; i < c->memory.n; i++)
+        memcpy(at(NATIVE_DATA) + c->memory.at[i] * LINE_BYTES, c->memory.line[i], LINE_BYTES);
+}
+
+static void take_memory(const struct native_shared *s, struct native_case *c)
+{
+    c->memory.n = 0;
     for (unsigned i = 0; i < s->pages; i++)
         if (s->page[i] == NATIVE_RW)
-            memcpy(to + i * NATIVE_PAGE, from + i * NATIVE_PAGE, NATIVE_PAGE);
+            lines_find(&c->memory, s->image, i * NATIVE_PAGE, at(NATIVE_DATA) + i * NATIVE_PAGE, NATIVE_PAGE);
+    for (unsigned i = 0; i < c->memory.n; i++)
+        memcpy(at(NATIVE_DATA) + c->memory.at[i] * LINE_BYTES, s->image + c->memory.at[i] * LINE_BYTES, LINE_BYTES);
 }
 
 static void run_case(const struct native_shared *s, struct native_case *c)
 {
     put_code(c);
-    copy_pages(s, at(NATIVE_DATA), c->memory);
+    put_memory(c);
     memcpy(native_frame.general, c->general, sizeof(c->general));
     native_frame.rip = c->rip;
     native_frame.cs = c->code32 ? CS_32 : CS_64;
@@ -181,7 +191,7 @@ static void run_case(const struct native_shared *s, struct native_case *c)
     memcpy(c->general, native_frame.general, sizeof(c->general));
     c->rip = c->vector < 0 ? (uint64_t)NATIVE_START + c->code_bytes : native_frame.rip;
     c->rflags = native_frame.rflags;
-    copy_pages(s, c->memory, at(NATIVE_DATA));
+    take_memory(s, c);
 }
 
 /* A signal now and then: a case that one finds twice does not end. */
@@ -232,15 +242,16 @@ static bool map_code(void)
 {
     int fd = memfd_create("code", MFD_CLOEXEC);
 
-    if (fd < 0 || ftruncate(fd, 2 * NATIVE_PAGE))
+    if (fd < 0 || ftruncate(fd, NATIVE_PAGE))
         return false;
-    code_view = mmap(NULL, 2 * NATIVE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    code_view = mmap(NULL, NATIVE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (code_view == MAP_FAILED ||
-        mmap(at(NATIVE_CODE), 2 * NATIVE_PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != at(NATIVE_CODE))
+        mmap(at(NATIVE_CODE), NATIVE_PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0) != at(NATIVE_CODE) ||
+        !map_fixed(THUNK, NATIVE_PAGE, PROT_READ | PROT_WRITE))
         return false;
     memset(code_view, 0xcc, NATIVE_PAGE);
-    put_thunk(code_view + NATIVE_PAGE);
-    return true;
+    put_thunk(at(THUNK));
+    return !mprotect(at(THUNK), NATIVE_PAGE, PROT_READ | PROT_EXEC);
 }
 
 static bool map_data(const struct native_shared *s)
@@ -249,7 +260,7 @@ static bool map_data(const struct native_shared *s)
 
     if (!map_fixed(NATIVE_DATA, (size_t)s->pages * NATIVE_PAGE, PROT_READ | PROT_WRITE))
         return false;
-    memcpy(at(NATIVE_DATA), s->slot[0].memory, (size_t)s->pages * NATIVE_PAGE);
+    memcpy(at(NATIVE_DATA), s->image, (size_t)s->pages * NATIVE_PAGE);
     for (unsigned i = 0; i < s->pages; i++)
         if (mprotect(at(NATIVE_DATA + i * NATIVE_PAGE), NATIVE_PAGE, protection[s->page[i]]))
             return false;

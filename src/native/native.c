@@ -66,7 +66,7 @@ enum { SANITIZED = 1 };
 enum { SANITIZED = 0 };
 #endif
 
-struct native *native_create(const enum native_page *page, unsigned pages, const uint8_t *memory, struct err *err)
+struct native *native_create(const enum native_page *page, unsigned pages, const uint8_t *image, struct err *err)
 {
     struct native *n = calloc(1, sizeof(*n));
     int commands[2], answers[2];
@@ -89,7 +89,7 @@ struct native *native_create(const enum native_page *page, unsigned pages, const
     layout(n);
     memcpy(n->shared->page, page, pages * sizeof(page[0]));
     n->shared->pages = pages;
-    memcpy(n->shared->slot[0].memory, memory, (size_t)pages * NATIVE_PAGE);
+    memcpy(n->shared->image, image, (size_t)pages * NATIVE_PAGE);
     n->child = fork();
     if (!n->child)
         be_child(n, commands, answers);

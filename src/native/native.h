@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "cpu.h"
+#include "native/lines.h"
 
 enum {
     NATIVE_CODE = 0x10000,        /* a page: code begins at NATIVE_START */
@@ -31,7 +32,6 @@ struct native_case {
     /* In the order of struct cpu; XSAVE area in standard format (SDM 1 13.4). */
     uint8_t xsave[NATIVE_XSAVE_BYTES] __attribute__((aligned(64)));
     uint64_t general[GPRS], rip, rflags;
-    uint8_t memory[NATIVE_BYTES]; /* from NATIVE_DATA on; what the pages are that can be written */
     uint8_t code[NATIVE_CODE_BYTES];
     uint16_t code_bytes;
     bool code32;
@@ -39,12 +39,15 @@ struct native_case {
     int vector;                   /* -1: it ran to the end of the code */
     uint32_t error;
     uint64_t cr2;
+    struct lines memory;          /* from NATIVE_DATA on: what pages that can be written have other than the image, before and after */
 };
+
+_Static_assert(LINES_MAX * LINE_BYTES == NATIVE_BYTES, "a list for all pages");
 
 struct native;
 
-/* NULL and err: not on this host.  `memory`, a page for each of page[0] to page[pages - 1]: what read-only ones hold. */
-struct native *native_create(const enum native_page *page, unsigned pages, const uint8_t *memory, struct err *err);
+/* NULL and err: not on this host.  `image`, a page for each of page[0] to page[pages - 1]: what cases begin with. */
+struct native *native_create(const enum native_page *page, unsigned pages, const uint8_t *image, struct err *err);
 void native_destroy(struct native *n);
 
 /* The slots to fill in, NATIVE_BATCH of them. */

@@ -10,6 +10,7 @@ struct native_shared {
     uint64_t components;
     enum native_page page[NATIVE_PAGES];
     unsigned pages;
+    uint8_t image[NATIVE_BYTES];
 };
 
 /* In the child; comes back with a message if it cannot begin, else never. */

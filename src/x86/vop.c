@@ -75,7 +75,12 @@ static void put_vector(struct vec_call *call, const struct vop *op)
         memset(&d[out], 0, call->width - out);
 }
 
-/* False, with the fault: an exception that is not masked. */
+static bool is_mmx(unsigned place) { return place >= PLACE_MMX && place < PLACE_MMX + 8; }
+
+/*
+ * False, with the fault: an exception that is not masked.  By then an instruction on an MMX register has made all eight
+ * valid: so does a Zen 4; the manuals do not say.
+ */
 static bool put_exceptions(struct vec_call *call)
 {
     struct cpu *c = &call->v->cpu;
@@ -85,6 +90,8 @@ static bool put_exceptions(struct vec_call *call)
     c->mxcsr |= call->raised;
     if (!(call->raised & ~(c->mxcsr >> MXCSR_MASKS_SHIFT) & FP_ALL))
         return true;
+    if (is_mmx(call->word.d) || is_mmx(call->word.a) || is_mmx(call->word.b))
+        help_mmx_use(call->v, 8);
     return vcpu_raise(call->v, c->cr4 & CR4_OSXMMEXCPT ? EXCEPTION_XM : EXCEPTION_UD);
 }
 

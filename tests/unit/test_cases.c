@@ -214,7 +214,7 @@ static bool run_on_host(size_t i, const struct case_state *before, struct case_s
         return false;
     slot = native_slot(n, 0);
     native_put(n, slot, &before->cpu);
-    memcpy(slot->memory, before->memory, CASE_BYTES);
+    slot->memory.n = 0; /* the image is what it begins with */
     memcpy(slot->code, code[i].bytes, code[i].length);
     slot->code_bytes = (uint16_t)code[i].length;
     slot->code32 = cases[i].code32;
@@ -222,7 +222,7 @@ static bool run_on_host(size_t i, const struct case_state *before, struct case_s
     if (ok && slot->timed_out)
         ok = err_set(err, "did not end");
     native_take(n, slot, &after->cpu);
-    memcpy(after->memory, slot->memory, CASE_BYTES);
+    lines_read(&slot->memory, before->memory, 0, after->memory, CASE_BYTES);
     after->vector = slot->vector;
     after->error = slot->error;
     after->cr2 = slot->cr2;

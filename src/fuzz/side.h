@@ -1,0 +1,31 @@
+/* side.h - an engine, as something that runs cases. */
+#ifndef FUZZ_SIDE_H
+#define FUZZ_SIDE_H
+
+#include "fuzz/generate.h"
+
+enum fuzz_engine { FUZZ_NATIVE, FUZZ_INTERP, FUZZ_JIT, FUZZ_KVM, FUZZ_ENGINES };
+
+extern const char *const fuzz_engine_names[FUZZ_ENGINES];
+
+struct side {
+    void *self;
+    /* Cases 0 to n - 1, at most NATIVE_BATCH.  False and err: the engine failed. */
+    bool (*run)(void *self, const struct fuzz_case *c, unsigned n, struct fuzz_outcome *out, struct err *err);
+    void (*destroy)(void *self);
+};
+
+/* False and err: not on this host.  `base` stays the caller's. */
+bool side_create(enum fuzz_engine engine, const struct fuzz_base *base, struct side *out, struct err *err);
+
+/* What cases begin with beside what is drawn: 64-bit or 32-bit code at CPL 3. */
+bool side_describe(bool code32, struct cpu *out, struct err *err);
+
+/* The guest's own pages: its tables and handlers. */
+bool side_is_systems(uint64_t gva);
+
+/* For side.c: the two kinds (side_native.c, side_soft.c). */
+bool side_native_create(const struct fuzz_base *base, struct side *out, struct err *err);
+bool side_soft_create(enum fuzz_engine engine, const struct fuzz_base *base, struct side *out, struct err *err);
+
+#endif

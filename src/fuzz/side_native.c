@@ -1,0 +1,84 @@
+/* side_native.c - cases on the host's processor: src/native does the work. */
+#include "fuzz/side.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct side_native {
+    const struct fuzz_base *base;
+    struct native *native;
+};
+
+static void put(struct side_native *s, const struct fuzz_case *c, unsigned slot)
+{
+    struct native_case *n = native_slot(s->native, slot);
+
+    native_put(s->native, n, &c->cpu);
+    lines_copy(&n->memory, &c->memory);
+    memcpy(n->code, c->code, c->bytes);
+    n->code_bytes = c->bytes;
+    n->code32 = c->code32;
+}
+
+static void take(struct side_native *s, struct fuzz_outcome *o, unsigned slot)
+{
+    const struct native_case *n = native_slot(s->native, slot);
+
+    o->cpu = s->base->cpu;
+    native_take(s->native, n, &o->cpu);
+    lines_copy(&o->memory, &n->memory);
+    o->vector = n->vector;
+    o->error = n->error;
+    o->cr2 = n->cr2;
+    o->stuck = n->timed_out;
+    o->transactions = o->wide = o->crossing = 0;
+    if (o->vector == EXCEPTION_BP && o->cpu.rip - 1 != NATIVE_START && o->cpu.rip - 1 - NATIVE_CODE < NATIVE_PAGE) {
+        o->vector = -1; /* it branched to an INT3 around the code: an end, as for a guest */
+        o->cpu.rip--;
+    }
+    o->touched = false;
+    o->device[0] = 0;
+}
+
+/* A case that the timer hit is run again, alone. */
+static bool run(void *self, const struct fuzz_case *c, unsigned count, struct fuzz_outcome *out, struct err *err)
+{
+    struct side_native *s = self;
+
+    for (unsigned i = 0; i < count; i++)
+        put(s, &c[i], i);
+    if (!native_run(s->native, count, err))
+        return false;
+    for (unsigned i = 0; i < count; i++)
+        take(s, &out[i], i);
+    for (unsigned i = 0; i < count; i++) {
+        if (!out[i].stuck)
+            continue;
+        put(s, &c[i], 0);
+        if (!native_run(s->native, 1, err))
+            return false;
+        take(s, &out[i], 0);
+    }
+    return true;
+}
+
+static void destroy(void *self)
+{
+    native_destroy(((struct side_native *)self)->native);
+    free(self);
+}
+
+bool side_native_create(const struct fuzz_base *base, struct side *out, struct err *err)
+{
+    struct side_native *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        abort();
+    s->base = base;
+    s->native = native_create(fuzz_page, FUZZ_PAGES, base->image, err);
+    *out = (struct side){ .self = s, .run = run, .destroy = destroy };
+    if (s->native)
+        return true;
+    free(s);
+    return false;
+}
