@@ -115,6 +115,7 @@ struct mmu {
     struct walk_mode mode;
     bool align_check;   /* CR0.AM, RFLAGS.AC, CPL 3 */
     uint8_t physical_bits;
+    bool no_gigabyte_pages; /* PS is reserved in a PDPTE */
 
     struct walk_memory tables; /* where paging structures were read last */
 

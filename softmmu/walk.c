@@ -221,7 +221,7 @@ static uint64_t walk_reserved(const struct mmu *mmu, unsigned level, bool leaf)
         reserved |= PE_XD;
     if (leaf && level > 1)
         reserved |= bits_mask(12 + 9 * (level - 1)) & ~bits_mask(13);
-    if (mmu->efer & EFER_LMA && level >= 4)
+    if (mmu->efer & EFER_LMA && level >= (mmu->no_gigabyte_pages ? 3 : 4))
         reserved |= PE_PS;
     return reserved;
 }
@@ -248,6 +248,15 @@ static void walk_set_mode(struct mmu *mmu)
     for (unsigned bank = 0; bank < BANKS; bank++)
         for (unsigned rights = 0; rights < RIGHTS; rights++)
             mode->allowed[bank][rights] = (uint8_t)perm_allowed(mmu, rights, (enum mmu_bank)bank);
+}
+
+void mmu_set_gigabyte_pages(struct mmu *mmu, bool on)
+{
+    if (mmu->no_gigabyte_pages == !on)
+        return;
+    mmu->no_gigabyte_pages = !on;
+    walk_set_mode(mmu);
+    tlb_flush(mmu);
 }
 
 void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru)

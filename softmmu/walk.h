@@ -29,6 +29,9 @@ static inline bool walk_canonical(const struct mmu *mmu, uint64_t gva)
 /* The registers the walk depends on; flushes what they change. */
 void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru);
 
+/* May a PDPTE map a page?  Yes, unless somebody says no. */
+void mmu_set_gigabyte_pages(struct mmu *mmu, bool on);
+
 /* PAE paging: reads the four PDPTEs at cr3; false if one has reserved bits set (#GP(0); SDM 3A 5.4.1). */
 bool mmu_load_pdptes(struct mmu *mmu, uint64_t cr3);
 

@@ -2,7 +2,7 @@
 #include "vcpu.h"
 
 #include "walk.h"
-#include "x86/cpuid.h"
+#include "x86/model.h"
 
 #include <string.h>
 
@@ -74,8 +74,33 @@ static void vcpu_wrote(void *opaque, uint64_t gpa, unsigned width)
     code_written(&v->code, gpa, width);
 }
 
+static void vcpu_set_features(struct vcpu *v, const struct feature_set *features)
+{
+    v->features = *features;
+    mmu_set_gigabyte_pages(&v->mmu, feature_has(features, FEATURE_pdpe1gb));
+}
+
+void vcpu_set_model(struct vcpu *v, const struct cpu_model *model)
+{
+    cpuid_build(&v->cpuid, model);
+    vcpu_set_features(v, &model->features);
+}
+
+void vcpu_set_cpuid(struct vcpu *v, const struct cpuid_table *table)
+{
+    struct feature_set features = v->features;
+
+    for (unsigned f = 1; f < FEATURES; f++)
+        if (cpuid_offers(table, f))
+            feature_add(&features, f);
+    v->cpuid = *table;
+    vcpu_set_features(v, &features);
+}
+
 void vcpu_init(struct vcpu *v, struct phys *phys)
 {
+    struct cpu_model model;
+
     memset(v, 0, sizeof(*v));
     v->fault.vector = -1;
     v->first_fault = -1;
@@ -83,7 +108,8 @@ void vcpu_init(struct vcpu *v, struct phys *phys)
     v->mmu.bus = &v->bus;
     v->mmu.code = &v->code;
     v->mmu.physical_bits = CPUID_PHYSICAL_BITS;
-    cpuid_default(&v->cpuid);
+    model_of_row(&model_rows[0], &model);
+    vcpu_set_model(v, &model);
     code_init(&v->code, NULL, NULL);
     vcpu_reset(v);
 }

@@ -37,7 +37,8 @@ struct vcpu {
     struct code code;
     struct cpu_pins pins;
     struct vcpu_host host;
-    struct cpuid_table cpuid;
+    struct feature_set features; /* which instructions and control bits there are ... */
+    struct cpuid_table cpuid;    /* ... and what CPUID says */
 
     uint64_t retired;        /* instructions since reset, up to the block under way ... */
     uint64_t in_block;       /* ... and within it, when a device may ask for the time */
@@ -101,7 +102,12 @@ static inline bool vcpu_wanted(const struct vcpu *v)
 /* The time-stamp counter now. */
 uint64_t vcpu_tsc(struct vcpu *v);
 
+/* A CPU with everything that is implemented. */
 void vcpu_init(struct vcpu *v, struct phys *phys);
+/* Another CPU instead; before it has run. */
+void vcpu_set_model(struct vcpu *v, const struct cpu_model *model);
+/* CPUID as another CPU says it; what that offers beyond the model is there as well, as far as it is implemented. */
+void vcpu_set_cpuid(struct vcpu *v, const struct cpuid_table *table);
 void vcpu_reset(struct vcpu *v);
 void vcpu_free(struct vcpu *v);
 

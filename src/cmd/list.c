@@ -7,7 +7,7 @@
 #include "split.h"
 #include "unimp.h"
 #include "x86/coverage.h"
-#include "x86/cpuid.h"
+#include "x86/model.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -50,17 +50,70 @@ static int list_policies(void)
     return 0;
 }
 
-static int list_cpuid(void)
+/* -- CPUs ------------------------------------------------------------------------------------------------------------ */
+
+static const char *register_name(const struct feature_row *f)
+{
+    static const char *const names[] = { "eax", "ebx", "ecx", "edx" };
+
+    return names[f->reg / 4];
+}
+
+/* A feature, where CPUID says it, and the models that have it. */
+static void print_feature(unsigned feature)
+{
+    const struct feature_row *f = &feature_rows[feature];
+
+    printf("%-17s %8x.%u %s %2u ", f->name, f->leaf, f->subleaf, register_name(f), f->bit);
+    for (unsigned i = 0; i < model_count; i++) {
+        struct cpu_model m;
+
+        model_of_row(&model_rows[i], &m);
+        if (feature_has(&m.features, feature))
+            printf(" %s", model_rows[i].name);
+    }
+    putchar('\n');
+}
+
+static int list_cpus(void)
+{
+    for (unsigned i = 0; i < model_count; i++)
+        printf("%-15s %s\n", model_rows[i].name, model_rows[i].title);
+    printf("\nfeature           leaf, register, bit  models that have it\n");
+    for (unsigned f = 1; f < FEATURES; f++)
+        print_feature(f);
+    return 0;
+}
+
+static int print_cpuid(const char *cpu)
 {
     struct cpuid_table t;
+    struct cpu_model m;
+    struct err err;
 
-    cpuid_default(&t);
+    if (!model_parse(cpu, &m, &err)) {
+        fprintf(stderr, "wideload list: %s\n", err.text);
+        return 2;
+    }
+    cpuid_build(&t, &m);
     printf("leaf      sub      eax      ebx      ecx      edx\n");
     for (unsigned i = 0; i < t.n; i++)
         printf("%08x %4x %08x %08x %08x %08x\n", t.row[i].leaf, t.row[i].subleaf, t.row[i].r.eax, t.row[i].r.ebx,
                t.row[i].r.ecx, t.row[i].r.edx);
     return 0;
 }
+
+static int list_cpuid(void) { return print_cpuid(model_rows[0].name); }
+
+/* "--cpu MODEL" or "--cpu=MODEL": the model; NULL: something else. */
+static const char *cpu_option(int n, char **args)
+{
+    if (n == 1 && !strncmp(args[0], "--cpu=", 6))
+        return args[0] + 6;
+    return n == 2 && !strcmp(args[0], "--cpu") ? args[1] : NULL;
+}
+
+/* -- what is missing ------------------------------------------------------------------------------------------------- */
 
 /* Mnemonics of one extension on as many lines as they need. */
 static void print_missing(const struct coverage *c)
@@ -93,7 +146,8 @@ static const struct {
     int (*list)(void);
 } lists[] = {
     { "devices", list_devices }, { "engines", list_engines }, { "policies", list_policies },
-    { "unimplemented", list_unimplemented }, { "cpuid", list_cpuid }, { "jit-switches", list_jit_switches },
+    { "unimplemented", list_unimplemented }, { "cpus", list_cpus }, { "cpuid", list_cpuid },
+    { "jit-switches", list_jit_switches },
 };
 
 enum { LISTS = sizeof(lists) / sizeof(lists[0]) };
@@ -103,11 +157,15 @@ static void usage(void)
     printf("Usage: wideload list WHAT\n\nWHAT:");
     for (unsigned i = 0; i < LISTS; i++)
         printf(" %s", lists[i].name);
-    putchar('\n');
+    printf("\n\nlist cpuid --cpu MODEL[,+FEATURE,-FEATURE]: of that CPU\n");
 }
 
 int cmd_list(int argc, char **argv)
 {
+    const char *cpu = argc > 2 && !strcmp(argv[1], "cpuid") ? cpu_option(argc - 2, argv + 2) : NULL;
+
+    if (cpu)
+        return print_cpuid(cpu);
     if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
         usage();
         return 0;

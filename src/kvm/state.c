@@ -203,12 +203,13 @@ static void xsave_move(struct cpu *c, uint8_t *area, uint64_t present, bool put)
         copy(&c->pkru, area + xsave_offset(9), 4, put);
 }
 
-static uint64_t xsave_all(void)
+/* KVM refuses components that the guest's CPUID has not. */
+static uint64_t xsave_all(const struct vcpu *v)
 {
     uint64_t all = XCR0_X87 | XCR0_SSE;
 
     for (unsigned i = 2; i < 10; i++)
-        if (cpuid_xcr0_mask() >> i & 1 && xsave_offset(i))
+        if (cpuid_xcr0_mask(&v->features) >> i & 1 && xsave_offset(i))
             all |= BIT(i);
     return all;
 }
@@ -231,7 +232,7 @@ static bool vectors_move(struct kvm_engine *k, struct cpu *c, bool put, struct e
         return true;
     }
     xsave_move(c, (uint8_t *)x.region, present, true);
-    present = xsave_all();
+    present = xsave_all(k->v);
     memcpy((uint8_t *)x.region + 512, &present, 8);
     return ioctl(k->vcpu, KVM_SET_XSAVE, &x) == 0 || err_set(err, "KVM_SET_XSAVE: %s", strerror(errno));
 }

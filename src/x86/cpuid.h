@@ -5,6 +5,7 @@
 #define X86_CPUID_H
 
 #include "cpu.h"
+#include "x86/feature.h"
 
 struct cpuid_result {
     uint32_t eax, ebx, ecx, edx;
@@ -23,8 +24,17 @@ struct cpuid_table {
     struct cpuid_row row[CPUID_ROWS];
 };
 
-/* The CPU model of this program. */
-void cpuid_default(struct cpuid_table *table);
+/* A CPU to show. */
+struct cpu_model {
+    uint32_t signature; /* leaf 1, EAX: family, model, stepping */
+    struct feature_set features;
+};
+
+void cpuid_build(struct cpuid_table *table, const struct cpu_model *model);
+/* Is the feature's bit set in what its leaf says? */
+bool cpuid_has_bit(const struct cpuid_result *r, unsigned feature);
+/* Does the table say that this feature is there? */
+bool cpuid_offers(const struct cpuid_table *table, unsigned feature);
 
 /* CPUID(leaf, subleaf) in this state (SDM 2 CPUID). */
 struct cpuid_result cpuid(const struct cpuid_table *table, const struct cpu *cpu, uint32_t leaf, uint32_t subleaf);
@@ -33,10 +43,10 @@ struct cpuid_result cpuid(const struct cpuid_table *table, const struct cpu *cpu
 void cpuid_print(const struct cpuid_table *table, char *text, size_t size);
 bool cpuid_parse(const char *text, struct cpuid_table *table);
 
-/* Bits that may be set; others are #GP. */
-uint64_t cpuid_cr4_mask(void);
-uint64_t cpuid_efer_mask(void);
-uint64_t cpuid_xcr0_mask(void);
+/* Bits that may be set by a CPU with these features; others are #GP. */
+uint64_t cpuid_cr4_mask(const struct feature_set *features);
+uint64_t cpuid_efer_mask(const struct feature_set *features);
+uint64_t cpuid_xcr0_mask(const struct feature_set *features);
 enum { CPUID_PHYSICAL_BITS = 40 };
 
 /* XSAVE area: offset and size of a component in the standard format (SDM 1 13.4). */

@@ -87,7 +87,8 @@ unsigned fetch_block(struct vcpu *v, struct ir_block *ir, unsigned limit, const 
                      struct fetched *out)
 {
     struct fetch f = { .v = v, .f = out };
-    struct lift_source source = { fetch_bytes, &f, history, v->cpu.mode & MODE_CODE64 ? 0 : v->cpu.seg[SEG_CS].base };
+    struct lift_source source = { fetch_bytes, &f, history, v->cpu.mode & MODE_CODE64 ? 0 : v->cpu.seg[SEG_CS].base,
+                                  &v->features };
 
     *out = (struct fetched){ 0 };
     v->fault.vector = -1;

@@ -93,7 +93,7 @@ static bool write_cr4(struct vcpu *v, uint64_t value)
     struct cpu *c = &v->cpu;
     uint64_t changed = value ^ c->cr4;
 
-    if (value & ~cpuid_cr4_mask())
+    if (value & ~cpuid_cr4_mask(&v->features))
         return gp(v);
     if (cpu_long_mode(c) && (!(value & CR4_PAE) || changed & CR4_LA57))
         return gp(v);
@@ -352,18 +352,18 @@ uint64_t help_xgetbv(struct vcpu *v, uint64_t imm)
     (void)imm;
     if (!xsave_enabled(v))
         return 0;
-    if (index > 1)
+    if (index > feature_has(&v->features, FEATURE_xgetbv1))
         return gp(v);
     set_edx_eax(v, index ? v->cpu.xcr0 & save_in_use(&v->cpu) : v->cpu.xcr0);
     return 1;
 }
 
 /* SDM 1 13.3: x87 always; AVX needs SSE; the three AVX-512 bits go together and need AVX. */
-static bool xcr0_valid(uint64_t value)
+static bool xcr0_valid(const struct vcpu *v, uint64_t value)
 {
     uint64_t avx512 = XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM, avx = XCR0_SSE | XCR0_AVX;
 
-    if (!(value & XCR0_X87) || value & ~cpuid_xcr0_mask())
+    if (!(value & XCR0_X87) || value & ~cpuid_xcr0_mask(&v->features))
         return false;
     if (value & XCR0_AVX && !(value & XCR0_SSE))
         return false;
@@ -375,7 +375,7 @@ uint64_t help_xsetbv(struct vcpu *v, uint64_t imm)
     (void)imm;
     if (!xsave_enabled(v) || !supervisor(v))
         return 0;
-    if ((uint32_t)v->cpu.slot[RCX] || !xcr0_valid(edx_eax(v)))
+    if ((uint32_t)v->cpu.slot[RCX] || !xcr0_valid(v, edx_eax(v)))
         return gp(v);
     v->cpu.xcr0 = edx_eax(v);
     vcpu_update(v);

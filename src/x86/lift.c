@@ -320,6 +320,19 @@ static void lift_begin(struct lift *l, uint64_t rip, const struct insn *insn)
 
 static bool lift_has_room(const struct ir_block *b) { return b->ops + 96 < IR_OPS && b->consts + 16 < IR_CONSTS; }
 
+/* An instruction that this CPU lacks is as undefined as one that nobody has. */
+static enum decode_result lift_decode(const struct lift *l, const struct feature_set *features, const uint8_t *bytes,
+                                      size_t n, struct insn *insn)
+{
+    enum decode_result result = decode(l->mode, bytes, n, insn);
+    enum feature missing;
+
+    if (result != DECODE_OK || !features || !(missing = feature_decode(features, l->mode, insn)))
+        return result;
+    log_printf(LOG_UNIMP, "%s: this CPU has no %s\n", decode_mnemonic_name(insn->mnemonic), feature_rows[missing].name);
+    return DECODE_INVALID;
+}
+
 /* Fetches no more of the next instruction than it takes to decode it. */
 static enum decode_result lift_fetch(const struct lift *l, const struct lift_source *source, struct insn *insn)
 {
@@ -333,7 +346,7 @@ static enum decode_result lift_fetch(const struct lift *l, const struct lift_sou
         if (!got)
             break;
         n += got;
-        result = decode(l->mode, bytes, n, insn);
+        result = lift_decode(l, source->features, bytes, n, insn);
     }
     memcpy(l->b->code[l->b->insns], bytes, sizeof(bytes));
     return result;

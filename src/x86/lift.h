@@ -10,6 +10,7 @@
 #include "ir/ir.h"
 #include "types.h"
 #include "x86/decode.h"
+#include "x86/feature.h"
 #include "x86/flags.h"
 #include "x86/history.h"
 #include "x86/helpers.h"
@@ -55,6 +56,7 @@ struct lift_source {
     /* Go on along what branches did, within the page, and end where the page does; NULL: end with the first branch. */
     const struct history *history;
     uint64_t cs_base;   /* where RIP 0 is: says where pages end */
+    const struct feature_set *features; /* of the CPU; NULL: all */
 };
 unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned limit, const struct lift_source *source);
 

@@ -42,6 +42,7 @@ static const struct msr_row msr_addresses[] = {
 
 enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_MTRR_CAP = 0xfe, MSR_MTRR_DEF = 0x2ff, MSR_PAT = 0x277,
        MSR_TSC_DEADLINE = 0x6e0, MSR_XSS = 0xda0, MSR_PLATFORM_INFO = 0xce, MSR_MCG_CAP = 0x179 };
+enum { APIC_BASE_X2APIC = 1 << 10 };
 #define MSR_EFER 0xc0000080u
 
 static uint64_t *msr_slot(struct cpu *c, const struct msr_row *rows, size_t n, uint32_t index, uint64_t *mask)
@@ -70,11 +71,35 @@ static uint64_t *msr_mtrr(struct cpu *c, uint32_t index)
 
 static bool msr_is_apic(uint32_t index) { return index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE || (index >= 0x800 && index <= 0x83f); }
 
+/* Registers that come with a feature, or with either of two. */
+static bool msr_exists(const struct vcpu *v, uint32_t index)
+{
+    static const struct { uint32_t first, last; uint8_t feature[2]; } rows[] = {
+        { MSR_TSC, MSR_TSC, { FEATURE_tsc, FEATURE_tsc } },
+        { 0x174, 0x176, { FEATURE_sep, FEATURE_sep } },
+        { MSR_MTRR_CAP, MSR_MTRR_CAP, { FEATURE_mtrr, FEATURE_mtrr } },
+        { 0x200, 0x26f, { FEATURE_mtrr, FEATURE_mtrr } },
+        { MSR_PAT, MSR_PAT, { FEATURE_pat, FEATURE_pat } },
+        { MSR_MTRR_DEF, MSR_MTRR_DEF, { FEATURE_mtrr, FEATURE_mtrr } },
+        { 0x800, 0x83f, { FEATURE_x2apic, FEATURE_x2apic } },
+        { 0xc0000081, 0xc0000084, { FEATURE_syscall, FEATURE_syscall } },
+        { 0xc0000100, 0xc0000102, { FEATURE_lm, FEATURE_lm } },
+        { 0xc0000103, 0xc0000103, { FEATURE_rdtscp, FEATURE_rdpid } },
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+        if (index >= rows[i].first && index <= rows[i].last)
+            return feature_has(&v->features, rows[i].feature[0]) || feature_has(&v->features, rows[i].feature[1]);
+    return true;
+}
+
 bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
 {
     struct cpu *c = &v->cpu;
     uint64_t mask, *slot;
 
+    if (!msr_exists(v, index))
+        return false;
     if (msr_is_apic(index))
         return v->host.read_msr && v->host.read_msr(v->host.opaque, index, value);
     if ((slot = msr_slot(c, msr_rows, ARRAY_LEN(msr_rows), index, &mask)) ||
@@ -109,19 +134,22 @@ static bool msr_write_efer(struct vcpu *v, uint64_t value)
 {
     struct cpu *c = &v->cpu;
 
-    if (value & ~cpuid_efer_mask() || (c->cr0 & CR0_PG && (value ^ c->efer) & EFER_LME))
+    if (value & ~cpuid_efer_mask(&v->features) || (c->cr0 & CR0_PG && (value ^ c->efer) & EFER_LME))
         return false;
     c->efer = (value & ~(uint64_t)EFER_LMA) | (c->efer & EFER_LMA);
     vcpu_update(v);
     return true;
 }
 
-
 bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
 {
     struct cpu *c = &v->cpu;
     uint64_t mask, *slot;
 
+    if (!msr_exists(v, index))
+        return false;
+    if (index == MSR_APIC_BASE && value & APIC_BASE_X2APIC && !feature_has(&v->features, FEATURE_x2apic))
+        return false;
     if (msr_is_apic(index))
         return v->host.write_msr && v->host.write_msr(v->host.opaque, index, value);
     if ((slot = msr_slot(c, msr_rows, ARRAY_LEN(msr_rows), index, &mask))) {

@@ -1415,11 +1415,11 @@ START_TEST(cpuid_features_agree_with_control_bits)
 
         r = cpuid(&b.vcpu.cpuid, cpu, leaf, 0);
         ck_assert_msg(((const uint32_t[]){ r.eax, r.ebx, r.ecx, r.edx }[reg] >> n & 1) ==
-                          !!((is_cr4 ? cpuid_cr4_mask() : cpuid_efer_mask()) & bit),
+                          !!((is_cr4 ? cpuid_cr4_mask(&b.vcpu.features) : cpuid_efer_mask(&b.vcpu.features)) & bit),
                       "%s bit %llx", is_cr4 ? "CR4" : "EFER", (unsigned long long)bit);
     }
     r = cpuid(&b.vcpu.cpuid, cpu, 0xd, 0);
-    ck_assert_uint_eq(r.eax, cpuid_xcr0_mask());
+    ck_assert_uint_eq(r.eax, cpuid_xcr0_mask(&b.vcpu.features));
     ck_assert_uint_eq(cpuid(&b.vcpu.cpuid, cpu, 0x80000008, 0).eax & 0xff, CPUID_PHYSICAL_BITS);
 }
 END_TEST
