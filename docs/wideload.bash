@@ -1,6 +1,6 @@
 # wideload.bash - bash completion: commands, options, engines, policies, log categories, clocks, files.
 
-_wideload_guest='--memory= --bios= --kernel= --append= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
+_wideload_guest='--cpu= --memory= --bios= --kernel= --append= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
     --until= --journeys= --jit-cache= --jit-off= --help'
 _wideload_policies='whole natural kvm qemu bochs unicorn bus:4 bus:8 bus:16 bus:32 bus:64 pcie'
 
@@ -30,6 +30,7 @@ _wideload_value() { # option, what is typed of its value
     --report) _wideload_words 'text json junit' "$2" ;;
     --shard) _wideload_words '0/2 1/2 0/4' "$2" ;;
     --left | --right | -l | -r) _wideload_files 'interp jit kvm' "$2" ;;
+    --cpu) _wideload_words 'max host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4 Nehalem Haswell Skylake-Server' "$2" ;;
     --split) _wideload_words "$_wideload_policies" "$2" ;;
     --clock) _wideload_words 'virtual host journey' "$2" ;;
     --format) _wideload_words 'text json' "$2" ;;
@@ -53,7 +54,7 @@ _wideload_options() { # command, what is typed
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;
     fuzz) _wideload_words '--engines= --isa= --mode= --cases= --time= --first --seed= --shard= --jobs= --db= --report= --coverage
         --merge --replay= --help' "$2" ;;
-    list) _wideload_words --help "$2" ;;
+    list) _wideload_words '--cpu= --help' "$2" ;;
     *) _wideload_words --help "$2" ;;
     esac
     [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace
@@ -77,7 +78,7 @@ _wideload() {
     elif [[ $previous == -* && $previous != *=* ]] && _wideload_value "$previous" "$word"; then
         cut=$word
     elif [[ $command == list ]]; then
-        _wideload_words 'devices engines policies unimplemented cpuid jit-switches' "$word"
+        _wideload_words 'devices engines policies unimplemented cpus cpuid jit-switches' "$word"
     elif [[ $command == run || $command == diff ]]; then
         _wideload_files '' "$word"
     fi

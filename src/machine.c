@@ -175,10 +175,23 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
     return board_create(&c, &m->phys, err);
 }
 
+static bool machine_load_kernel(struct machine *m, struct err *err)
+{
+    const char *name = m->config.kernel;
+    struct cpu *c = &m->vcpu.cpu;
+
+    if (!load_kernel(&m->phys, c, m->config.ram_bytes, name, m->config.append, err))
+        return false;
+    c->cr4 &= cpuid_cr4_mask(&m->vcpu.features);
+    if (c->efer & ~cpuid_efer_mask(&m->vcpu.features))
+        return err_set(err, "%s: needs 64-bit mode, which the CPU has not", name);
+    return true;
+}
+
 static bool machine_load(struct machine *m, struct err *err)
 {
     if (m->config.kernel)
-        return load_kernel(&m->phys, &m->vcpu.cpu, m->config.ram_bytes, m->config.kernel, m->config.append, err);
+        return machine_load_kernel(m, err);
     if (m->config.flat)
         return load_flat(&m->phys, &m->vcpu.cpu, m->config.flat, err);
     return true;
@@ -221,6 +234,8 @@ struct machine *machine_create(const struct machine_config *config, struct err *
     m->console[1] = (struct char_backend){ .output = console_debug, .opaque = m };
     phys_init(&m->phys);
     vcpu_init(&m->vcpu, &m->phys);
+    if (config->cpu.signature)
+        vcpu_set_model(&m->vcpu, &config->cpu);
     m->dma_bus = m->vcpu.bus;
     m->dma_bus.policy = &split_whole;
     if (machine_assemble(m, err))

@@ -16,6 +16,7 @@ enum machine_clock {
 
 struct machine_config {
     const struct engine *engine;
+    struct cpu_model cpu;             /* signature 0: everything that is implemented */
     uint64_t ram_bytes;
     const char *bios, *kernel, *flat; /* at most one; file names */
     const char *append;               /* the kernel's command line */

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "jit/options.h"
+#include "x86/model.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 struct guest_options guest_options;
 
 const GOptionEntry guest_entries[] = {
+    { "cpu", 0, 0, G_OPTION_ARG_STRING, &guest_options.cpu, "MODEL[,+FEATURE,-FEATURE] (see list cpus; default: max)", "CPU" },
     { "memory", 'm', 0, G_OPTION_ARG_STRING, &guest_options.memory, "Guest RAM, e.g. 128M (default)", "SIZE" },
     { "bios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.bios, "Firmware image, mapped below 4 GiB", "FILE" },
     { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.kernel, "Multiboot 1, PVH, ELF64 or ELF32 image", "FILE" },
@@ -185,6 +187,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct err *err
         return err_set(err, "what to run: one of --bios FILE, --kernel FILE, or a flat image");
     c->engine = guest_find_engine(o->engine ? o->engine : "interp", err);
     if (!c->engine)
+        return false;
+    if (o->cpu && !model_parse(o->cpu, &c->cpu, err))
         return false;
     if (o->memory && !guest_parse_size(o->memory, &c->ram_bytes))
         return err_set(err, "not a size: '%s'", o->memory);

@@ -258,7 +258,10 @@ bool diff_run(struct diff *d, struct err *err)
 
 /* -- creation -------------------------------------------------------------------------------------------------------------- */
 
-/* Both sides show the guest one CPU: KVM's, which cannot hide all of the host's, or the one a trace was made on. */
+/*
+ * Both sides show the guest one CPU: KVM's, which cannot hide all of the host's, or the one a trace was made on.  A soft
+ * engine then has what that offers.
+ */
 static bool share_cpuid(struct diff *d, struct err *err)
 {
     const struct cpuid_table *from = NULL;
@@ -277,7 +280,7 @@ static bool share_cpuid(struct diff *d, struct err *err)
     }
     for (unsigned i = 0; from && i < 2; i++)
         if (d->side[i].machine && d->side[i].machine->config.engine->id != ENGINE_KVM)
-            d->side[i].machine->vcpu.cpuid = *from;
+            vcpu_set_cpuid(&d->side[i].machine->vcpu, from);
     return true;
 }
 

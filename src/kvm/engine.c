@@ -101,10 +101,19 @@ static void cpuid_in(struct cpuid_table *t, const struct kvm_cpuid2 *c)
     }
 }
 
+/* The features that a guest sees in spite of its model. */
+static void log_not_hidden(const struct vcpu *v, const struct cpuid_table *seen)
+{
+    for (unsigned f = 1; f < FEATURES; f++)
+        if (cpuid_offers(seen, f) && !feature_has(&v->features, f))
+            log_printf(LOG_KVM, "CPUID offers %s all the same\n", feature_rows[f].name);
+}
+
 /* Gives KVM our table and takes back what the guest will see: some KVMs add what the host cannot hide. */
 static bool create_cpuid(struct kvm_engine *k, struct err *err)
 {
     struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_ROWS * sizeof(c->entries[0]));
+    struct cpuid_table seen;
     bool ok;
 
     if (!c)
@@ -113,10 +122,14 @@ static bool create_cpuid(struct kvm_engine *k, struct err *err)
     ok = ioctl(k->vcpu, KVM_SET_CPUID2, c) == 0;
     c->nent = CPUID_ROWS;
     ok = ok && ioctl(k->vcpu, KVM_GET_CPUID2, c) == 0;
-    if (ok)
-        cpuid_in(&k->v->cpuid, c);
-    else
+    if (ok) {
+        cpuid_in(&seen, c);
+        if (log_on(LOG_KVM))
+            log_not_hidden(k->v, &seen);
+        vcpu_set_cpuid(k->v, &seen);
+    } else {
         err_set(err, "KVM_SET_CPUID2: %s", strerror(errno));
+    }
     free(c);
     return ok;
 }

@@ -41,7 +41,12 @@ done
 refused "list: nothing to list" list
 refused "list: an unknown list" list frobnications
 refused "list: two lists" list devices engines
-for option in memory bios kernel append serial debugcon split clock log log-file limit until; do
+refused "list: a CPU where it means nothing" list devices --cpu max
+for cpu in '' frob max,avx max,+frob max,+amx_tile; do
+    refused "list: CPU '$cpu'" list cpuid --cpu "$cpu"
+done
+refused "list: --cpu without its value" list cpuid --cpu
+for option in cpu memory bios kernel append serial debugcon split clock log log-file limit until; do
     refused "run: --$option without its value" run "$loop" --$option
 done
 
@@ -71,6 +76,10 @@ for command in run diff; do
     for policy in frob bus bus:3 bus:128 whole:4 ''; do
         refused "$command: policy '$policy'" $command --split="$policy" "$loop"
     done
+    for cpu in '' frob x86-64-v5 x86-64 Max +avx max, max,avx max,+ max,,-avx max,+frob max,-vmx; do
+        refused "$command: CPU '$cpu'" $command --cpu="$cpu" "$loop"
+    done
+    refused "$command: 64-bit code on a CPU without it" $command --cpu max,-lm --kernel "$images/good.elf"
     refused "$command: an unknown clock" $command --clock frob "$loop"
     refused "$command: an unknown log category" $command --log access,frob --log-file log "$loop"
     for option in log-file serial debugcon; do

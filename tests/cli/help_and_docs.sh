@@ -8,7 +8,7 @@ for command in "" run diff explain fuzz list; do
     [ "$status" = 0 ] && [ -s "$tmp/out" ] && [ ! -s "$tmp/err" ]
     check "${command:-wideload} --help" $?
 done
-for list in devices engines policies unimplemented cpuid jit-switches; do
+for list in devices engines policies unimplemented cpus cpuid jit-switches; do
     wideload list $list
     [ "$status" = 0 ] && [ "$(wc -l <"$tmp/out")" -gt 1 ] && [ ! -s "$tmp/err" ]
     check "list $list" $?
@@ -31,6 +31,11 @@ for list in engines policies jit-switches; do
         grep -q -w -e "$word" "$tmp/manual" && grep -q -w -e "$word" docs/wideload.bash
         check "$word, of list $list, is in the manual page and in the completion" $?
     done
+done
+wideload list cpus
+for word in $(sed '/^$/q; s/ .*//' "$tmp/out"); do
+    grep -q -w -e "$word" "$tmp/manual" && grep -q -w -e "$word" docs/wideload.bash && grep -q -e "${word%[1-4]}" docs/cpu.md
+    check "CPU model $word is in the manual page, in the completion and in docs/cpu.md" $?
 done
 for word in $(sed -n 's/^ *X([A-Z_]*, "\([a-z_]*\)".*/\1/p' src/base/log.h); do
     grep -q "^\.B $word\$" "$tmp/manual" && grep -q -w -e "$word" docs/wideload.bash
