@@ -52,7 +52,7 @@ _wideload_options() { # command, what is typed
     diff) _wideload_words "--left= --right= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;
-    fuzz) _wideload_words '--engines= --isa= --mode= --cases= --time= --first --seed= --shard= --jobs= --db= --report= --coverage
+    fuzz) _wideload_words '--engines= --isa= --mode= --cases= --time= --first --system --seed= --shard= --jobs= --db= --report= --coverage
         --merge --replay= --help' "$2" ;;
     list) _wideload_words '--cpu= --help' "$2" ;;
     *) _wideload_words --help "$2" ;;

@@ -20,10 +20,12 @@ static bool access_check_alignment(struct mmu *mmu, const struct access *a, unsi
 {
     if (intent & ACCESS_ALIGNED && a->gva & (a->width - 1u))
         return access_fault(mmu, 13, a->gva);
-    if (mmu->align_check && !(intent & (ACCESS_NO_AC | ACCESS_IMPLICIT | ACCESS_EXECUTE)) && a->width <= 8 &&
-        bits_is_pow2(a->width) && a->gva & (a->width - 1u))
-        return access_fault(mmu, 17, a->gva);
-    return true;
+    if (!mmu->align_check || intent & (ACCESS_NO_AC | ACCESS_IMPLICIT | ACCESS_EXECUTE) || a->width > 8 ||
+        !bits_is_pow2(a->width) || !(a->gva & (a->width - 1u)))
+        return true;
+    if (!walk_canonical(mmu, a->gva)) /* comes first; a page fault would come after */
+        return access_fault(mmu, intent & ACCESS_STACK ? 12 : 13, a->gva);
+    return access_fault(mmu, 17, a->gva);
 }
 
 static const struct tlb_entry *access_translate(struct mmu *mmu, uint64_t gva, unsigned intent)

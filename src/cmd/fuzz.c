@@ -15,13 +15,14 @@ enum { CASES = 100000, SAVE_EVERY_S = 10, JOBS_MAX = 1024 };
 
 static char *fuzz_engines, *fuzz_isa, *fuzz_cases, *fuzz_seed, *fuzz_shard, *fuzz_db, *fuzz_replay_what, *fuzz_report;
 static gint fuzz_time, fuzz_mode = 64, fuzz_jobs = 1;
-static gboolean fuzz_merge, fuzz_coverage, fuzz_first;
+static gboolean fuzz_system, fuzz_merge, fuzz_coverage, fuzz_first;
 static volatile sig_atomic_t interrupted;
 
 static const GOptionEntry fuzz_entries[] = {
     { "engines", 'e', 0, G_OPTION_ARG_STRING, &fuzz_engines, "Of native, interp, jit, kvm; the first is right (native,interp,jit)", "LIST" },
     { "isa", 0, 0, G_OPTION_ARG_STRING, &fuzz_isa, "Extensions (SSE2, AVX512) or mnemonics (default: all)", "LIST" },
     { "mode", 0, 0, G_OPTION_ARG_INT, &fuzz_mode, "64 (default) or 32", "BITS" },
+    { "system", 0, 0, G_OPTION_ARG_NONE, &fuzz_system, "Cases of system state: page tables, descriptors, control registers (interp,jit)", NULL },
     { "cases", 'n', 0, G_OPTION_ARG_STRING, &fuzz_cases, "How many (100000)", "N" },
     { "time", 't', 0, G_OPTION_ARG_INT, &fuzz_time, "... or for how long", "SECONDS" },
     { "seed", 's', 0, G_OPTION_ARG_STRING, &fuzz_seed, "What cases are made from (1)", "S" },
@@ -91,7 +92,7 @@ static bool parse_report(enum report_format *format, struct err *err)
 static bool configure(struct fuzz_config *c, uint64_t *cases, struct err *err)
 {
     *cases = fuzz_time ? UINT64_MAX : CASES;
-    *c = (struct fuzz_config){ .isa = fuzz_isa, .seed = 1, .code32 = fuzz_mode == 32 };
+    *c = (struct fuzz_config){ .isa = fuzz_isa, .seed = 1, .code32 = fuzz_mode == 32, .system = fuzz_system };
     if (fuzz_mode != 32 && fuzz_mode != 64)
         return err_set(err, "--mode: 64 or 32");
     if (fuzz_time < 0)
@@ -102,7 +103,10 @@ static bool configure(struct fuzz_config *c, uint64_t *cases, struct err *err)
         return err_set(err, "--cases: a number such as 100000 or 3M");
     if (fuzz_seed && !g_ascii_string_to_unsigned(fuzz_seed, 10, 0, UINT64_MAX, &c->seed, NULL))
         return err_set(err, "--seed: a number");
-    return parse_shard(c, err) && parse_engines(fuzz_engines ? fuzz_engines : "native,interp,jit", &c->engines, err);
+    if (!parse_shard(c, err) ||
+        !parse_engines(fuzz_engines ? fuzz_engines : fuzz_system ? "interp,jit" : "native,interp,jit", &c->engines, err))
+        return false;
+    return !fuzz_system || !(c->engines & 1u << FUZZ_NATIVE) || err_set(err, "--system: native is a process of user mode; interp, jit and kvm can");
 }
 
 /* -- a campaign ---------------------------------------------------------------------------------------------------------------- */

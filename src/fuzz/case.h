@@ -2,6 +2,7 @@
 #ifndef FUZZ_CASE_H
 #define FUZZ_CASE_H
 
+#include "fuzz/system.h"
 #include "native/native.h"
 #include "x86/decode.h"
 
@@ -29,6 +30,7 @@ struct fuzz_case {
     uint8_t code[FUZZ_CODE_BYTES];
     struct fuzz_insn insn[FUZZ_INSNS];
     struct cpu cpu;               /* general, vector, opmask, x87 and MMX registers, flags, MXCSR, RIP */
+    struct fuzz_system system;    /* `on`: cpu is all of it, and instructions may be privileged */
     struct lines memory;          /* from NATIVE_DATA on */
 };
 
@@ -47,6 +49,10 @@ struct fuzz_outcome {
     uint32_t error;
     uint64_t cr2;
     bool stuck;                   /* it did not end */
+    bool shutdown;                /* ... but in a triple fault */
+    bool inexpressible;           /* the engine cannot have that state, or cannot carry it out: KVM */
+    bool shadowed;                /* accessed and dirty bits are not those of the guest's accesses: KVM */
+    struct fuzz_system system;    /* entries and descriptors afterwards */
     struct lines memory;
     bool touched;                 /* the device was asked for something: the interpreter's outcome says so */
     unsigned transactions;        /* in all; the last FUZZ_TRANSACTIONS of them: */

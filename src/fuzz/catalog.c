@@ -16,11 +16,10 @@
 #include <string.h>
 
 /* What one piece of user-mode code on another machine cannot show the same way. */
-static const uint16_t left_out[] = {
+static const uint16_t left_to_systems[] = {
     /* leave the process, or depend on the operating system */
     ZYDIS_MNEMONIC_SYSCALL, ZYDIS_MNEMONIC_SYSENTER, ZYDIS_MNEMONIC_SYSRET, ZYDIS_MNEMONIC_SYSEXIT, ZYDIS_MNEMONIC_INT,
     ZYDIS_MNEMONIC_INT1, ZYDIS_MNEMONIC_INT3, ZYDIS_MNEMONIC_IRET, ZYDIS_MNEMONIC_IRETD, ZYDIS_MNEMONIC_IRETQ,
-    ZYDIS_MNEMONIC_XABORT, ZYDIS_MNEMONIC_XBEGIN, ZYDIS_MNEMONIC_XEND, ZYDIS_MNEMONIC_XTEST,
     /* segments and tables are the host's */
     ZYDIS_MNEMONIC_LDS, ZYDIS_MNEMONIC_LES, ZYDIS_MNEMONIC_LFS, ZYDIS_MNEMONIC_LGS, ZYDIS_MNEMONIC_LSS, ZYDIS_MNEMONIC_LAR,
     ZYDIS_MNEMONIC_LSL, ZYDIS_MNEMONIC_VERR, ZYDIS_MNEMONIC_VERW, ZYDIS_MNEMONIC_SGDT, ZYDIS_MNEMONIC_SIDT, ZYDIS_MNEMONIC_SLDT,
@@ -28,27 +27,38 @@ static const uint16_t left_out[] = {
     ZYDIS_MNEMONIC_RDGSBASE, ZYDIS_MNEMONIC_SWAPGS,
     /* set TF and AC, which change what happens after the case; #GP whatever the count on some processors */
     ZYDIS_MNEMONIC_POPF, ZYDIS_MNEMONIC_POPFD, ZYDIS_MNEMONIC_POPFQ, ZYDIS_MNEMONIC_INSB, ZYDIS_MNEMONIC_INSW, ZYDIS_MNEMONIC_INSD,
-    ZYDIS_MNEMONIC_OUTSB, ZYDIS_MNEMONIC_OUTSW, ZYDIS_MNEMONIC_OUTSD,
+    ZYDIS_MNEMONIC_OUTSB, ZYDIS_MNEMONIC_OUTSW, ZYDIS_MNEMONIC_OUTSD, ZYDIS_MNEMONIC_XGETBV, ZYDIS_MNEMONIC_RDPKRU, ZYDIS_MNEMONIC_WRPKRU,
+    ZYDIS_MNEMONIC_ARPL /* writes always to us, to an EPYC only what changes */,
+};
+
+/* What no two engines need do the same way. */
+static const uint16_t left_out[] = {
     /* answers differ by nature: time, chance, what the processor is, state of another size */
     ZYDIS_MNEMONIC_RDTSC, ZYDIS_MNEMONIC_RDTSCP, ZYDIS_MNEMONIC_RDRAND, ZYDIS_MNEMONIC_RDSEED, ZYDIS_MNEMONIC_RDPMC,
-    ZYDIS_MNEMONIC_RDPID, ZYDIS_MNEMONIC_CPUID, ZYDIS_MNEMONIC_XGETBV, ZYDIS_MNEMONIC_RDPKRU, ZYDIS_MNEMONIC_WRPKRU,
+    ZYDIS_MNEMONIC_RDPID, ZYDIS_MNEMONIC_CPUID,
     ZYDIS_MNEMONIC_XSAVE, ZYDIS_MNEMONIC_XSAVE64, ZYDIS_MNEMONIC_XSAVEC, ZYDIS_MNEMONIC_XSAVEC64, ZYDIS_MNEMONIC_XSAVEOPT,
     ZYDIS_MNEMONIC_XSAVEOPT64, ZYDIS_MNEMONIC_XRSTOR, ZYDIS_MNEMONIC_XRSTOR64, ZYDIS_MNEMONIC_FXSAVE, ZYDIS_MNEMONIC_FXSAVE64,
     ZYDIS_MNEMONIC_FXRSTOR, ZYDIS_MNEMONIC_FXRSTOR64, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FLDENV,
     ZYDIS_MNEMONIC_FRSTOR, ZYDIS_MNEMONIC_LDMXCSR, ZYDIS_MNEMONIC_VLDMXCSR /* one more bit on AMD's */,
     ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_VMASKMOVDQU, ZYDIS_MNEMONIC_MASKMOVQ /* bytes masked off may fault, or not */,
+    ZYDIS_MNEMONIC_XABORT, ZYDIS_MNEMONIC_XBEGIN, ZYDIS_MNEMONIC_XEND, ZYDIS_MNEMONIC_XTEST,
     /* within one unit in the last place of the right result, which ours are (SDM 1 8.3.10): a processor's may be another */
     ZYDIS_MNEMONIC_F2XM1, ZYDIS_MNEMONIC_FYL2X, ZYDIS_MNEMONIC_FYL2XP1, ZYDIS_MNEMONIC_FPATAN, ZYDIS_MNEMONIC_FSIN,
     ZYDIS_MNEMONIC_FCOS, ZYDIS_MNEMONIC_FSINCOS, ZYDIS_MNEMONIC_FPTAN,
-    ZYDIS_MNEMONIC_ARPL /* writes always to us, to an EPYC only what changes */,
 };
 
-static bool is_left_out(uint16_t mnemonic)
+static bool is_listed(const uint16_t *list, size_t n, uint16_t mnemonic)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(left_out); i++)
-        if (left_out[i] == mnemonic)
-            return true;
-    return false;
+    while (n && list[n - 1] != mnemonic)
+        n--;
+    return n;
+}
+
+/* HLT of privileged code would be taken for the handler's. */
+static bool is_left_out(uint16_t mnemonic, bool privileged)
+{
+    return is_listed(left_out, ARRAY_LEN(left_out), mnemonic) ||
+           (privileged ? mnemonic == ZYDIS_MNEMONIC_HLT : is_listed(left_to_systems, ARRAY_LEN(left_to_systems), mnemonic));
 }
 
 /* -- what was asked for ---------------------------------------------------------------------------------------------------- */
@@ -65,9 +75,9 @@ static bool listed(const char *list, const char *name, bool prefix)
     return false;
 }
 
-static bool wanted(const char *isa, const ZydisDecodedInstruction *z)
+static bool wanted(const char *isa, bool privileged, const ZydisDecodedInstruction *z)
 {
-    if (!insn_find((uint16_t)z->mnemonic) || is_left_out((uint16_t)z->mnemonic))
+    if (!insn_find((uint16_t)z->mnemonic) || is_left_out((uint16_t)z->mnemonic, privileged))
         return false;
     return !isa || listed(isa, ZydisISAExtGetString(z->meta.isa_ext), true) || listed(isa, ZydisISASetGetString(z->meta.isa_set), true) ||
            listed(isa, ZydisMnemonicGetString(z->mnemonic), false);
@@ -78,6 +88,7 @@ static bool wanted(const char *isa, const ZydisDecodedInstruction *z)
 struct sweep {
     struct catalog *c;
     const char *isa;
+    bool privileged;
     uint32_t mode;
     ZydisDecoder decoder;
 };
@@ -164,7 +175,7 @@ static void try(struct sweep *s, struct template *t, unsigned modrm, unsigned ma
     bytes[n++] = t->opcode;
     bytes[n] = (uint8_t)modrm;
     if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&s->decoder, NULL, bytes, sizeof(bytes), &z)) || z.opcode != t->opcode ||
-        (unsigned)z.opcode_map != t->map || !wanted(s->isa, &z) || decode(s->mode, bytes, sizeof(bytes), &insn) != DECODE_OK || encode_is_systems(&insn))
+        (unsigned)z.opcode_map != t->map || !wanted(s->isa, s->privileged, &z) || decode(s->mode, bytes, sizeof(bytes), &insn) != DECODE_OK || (encode_is_systems(&insn) && !s->privileged))
         return;
     t->memory = (modrm >> 6) != 3;
     t->regs = (uint8_t)(1u << (modrm >> 3 & 7));
@@ -235,9 +246,9 @@ static void index_templates(struct catalog *c)
     c->first[c->forms] = c->shape[c->shapes] = c->templates;
 }
 
-struct catalog *catalog_create(const char *isa, bool code32, struct err *err)
+struct catalog *catalog_create(const char *isa, bool code32, bool privileged, struct err *err)
 {
-    struct sweep s = { .c = calloc(1, sizeof(*s.c)), .isa = isa, .mode = MODE_PROTECTED | MODE_LONG | (code32 ? MODE_CODE32 | MODE_STACK32 : MODE_CODE64) };
+    struct sweep s = { .c = calloc(1, sizeof(*s.c)), .isa = isa, .privileged = privileged, .mode = MODE_PROTECTED | MODE_LONG | (code32 ? MODE_CODE32 | MODE_STACK32 : MODE_CODE64) };
 
     if (!s.c)
         abort();

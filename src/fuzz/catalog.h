@@ -52,9 +52,10 @@ struct catalog {
  *
  * isa    comma-separated: instruction-set extensions as Zydis spells them (BASE, SSE2, AVX512VL; any that begin so) or
  *        mnemonics; NULL: everything that one piece of user-mode code can show
+ * privileged   what one piece of user-mode code cannot show as well
  * NULL and err: nothing is named so.
  */
-struct catalog *catalog_create(const char *isa, bool code32, struct err *err);
+struct catalog *catalog_create(const char *isa, bool code32, bool privileged, struct err *err);
 void catalog_free(struct catalog *c);
 
 /* The bytes before the opcode; returns how many. */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 const char *const difference_names[DIFFERENCES] = { "none", "end", "general register", "vector or mask register", "x87", "memory", "device",
-                                                    "flags" };
+                                                    "system state",                                                    "flags" };
 
 static const char *const register_names[GPRS] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                                   "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
@@ -26,10 +26,11 @@ static bool end_differs(const struct fuzz_outcome *a, const struct fuzz_outcome 
 {
     bool page_fault = a->vector == EXCEPTION_PF;
 
-    if (a->stuck == b->stuck && a->vector == b->vector && error_of(a) == error_of(b) && (!page_fault || a->cr2 == b->cr2))
+    if (a->stuck == b->stuck && a->shutdown == b->shutdown && a->vector == b->vector && error_of(a) == error_of(b) && (!page_fault || a->cr2 == b->cr2))
         return false;
     snprintf(what, size, "ended with vector %d error %x cr2 %" PRIx64 "%s, not %d %x %" PRIx64 "%s", b->vector, b->error, b->cr2,
-             b->stuck ? " (never)" : "", a->vector, a->error, a->cr2, a->stuck ? " (never)" : "");
+             b->stuck ? " (never)" : b->shutdown ? " (triple fault)" : "", a->vector, a->error, a->cr2,
+             a->stuck ? " (never)" : a->shutdown ? " (triple fault)" : "");
     return true;
 }
 
@@ -137,6 +138,27 @@ static bool either(const struct fuzz_case *c, const struct fuzz_outcome *a, cons
     return false;
 }
 
+static bool system_differs(const struct fuzz_case *c, const struct fuzz_outcome *a, const struct fuzz_outcome *b, uint64_t flags, char *what,
+                           size_t size)
+{
+    uint64_t ignored = a->shadowed || b->shadowed ? 0x60 /* A, D */ : 0;
+
+    if (!c->system.on)
+        return false;
+    for (unsigned i = 0; i < SYSTEM_ENTRIES; i++)
+        if ((a->system.entry[i] ^ b->system.entry[i]) & ~ignored) {
+            snprintf(what, size, "paging-structure entry %u is %" PRIx64 ", not %" PRIx64, i, b->system.entry[i], a->system.entry[i]);
+            return true;
+        }
+    for (unsigned i = 0; i < SYSTEM_DESCRIPTORS; i++)
+        if (a->system.descriptor[i] != b->system.descriptor[i]) {
+            snprintf(what, size, "descriptor %x is %016" PRIx64 ", not %016" PRIx64, SYSTEM_SELECTOR + i * 8, b->system.descriptor[i],
+                     a->system.descriptor[i]);
+            return true;
+        }
+    return !cpu_compare(&a->cpu, &b->cpu, FLAGS_ARITHMETIC & ~flags, what, size);
+}
+
 bool compare_is_undefined(const struct fuzz_case *c) { return c->insns == 1 && undefined_result(&c->insn[0].insn, &c->cpu); }
 
 enum difference compare_outcomes(const struct fuzz_case *c, const uint8_t *image, const struct fuzz_outcome *a, const struct fuzz_outcome *b,
@@ -158,6 +180,8 @@ enum difference compare_outcomes(const struct fuzz_case *c, const uint8_t *image
         return DIFFERENCE_MEMORY;
     if (device && device_differs(a, b, what, size))
         return DIFFERENCE_DEVICE;
+    if (system_differs(c, a, b, flags, what, size))
+        return DIFFERENCE_SYSTEM;
     if (!((x ^ y) & flags))
         return DIFFERENCE_NONE;
     snprintf(what, size, "flags are %" PRIx64 ", not %" PRIx64, y & flags, x & flags);

@@ -7,7 +7,7 @@
 /* Nothing of what it does is defined. */
 bool compare_is_undefined(const struct fuzz_case *c);
 
-enum difference { DIFFERENCE_NONE, DIFFERENCE_END, DIFFERENCE_GENERAL, DIFFERENCE_VECTOR, DIFFERENCE_X87, DIFFERENCE_MEMORY, DIFFERENCE_DEVICE,
+enum difference { DIFFERENCE_NONE, DIFFERENCE_END, DIFFERENCE_GENERAL, DIFFERENCE_VECTOR, DIFFERENCE_X87, DIFFERENCE_MEMORY, DIFFERENCE_DEVICE, DIFFERENCE_SYSTEM,
                   DIFFERENCE_FLAGS, DIFFERENCES };
 
 extern const char *const difference_names[DIFFERENCES];

@@ -125,6 +125,8 @@ void fuzz_device_observe(void *device, const struct dispatch_report *report)
     const struct access *a = report->access;
     struct fuzz_device *d = device;
 
+    if (!d->out)
+        return;
     d->out->touched = true;
     d->out->wide = (uint8_t)(d->out->wide + (a->width > 8));
     d->out->crossing = (uint8_t)(d->out->crossing + (a->pieces > 1));

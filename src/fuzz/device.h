@@ -15,7 +15,7 @@
 struct fuzz_device {
     struct device *widereg;
     const struct fuzz_case *c;         /* under way */
-    struct fuzz_outcome *out;
+    struct fuzz_outcome *out;          /* NULL: this case has none of it */
     uint32_t before;                   /* transactions recorded so far */
 };
 

@@ -168,7 +168,7 @@ bool encode_is_systems(const struct insn *i)
     return false;
 }
 
-bool encode(struct random *r, const struct template *t, uint32_t mode, bool in_sequence, struct insn *insn, uint8_t *code)
+bool encode(struct random *r, const struct template *t, uint32_t mode, bool privileged, bool in_sequence, struct insn *insn, uint8_t *code)
 {
     bool code32 = !(mode & MODE_CODE64);
     struct template_choice choice = choose(r, t, code32);
@@ -182,7 +182,7 @@ bool encode(struct random *r, const struct template *t, uint32_t mode, bool in_s
     put_modrm(r, t, bytes + n);
     if (in_sequence)
         put_sequence_address(r, t, bytes + n);
-    if (decode(mode, bytes, INSN_BYTES, insn) != DECODE_OK || insn->mnemonic != t->mnemonic || encode_is_systems(insn) ||
+    if (decode(mode, bytes, INSN_BYTES, insn) != DECODE_OK || insn->mnemonic != t->mnemonic || (encode_is_systems(insn) && !privileged) ||
         insn->address_size == 2 /* nowhere near the pages */ || is_vendors(insn, bytes, code32))
         return false;
     memcpy(code, bytes, insn->length);

@@ -10,11 +10,12 @@
  * encode - draws what the template leaves open.
  *
  * mode         of the code: enum cpu_mode_bits
+ * privileged   far transfers, segment, control and debug registers too
  * in_sequence  memory operands are addressed by RBX or RBP
  * code         INSN_BYTES; *insn is what they decode to
  * False: it came to nothing this time, or to something that is not compared.  A branch goes to the next instruction.
  */
-bool encode(struct random *r, const struct template *t, uint32_t mode, bool in_sequence, struct insn *insn, uint8_t *code);
+bool encode(struct random *r, const struct template *t, uint32_t mode, bool privileged, bool in_sequence, struct insn *insn, uint8_t *code);
 
 /* Far transfers, segment, control and debug registers are the host's: not encoded. */
 bool encode_is_systems(const struct insn *i);

@@ -6,8 +6,10 @@
 #include "fuzz/fuzz.h"
 
 #include "fuzz/device.h"
+#include "fuzz/known.h"
 #include "fuzz/random.h"
 #include "fuzz/reduce.h"
+#include "kvm/kvm.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,18 +43,6 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/*
- * On a PVM host, what raises #GP or #SS at CPL 3, or runs with an RSP that is not canonical, goes through KVM's instruction
- * emulator, which has #UD for what it does not know (docs/findings.md).
- */
-static bool is_emulators(enum fuzz_engine e, const struct fuzz_outcome *x, const struct fuzz_outcome *y)
-{
-    uint64_t rsp = x->cpu.slot[RSP];
-
-    return e == FUZZ_KVM && y->vector == EXCEPTION_UD &&
-           (x->vector == EXCEPTION_GP || x->vector == EXCEPTION_SS || (uint64_t)((int64_t)(rsp << 16) >> 16) != rsp);
-}
-
 static bool has(const struct fuzz *f, enum fuzz_engine e) { return f->config.engines >> e & 1; }
 
 static bool is_soft(enum fuzz_engine e) { return e == FUZZ_INTERP || e == FUZZ_JIT; }
@@ -77,13 +67,16 @@ static bool counts(const struct fuzz *f, enum fuzz_engine e, const struct fuzz_c
 static enum difference compare_two(const struct fuzz *f, const struct fuzz_case *c, enum fuzz_engine a, const struct fuzz_outcome *x, enum fuzz_engine b,
                                    const struct fuzz_outcome *y, char *what, size_t size)
 {
-    if (compare_is_undefined(c) || is_emulators(b, x, y))
+    enum difference kind;
+
+    if (compare_is_undefined(c))
         return DIFFERENCE_NONE;
     if (y->device[0] && is_soft(b)) {
         snprintf(what, size, "%s", y->device);
         return DIFFERENCE_DEVICE;
     }
-    return compare_outcomes(c, f->base.image, x, y, is_soft(a) && is_soft(b), what, size);
+    kind = compare_outcomes(c, f->base.image, x, y, is_soft(a) && is_soft(b), what, size);
+    return kind && b == FUZZ_KVM && known_of_kvm(c, x, y, kind) ? DIFFERENCE_NONE : kind;
 }
 
 /* -- reducing ----------------------------------------------------------------------------------------------------------------- */
@@ -169,7 +162,7 @@ static bool comparable(const struct fuzz_case *c, enum fuzz_engine a, const stru
 {
     const struct fuzz_outcome *soft = is_soft(a) ? x : y;
 
-    return is_soft(a) == is_soft(b) || !fuzz_device_refuses(c->window) || ((a == FUZZ_INTERP || b == FUZZ_INTERP) && !soft->touched);
+    return is_soft(a) == is_soft(b) || c->system.on || !fuzz_device_refuses(c->window) || ((a == FUZZ_INTERP || b == FUZZ_INTERP) && !soft->touched);
 }
 
 /* The first engine that engine `e` can be compared with; e: none. */
@@ -308,6 +301,14 @@ static bool probe_host(struct fuzz *f, struct err *err)
     return true;
 }
 
+static bool is_pvm(void)
+{
+    struct kvm_probe probe;
+
+    kvm_probe(&probe);
+    return probe.kind == KVM_KIND_PVM;
+}
+
 static void fill_image(uint8_t *image)
 {
     struct random r = random_for(0, UINT64_MAX);
@@ -326,8 +327,10 @@ struct fuzz *fuzz_create(const struct fuzz_config *config, struct err *err)
     fuzz_set_shard(f, config->first, config->step);
     fill_image(f->base.image);
     f->base.refusing = has(f, FUZZ_INTERP);
-    f->base.catalog = f->catalog = catalog_create(config->isa, config->code32, err);
-    if (f->catalog && side_describe(config->code32, &f->base.cpu, err)) {
+    f->base.catalog = f->catalog = catalog_create(config->isa, config->code32, config->system, err);
+    f->base.system = config->system;
+    f->base.pvm = has(f, FUZZ_KVM) && is_pvm();
+    if (f->catalog && side_describe(config->code32, &f->base, err)) {
         f->missing = calloc(f->catalog->forms, sizeof(*f->missing));
         return f;
     }
@@ -344,7 +347,7 @@ void fuzz_set_shard(struct fuzz *f, uint64_t first, uint64_t step)
 bool fuzz_start(struct fuzz *f, struct fuzz_counts *n, struct err *err)
 {
     f->counts = n;
-    if ((has(f, FUZZ_NATIVE) || has(f, FUZZ_KVM)) && !probe_host(f, err))
+    if (!f->config.system && (has(f, FUZZ_NATIVE) || has(f, FUZZ_KVM)) && !probe_host(f, err))
         return false;
     for (enum fuzz_engine e = 0; e < FUZZ_ENGINES; e++)
         if (has(f, e) && !side_create(e, &f->base, &f->side[e], err))

@@ -126,8 +126,9 @@ static void draw_state(struct random *r, const struct fuzz_base *base, struct fu
 {
     bool x87 = false;
 
-    c->cpu = base->cpu;
+    c->cpu = base->system && random_one_in(r, 2) ? base->cpu0 : base->cpu;
     c->cpu.rip = NATIVE_START;
+    c->system.on = false;
     c->memory.n = 0;
     c->window = draw_window(r, base->refusing);
     draw_registers(r, base->image, &c->cpu);
@@ -147,6 +148,8 @@ static void draw_state(struct random *r, const struct fuzz_base *base, struct fu
         narrow(&c->cpu);
     for (unsigned i = 0; i < c->insns; i++)
         draw_operand_memory(r, &c->insn[i].insn, base->image, c);
+    if (base->system)
+        system_draw(r, base, c);
 }
 
 /* -- cases -------------------------------------------------------------------------------------------------------------------- */
@@ -168,7 +171,7 @@ static void generate_single(struct random *r, const struct fuzz_base *base, unsi
     for (bool done = false; !done;) {
         t = only < k->forms ? k->first[only] + random_below(r, k->first[only + 1] - k->first[only]) : generate_template(r, k);
         for (unsigned n = 0; n < ENCODINGS && !done; n++)
-            done = encode(r, &k->template[t], code_mode(out), false, &i->insn, out->code);
+            done = encode(r, &k->template[t], code_mode(out), base->system, false, &i->insn, out->code);
     }
     i->template = (uint16_t)t;
     i->at = 0;
@@ -190,7 +193,7 @@ void generate(const struct fuzz_base *base, uint64_t seed, uint64_t number, stru
     struct random r = random_for(seed, number);
 
     begin(base, seed, number, out);
-    if (!random_one_in(&r, SEQUENCE_ONE_IN)) {
+    if (base->system || !random_one_in(&r, SEQUENCE_ONE_IN)) {
         generate_single(&r, base, base->catalog->forms, out);
         return;
     }

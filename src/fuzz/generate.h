@@ -15,6 +15,10 @@ struct fuzz_base {
     const struct catalog *catalog;
     struct cpu cpu;
     uint8_t image[FUZZ_BYTES];
+    bool system;         /* cases of system state; for them: */
+    struct cpu cpu0;     /* ... at CPL 0 */
+    uint64_t entry[SYSTEM_ENTRIES], code_entry;
+    bool pvm;            /* one engine is a KVM that leaves code at CPL 3 to the host's control registers and descriptors */
     bool refusing;       /* windows of the device that refuse some accesses, too */
 };
 

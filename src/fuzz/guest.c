@@ -25,11 +25,11 @@ static uint64_t get64(const struct guest *g, uint64_t at)
     return value;
 }
 
-void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags)
+uint64_t guest_entry(struct guest *g, uint64_t gva, unsigned level)
 {
     uint64_t table = g->root;
 
-    for (unsigned shift = 39; shift > 12; shift -= 9) {
+    for (unsigned shift = 39; shift > 3 + level * 9; shift -= 9) {
         uint64_t at = table + (gva >> shift & 511) * 8;
 
         if (!get64(g, at)) {
@@ -39,7 +39,12 @@ void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags)
         }
         table = get64(g, at) & ~(uint64_t)PAGE_OFFSET;
     }
-    put64(g, table + (gva >> 12 & 511) * 8,
+    return table + (gva >> (3 + level * 9) & 511) * 8;
+}
+
+void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags)
+{
+    put64(g, guest_entry(g, gva, 1),
           flags & GUEST_PRESENT ? gpa | PTE_P | (flags & GUEST_SUPERVISOR ? 0 : PTE_U) | (flags & GUEST_WRITABLE ? PTE_W : 0) |
                                       (flags & GUEST_NO_EXECUTE ? PTE_NX : 0)
                                 : 0);
@@ -228,6 +233,7 @@ struct guest_end guest_run(struct guest *g, uint64_t budget)
     g->vcpu.attention = false;
     g->vcpu.fault.vector = -1;
     if (!g->engine->set_state(g->self, &err)) {
+        end.refused = true;
         end.stop = STOP_FAILED;
         return end;
     }

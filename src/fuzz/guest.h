@@ -42,6 +42,7 @@ enum guest_ring { GUEST_CPL0, GUEST_CPL3, GUEST_CPL3_32 };
 struct guest_end {
     bool stuck;                /* neither halted nor shut down within the budget */
     int stop;                  /* enum stop_reason */
+    bool refused;              /* the engine cannot take that state */
     int vector;                /* -1: reached a CC */
     uint32_t error;
     uint64_t cr2;
@@ -59,6 +60,9 @@ void guest_new_root(struct guest *g);
 
 /* One page, for the user too unless it is the supervisor's, in the structures in use. */
 void guest_map(struct guest *g, uint64_t gva, uint64_t gpa, unsigned flags);
+
+/* Where the entry is in RAM that translates gva at a level (1: a page, 4: PML4E); makes tables above it. */
+uint64_t guest_entry(struct guest *g, uint64_t gva, unsigned level);
 
 /* Code into the code page, CC behind it and before it. */
 void guest_set_code(struct guest *g, uint64_t at, const uint8_t *bytes, unsigned n);

@@ -79,7 +79,7 @@ static bool add(struct sequence *s)
     struct fuzz_insn *i = &c->insn[c->insns];
     unsigned t = generate_template(s->r, s->base->catalog);
 
-    if (!encode(s->r, &s->base->catalog->template[t], s->base->cpu.mode, true, &i->insn, c->code + c->bytes) ||
+    if (!encode(s->r, &s->base->catalog->template[t], s->base->cpu.mode, false, true, &i->insn, c->code + c->bytes) ||
         !accept(s, &i->insn, c->code + c->bytes))
         return false;
     i->template = (uint16_t)t;

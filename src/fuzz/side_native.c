@@ -36,6 +36,7 @@ static void take(struct side_native *s, struct fuzz_outcome *o, unsigned slot)
         o->vector = -1; /* it branched to an INT3 around the code: an end, as for a guest */
         o->cpu.rip--;
     }
+    o->shutdown = o->inexpressible = false;
     o->touched = false;
     o->device[0] = 0;
 }

@@ -8,6 +8,7 @@
 #include "base/low.h"
 #include "fuzz/device.h"
 #include "fuzz/guest.h"
+#include "kvm/kvm.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,9 @@ struct side_soft {
     struct guest guest;            /* below 2 GiB, for the JIT */
     const struct fuzz_base *base;
     struct fuzz_device device;
-    bool has_device;
+    bool has_device, on_device;    /* ... in this case */
     unsigned window;               /* mapped now */
+    uint8_t *entry[SYSTEM_ENTRIES], *code_entry;
 };
 
 bool side_is_systems(uint64_t at) { return (at >= GUEST_GDT && at < NATIVE_CODE) || (at >= GUEST_RAM / 2 && at < GUEST_RAM); }
@@ -59,14 +61,19 @@ static void copy_registers(struct cpu *to, const struct cpu *from)
 
 static bool is_mapped_device(const struct side_soft *s, unsigned offset)
 {
-    return s->has_device && offset - (FUZZ_DEVICE - NATIVE_DATA) < NATIVE_PAGE;
+    return s->on_device && offset - (FUZZ_DEVICE - NATIVE_DATA) < NATIVE_PAGE;
 }
 
 static void put_memory(struct side_soft *s, const struct fuzz_case *c, struct fuzz_outcome *o)
 {
     for (unsigned i = 0; i < c->memory.n; i++)
         memcpy(s->guest.ram + NATIVE_DATA + c->memory.at[i] * LINE_BYTES, c->memory.line[i], LINE_BYTES);
-    if (!s->has_device)
+    s->on_device = s->has_device && !c->system.on;
+    o->transactions = o->wide = o->crossing = 0;
+    o->touched = false;
+    o->device[0] = 0;
+    s->device.out = NULL;
+    if (!s->on_device)
         return;
     if (s->window != c->window)
         guest_map(&s->guest, FUZZ_DEVICE, FUZZ_DEVICE_GPA + c->window * PAGE_BYTES, page_flags(FUZZ_DEVICE));
@@ -88,34 +95,92 @@ static void take_memory(struct side_soft *s, struct fuzz_outcome *o)
         memcpy(memory + o->memory.at[i] * LINE_BYTES, s->base->image + o->memory.at[i] * LINE_BYTES, LINE_BYTES);
 }
 
+/* -- system state --------------------------------------------------------------------------------------------------------- */
+
+static const struct { uint64_t gva; unsigned level; } entries[SYSTEM_ENTRIES] = {
+    { SYSTEM_DATA, 4 }, { SYSTEM_DATA, 3 }, { SYSTEM_DATA, 2 }, { SYSTEM_DATA + 4 * PAGE_BYTES, 2 },
+    { SYSTEM_DATA, 1 }, { SYSTEM_DATA + PAGE_BYTES, 1 }, { SYSTEM_DATA + 2 * PAGE_BYTES, 1 }, { SYSTEM_DATA + 3 * PAGE_BYTES, 1 },
+    { SYSTEM_DATA + 4 * PAGE_BYTES, 1 }, { SYSTEM_DATA + 5 * PAGE_BYTES, 1 }, { SYSTEM_DATA + 6 * PAGE_BYTES, 1 },
+};
+
+static void map_system_pages(struct guest *g)
+{
+    for (unsigned i = 0; i < FUZZ_PAGES; i++)
+        guest_map(g, SYSTEM_DATA + i * PAGE_BYTES, NATIVE_DATA + i * PAGE_BYTES, GUEST_PRESENT | GUEST_WRITABLE);
+}
+
+static uint8_t *entry_at(struct guest *g, unsigned i) { return g->ram + guest_entry(g, entries[i].gva, entries[i].level); }
+
+/* The entries lead to each other: from the leaves up while they are right, from the root down. */
+static void put_system(struct side_soft *s, const struct fuzz_system *from)
+{
+    for (unsigned i = SYSTEM_ENTRIES; i--;)
+        memcpy(s->entry[i], &from->entry[i], 8);
+    memcpy(s->guest.ram + GUEST_GDT + SYSTEM_SELECTOR, from->descriptor, sizeof(from->descriptor));
+    memcpy(s->code_entry, &from->code_entry, 8);
+    if (s->guest.engine->id == ENGINE_KVM)
+        kvm_forget_tables(s->guest.self, &(struct err){ "" });
+}
+
+static void take_system(const struct side_soft *s, struct fuzz_system *to)
+{
+    for (unsigned i = 0; i < SYSTEM_ENTRIES; i++)
+        memcpy(&to->entry[i], s->entry[i], 8);
+    memcpy(to->descriptor, s->guest.ram + GUEST_GDT + SYSTEM_SELECTOR, sizeof(to->descriptor));
+}
+
 /* -- a case --------------------------------------------------------------------------------------------------------------- */
 
-static bool run_case(struct side_soft *s, const struct fuzz_case *c, struct fuzz_outcome *o, struct err *err)
+static void put_cpu(struct side_soft *s, const struct fuzz_case *c)
+{
+    struct guest *g = &s->guest;
+
+    guest_reset(g, c->system.on && !(c->cpu.seg[SEG_CS].selector & 3) ? GUEST_CPL0 : c->code32 ? GUEST_CPL3_32 : GUEST_CPL3);
+    if (c->system.on) {
+        g->vcpu.cpu = c->cpu;
+        put_system(s, &c->system);
+    } else {
+        copy_registers(&g->vcpu.cpu, &c->cpu);
+    }
+    cpu_update(&g->vcpu.cpu);
+}
+
+static void take_cpu(struct side_soft *s, const struct fuzz_case *c, struct fuzz_outcome *o)
+{
+    if (c->system.on) {
+        o->cpu = s->guest.vcpu.cpu;
+        take_system(s, &o->system);
+        return;
+    }
+    o->cpu = s->base->cpu;
+    copy_registers(&o->cpu, &s->guest.vcpu.cpu);
+}
+
+static void run_case(struct side_soft *s, const struct fuzz_case *c, struct fuzz_outcome *o)
 {
     struct guest *g = &s->guest;
     struct guest_end end;
 
-    guest_reset(g, c->code32 ? GUEST_CPL3_32 : GUEST_CPL3);
+    put_cpu(s, c);
     guest_set_code(g, NATIVE_START, c->code, c->bytes);
     put_memory(s, c, o);
-    copy_registers(&g->vcpu.cpu, &c->cpu);
-    cpu_update(&g->vcpu.cpu);
     end = guest_run(g, BUDGET);
-    o->cpu = s->base->cpu;
-    copy_registers(&o->cpu, &g->vcpu.cpu);
+    take_cpu(s, c, o);
     take_memory(s, o);
     o->vector = end.vector;
     o->error = end.error;
     o->cr2 = end.cr2;
     o->stuck = end.stuck;
-    return end.stop != STOP_FAILED || g->engine->id == ENGINE_KVM || err_set(err, "%s failed", g->engine->name);
+    o->shutdown = end.stop == STOP_SHUTDOWN;
+    o->inexpressible = end.stop == STOP_FAILED;
+    o->shadowed = g->engine->id == ENGINE_KVM;
 }
 
 static bool run(void *self, const struct fuzz_case *c, unsigned count, struct fuzz_outcome *out, struct err *err)
 {
+    (void)err;
     for (unsigned i = 0; i < count; i++)
-        if (!run_case(self, &c[i], &out[i], err))
-            return false;
+        run_case(self, &c[i], &out[i]);
     return true;
 }
 
@@ -141,6 +206,10 @@ bool side_soft_create(enum fuzz_engine e, const struct fuzz_base *base, struct s
         return false;
     }
     map_pages(s);
+    map_system_pages(&s->guest);
+    for (unsigned i = 0; i < SYSTEM_ENTRIES; i++)
+        s->entry[i] = entry_at(&s->guest, i);
+    s->code_entry = s->guest.ram + guest_entry(&s->guest, NATIVE_CODE, 1);
     memcpy(s->guest.ram + NATIVE_DATA, base->image, FUZZ_BYTES);
     if (s->has_device)
         fuzz_device_create(&s->device, &s->guest.phys);
@@ -152,14 +221,25 @@ bool side_soft_create(enum fuzz_engine e, const struct fuzz_base *base, struct s
     return true;
 }
 
-bool side_describe(bool code32, struct cpu *out, struct err *err)
+static void describe(struct guest *g, bool code32, struct fuzz_base *base)
+{
+    guest_reset(g, GUEST_CPL0);
+    base->cpu0 = g->vcpu.cpu;
+    guest_reset(g, code32 ? GUEST_CPL3_32 : GUEST_CPL3);
+    base->cpu = g->vcpu.cpu;
+    map_system_pages(g);
+    for (unsigned i = 0; i < SYSTEM_ENTRIES; i++)
+        memcpy(&base->entry[i], entry_at(g, i), 8);
+    memcpy(&base->code_entry, g->ram + guest_entry(g, NATIVE_CODE, 1), 8);
+}
+
+bool side_describe(bool code32, struct fuzz_base *base, struct err *err)
 {
     struct guest *g = low_alloc(sizeof(*g));
     bool ok = guest_create(g, &engine_interp, err);
 
     if (ok) {
-        guest_reset(g, code32 ? GUEST_CPL3_32 : GUEST_CPL3);
-        *out = g->vcpu.cpu;
+        describe(g, code32, base);
         guest_destroy(g);
     }
     low_free(g, sizeof(*g));

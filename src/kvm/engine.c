@@ -78,6 +78,16 @@ bool kvm_sync_slots(struct kvm_engine *k, struct err *err)
     return true;
 }
 
+bool kvm_forget_tables(struct kvm_engine *k, struct err *err)
+{
+    struct kvm_slot none = { 0 };
+
+    for (unsigned i = 0; i < k->slots; i++)
+        if (!slot_set(k, i, &none, err) || !slot_set(k, i, &k->slot[i], err))
+            return false;
+    return true;
+}
+
 /* -- creation --------------------------------------------------------------------------------------------------------- */
 
 static void cpuid_out(const struct cpuid_table *t, struct kvm_cpuid2 *c)

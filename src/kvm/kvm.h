@@ -43,6 +43,12 @@ void kvm_peek_state(const struct kvm_engine *k, struct cpu *cpu);
 /* Memory slots follow the physical map. */
 bool kvm_sync_slots(struct kvm_engine *k, struct err *err);
 
+/*
+ * Takes the memory away and gives it back.  Where KVM shadows the guest's page tables, it sees what the guest writes there and
+ * not what the host does; this makes it look again.
+ */
+bool kvm_forget_tables(struct kvm_engine *k, struct err *err);
+
 /* How guest code runs under this KVM (docs/kvm.md). */
 enum kvm_kind { KVM_KIND_NONE, KVM_KIND_VMX, KVM_KIND_SVM, KVM_KIND_PVM, KVM_KIND_UNKNOWN };
 struct kvm_probe {

@@ -29,6 +29,9 @@ if kvm_usable && [ $engines != interp,jit ]; then
 else
     skip "cases on KVM at CPL 3" "$kvm_says"
 fi
+wideload fuzz --system --cases 40000
+same 40000
+check "40000 cases of system state are the same on interp and jit" $?
 wideload fuzz --engines interp,jit --isa BMI1,ADC --cases 2000 --coverage
 same 2000 && grep -q '^ *[1-9][0-9]*  VEX andn r32, r32, m32$' "$tmp/out"
 check "--isa takes extensions and mnemonics, --coverage lists operand forms" $?
@@ -61,6 +64,7 @@ refused "an unknown engine" fuzz --engines bochs,interp
 refused "a single engine" fuzz --engines interp
 refused "a shard beyond the last" fuzz --shard 4/4
 refused "a mode of 16" fuzz --mode 16
+refused "system state on the host" fuzz --system --engines native,interp
 refused "no jobs" fuzz --jobs 0
 refused "a format nobody knows" fuzz --report yaml
 refused "a database that is none" fuzz --cases 10 --engines interp,jit --db "$tmp/text"
