@@ -477,6 +477,25 @@ START_TEST(memory_misaligned_where_that_is_checked_faults_on_device_and_memory)
 }
 END_TEST
 
+/* As an AMD EPYC does at CPL 3 (wideload fuzz --system on KVM): #GP or #SS, then #AC, then #PF. */
+START_TEST(memory_misaligned_and_not_canonical_is_gp_or_ss)
+{
+    const uint64_t outside = UINT64_C(0x0000800000000001);
+    uint64_t value = 99, unused = v.mmu.mode.unused_bits;
+
+    v.mmu.mode.unused_bits = 16;
+    v.mmu.align_check = true;
+    ck_assert(!guest_load(&v, outside, (struct memory_shape){ .width = 4 }, &value));
+    ck_assert_int_eq(v.fault.vector, EXCEPTION_GP);
+    ck_assert(!guest_load(&v, outside, (struct memory_shape){ .width = 4, .flags = LDX_STACK }, &value));
+    ck_assert_int_eq(v.fault.vector, EXCEPTION_SS);
+    ck_assert(!guest_load(&v, UINT64_C(0x00007ffffffff001), (struct memory_shape){ .width = 4 }, &value));
+    ck_assert_int_eq(v.fault.vector, EXCEPTION_AC);
+    v.mmu.align_check = false;
+    v.mmu.mode.unused_bits = (uint8_t)unused;
+}
+END_TEST
+
 /* Ports of one region (width 1 and 4, aligned), its neighbours and its end, which cuts one of them, and beyond 64 KiB. */
 START_TEST(memory_ports_are_the_same_the_short_way)
 {
@@ -674,6 +693,7 @@ int main(void)
     tcase_add_test(devices, memory_map_that_changes_in_a_callback_holds_from_the_next_access);
     tcase_add_test(devices, memory_watched_device_is_noticed);
     tcase_add_test(devices, memory_misaligned_where_that_is_checked_faults_on_device_and_memory);
+    tcase_add_test(devices, memory_misaligned_and_not_canonical_is_gp_or_ss);
     tcase_add_test(devices, memory_ports_are_the_same_the_short_way);
     tcase_add_test(devices, memory_ports_that_move_are_found_where_they_are);
     tcase_add_test(devices, memory_atomic_does_what_its_kind_says_at_any_alignment);
