@@ -24,7 +24,7 @@ _wideload_value() { # option, what is typed of its value
     case $1 in
     --engine | -e) _wideload_words 'interp jit kvm' "$2" ;;
     --engines) _wideload_list 'native interp jit kvm' "$2" ;;
-    --mode) _wideload_words '64 32' "$2" ;;
+    --mode) _wideload_words '64 32 16' "$2" ;;
     --isa) _wideload_list 'BASE BMI1 BMI2 SSE SSE2 SSE4 AVX AVX2 AVX512' "$2" ;;
     --db) _wideload_files '' "$2" ;;
     --report) _wideload_words 'text json junit' "$2" ;;

@@ -21,7 +21,7 @@ static volatile sig_atomic_t interrupted;
 static const GOptionEntry fuzz_entries[] = {
     { "engines", 'e', 0, G_OPTION_ARG_STRING, &fuzz_engines, "Of native, interp, jit, kvm; the first is right (native,interp,jit)", "LIST" },
     { "isa", 0, 0, G_OPTION_ARG_STRING, &fuzz_isa, "Extensions (SSE2, AVX512) or mnemonics (default: all)", "LIST" },
-    { "mode", 0, 0, G_OPTION_ARG_INT, &fuzz_mode, "64 (default) or 32", "BITS" },
+    { "mode", 0, 0, G_OPTION_ARG_INT, &fuzz_mode, "64 (default), 32 or 16", "BITS" },
     { "system", 0, 0, G_OPTION_ARG_NONE, &fuzz_system, "Cases of system state: page tables, descriptors, control registers (interp,jit)", NULL },
     { "cases", 'n', 0, G_OPTION_ARG_STRING, &fuzz_cases, "How many (100000)", "N" },
     { "time", 't', 0, G_OPTION_ARG_INT, &fuzz_time, "... or for how long", "SECONDS" },
@@ -92,9 +92,9 @@ static bool parse_report(enum report_format *format, struct err *err)
 static bool configure(struct fuzz_config *c, uint64_t *cases, struct err *err)
 {
     *cases = fuzz_time ? UINT64_MAX : CASES;
-    *c = (struct fuzz_config){ .isa = fuzz_isa, .seed = 1, .code32 = fuzz_mode == 32, .system = fuzz_system };
-    if (fuzz_mode != 32 && fuzz_mode != 64)
-        return err_set(err, "--mode: 64 or 32");
+    *c = (struct fuzz_config){ .isa = fuzz_isa, .seed = 1, .bits = (unsigned)fuzz_mode, .system = fuzz_system };
+    if (fuzz_mode != 16 && fuzz_mode != 32 && fuzz_mode != 64)
+        return err_set(err, "--mode: 64, 32 or 16");
     if (fuzz_time < 0)
         return err_set(err, "--time: not below zero");
     if (fuzz_jobs < 1 || fuzz_jobs > JOBS_MAX)
@@ -270,7 +270,7 @@ static struct fuzz *create_for(const struct fuzz_config *config, const struct fu
     struct fuzz_config own = *config;
     struct fuzz *f;
 
-    own.code32 = c ? c->code32 : config->code32;
+    own.bits = c ? c->bits : config->bits;
     f = fuzz_create(&own, err);
     if (!f)
         return NULL;

@@ -23,7 +23,7 @@ struct fuzz_insn {
 
 struct fuzz_case {
     uint64_t seed, number;
-    bool code32;
+    uint8_t bits;                 /* of the code: 64, 32, 16 */
     uint8_t window;               /* of widereg, at FUZZ_DEVICE */
     uint8_t insns;
     uint16_t bytes;
@@ -33,6 +33,11 @@ struct fuzz_case {
     struct fuzz_system system;    /* `on`: cpu is all of it, and instructions may be privileged */
     struct lines memory;          /* from NATIVE_DATA on */
 };
+
+/* What 16-bit code's addresses are relative to: its CS, and its other segments, which are 64 KiB long. */
+enum { FUZZ_CODE_BASE_16 = NATIVE_CODE, FUZZ_DATA_BASE_16 = NATIVE_DATA - NATIVE_PAGE };
+
+static inline uint64_t fuzz_data_base(const struct fuzz_case *c) { return c->bits == 16 ? FUZZ_DATA_BASE_16 : 0; }
 
 enum { FUZZ_TRANSACTIONS = 64 };
 

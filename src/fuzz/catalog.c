@@ -246,14 +246,13 @@ static void index_templates(struct catalog *c)
     c->first[c->forms] = c->shape[c->shapes] = c->templates;
 }
 
-struct catalog *catalog_create(const char *isa, bool code32, bool privileged, struct err *err)
+struct catalog *catalog_create(const char *isa, unsigned bits, bool privileged, struct err *err)
 {
-    struct sweep s = { .c = calloc(1, sizeof(*s.c)), .isa = isa, .privileged = privileged, .mode = MODE_PROTECTED | MODE_LONG | (code32 ? MODE_CODE32 | MODE_STACK32 : MODE_CODE64) };
+    struct sweep s = { .c = calloc(1, sizeof(*s.c)), .isa = isa, .privileged = privileged, .mode = encode_mode(bits) };
 
     if (!s.c)
         abort();
-    ZydisDecoderInit(&s.decoder, code32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64,
-                     code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_64);
+    encode_init_decoder(&s.decoder, bits);
     for (unsigned kind = 0; kind <= TEMPLATE_EVEX; kind++)
         sweep_kind(&s, (enum template_kind)kind);
     index_templates(s.c);

@@ -52,10 +52,11 @@ struct catalog {
  *
  * isa    comma-separated: instruction-set extensions as Zydis spells them (BASE, SSE2, AVX512VL; any that begin so) or
  *        mnemonics; NULL: everything that one piece of user-mode code can show
+ * bits         of the code: 64, 32, 16
  * privileged   what one piece of user-mode code cannot show as well
  * NULL and err: nothing is named so.
  */
-struct catalog *catalog_create(const char *isa, bool code32, bool privileged, struct err *err);
+struct catalog *catalog_create(const char *isa, unsigned bits, bool privileged, struct err *err);
 void catalog_free(struct catalog *c);
 
 /* The bytes before the opcode; returns how many. */

@@ -35,10 +35,10 @@ static bool end_differs(const struct fuzz_outcome *a, const struct fuzz_outcome 
 }
 
 /* 32-bit code does not see more of a register than that. */
-static bool general_differs(const struct cpu *a, const struct cpu *b, bool code32, char *what, size_t size)
+static bool general_differs(const struct cpu *a, const struct cpu *b, unsigned bits, char *what, size_t size)
 {
-    for (unsigned i = 0; i < (code32 ? 8u : GPRS); i++)
-        if ((a->slot[i] ^ b->slot[i]) & (code32 ? UINT32_MAX : UINT64_MAX)) {
+    for (unsigned i = 0; i < (bits == 64 ? GPRS : 8u); i++)
+        if ((a->slot[i] ^ b->slot[i]) & (bits == 64 ? UINT64_MAX : UINT32_MAX)) {
             snprintf(what, size, "%s is %" PRIx64 ", not %" PRIx64, register_names[i], b->slot[i], a->slot[i]);
             return true;
         }
@@ -128,12 +128,14 @@ static uint64_t flags_defined(const struct fuzz_case *c, bool faulted)
 /* Two ways it may end, both right? */
 static bool either(const struct fuzz_case *c, const struct fuzz_outcome *a, const struct fuzz_outcome *b)
 {
+    uint64_t end = c->bits == 16 ? FUZZ_DATA_BASE_16 + 0xffffu : UINT32_MAX;
+
     for (unsigned i = 0; i < c->insns; i++)
         if (undefined_order(&c->insn[i].insn) && a->vector == EXCEPTION_PF && b->vector == EXCEPTION_PF && a->cr2 != b->cr2)
             return true;
     for (unsigned i = 0; i < c->insns && a->vector != b->vector; i++)
         if (undefined_priority(&c->insn[i].insn, a->vector, b->vector) ||
-            (c->code32 && (undefined_wrap(&c->insn[i].insn, a->cr2) || undefined_wrap(&c->insn[i].insn, b->cr2))))
+            (c->bits != 64 && (undefined_wrap(&c->insn[i].insn, end, a->cr2) || undefined_wrap(&c->insn[i].insn, end, b->cr2))))
             return true;
     return false;
 }
@@ -170,7 +172,7 @@ enum difference compare_outcomes(const struct fuzz_case *c, const uint8_t *image
         return DIFFERENCE_NONE;
     if (end_differs(a, b, what, size))
         return DIFFERENCE_END;
-    if (general_differs(&a->cpu, &b->cpu, c->code32, what, size))
+    if (general_differs(&a->cpu, &b->cpu, c->bits, what, size))
         return DIFFERENCE_GENERAL;
     if (vectors_differ(&a->cpu, &b->cpu, what, size))
         return DIFFERENCE_VECTOR;

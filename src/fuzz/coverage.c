@@ -34,10 +34,11 @@ void coverage_add(struct fuzz_counts *to, const struct fuzz_counts *from)
 
 /* -- a case ---------------------------------------------------------------------------------------------------------------- */
 
-static enum fuzz_place place_of(const struct operand *o, const struct cpu *before)
+static enum fuzz_place place_of(const struct operand *o, const struct fuzz_case *c, unsigned address_size)
 {
-    uint64_t at = (o->has_base ? before->slot[o->base & 15] : 0) + (o->has_index && !o->vsib ? before->slot[o->index & 15] << o->scale : 0) +
-                  (uint64_t)o->displacement - NATIVE_DATA;
+    const uint64_t *slot = c->cpu.slot;
+    uint64_t offset = (o->has_base ? slot[o->base & 15] : 0) + (o->has_index && !o->vsib ? slot[o->index & 15] << o->scale : 0) + (uint64_t)o->displacement;
+    uint64_t at = bits_trunc(offset, address_size) + fuzz_data_base(c) - (c->system.on ? SYSTEM_DATA : NATIVE_DATA);
     uint64_t first = at / NATIVE_PAGE, last = (at + o->width - 1) / NATIVE_PAGE, device = (FUZZ_DEVICE - NATIVE_DATA) / NATIVE_PAGE;
 
     if (first >= FUZZ_PAGES || last >= FUZZ_PAGES || fuzz_page[first] == NATIVE_NONE || fuzz_page[last] == NATIVE_NONE)
@@ -53,7 +54,7 @@ static void count_instruction(struct fuzz_counts *n, const struct fuzz_case *c, 
 
     for (unsigned o = 0; o < i->operands; o++)
         if (i->op[o].kind == OPERAND_MEMORY && !i->op[o].address_only)
-            place = place_of(&i->op[o], &c->cpu);
+            place = place_of(&i->op[o], c, i->address_size);
     n->placed[place]++;
     n->instructions++;
     n->masked += i->mask != 0;

@@ -113,8 +113,7 @@ static void check_whole(struct fuzz_device *d, const struct access *a)
         return;
     width = i->broadcast ? o->element : o->width;
     at = d->c->cpu.slot[o->base] + (uint64_t)o->displacement;
-    if (i->address_size == 4)
-        at = (uint32_t)at;
+    at = bits_trunc(at, i->address_size) + fuzz_data_base(d->c);
     if (a->width != width || a->gva != at)
         snprintf(d->out->device, sizeof(d->out->device), "an access of %u bytes at %" PRIx64 " for an operand of %u bytes at %" PRIx64, a->width,
                  a->gva, width, at);

@@ -43,12 +43,12 @@ unsigned template_prefix(const struct template *t, const struct template_choice 
     }
 }
 
-static struct template_choice choose(struct random *r, const struct template *t, bool code32)
+static struct template_choice choose(struct random *r, const struct template *t, bool high)
 {
-    bool high = !code32, evex = t->kind == TEMPLATE_EVEX;
+    bool evex = t->kind == TEMPLATE_EVEX;
     struct template_choice c = {
         .reg = high ? random_below(r, evex ? 32 : 16) : 0, .index = high ? random_below(r, 16) : 0, .base = high ? random_below(r, 16) : 0,
-        .vvvv = t->vvvv_free ? random_below(r, code32 ? 8 : evex ? 32 : 16) : 0, .length = t->length,
+        .vvvv = t->vvvv_free ? random_below(r, !high ? 8 : evex ? 32 : 16) : 0, .length = t->length,
     };
 
     if (evex && random_one_in(r, 2))
@@ -61,13 +61,14 @@ static struct template_choice choose(struct random *r, const struct template *t,
 }
 
 /* In a sequence the base is RBX or RBP, so that later instructions know where they are, and the displacement small. */
-static void put_sequence_address(struct random *r, const struct template *t, uint8_t *bytes)
+static void put_sequence_address(struct random *r, const struct template *t, unsigned bits, uint8_t *bytes)
 {
     unsigned base = random_one_in(r, 2) ? RBX : RBP, mod = base == RBP || random_one_in(r, 2);
+    unsigned rm = bits != 16 ? base : base == RBX ? 7 : 6; /* SDM 2 table 2-1 */
 
     if (t->exact || !t->memory)
         return;
-    bytes[0] = (uint8_t)(mod << 6 | (bytes[0] & 0x38) | (t->vsib ? 4 : base));
+    bytes[0] = (uint8_t)(mod << 6 | (bytes[0] & 0x38) | (t->vsib ? 4 : rm));
     if (t->vsib)
         bytes[1] = (uint8_t)((bytes[1] & 0xf8) | base);
     if (mod)
@@ -146,12 +147,13 @@ static bool is_vendors(const struct insn *i, const uint8_t *code, bool code32)
            (i->map == 0 && i->opcode == 0x90 && i->length > 2) || (i->mnemonic == ZYDIS_MNEMONIC_CLZERO && i->length > 3);
 }
 
-void encode_branch(const struct insn *i, bool code32, uint8_t *code, unsigned distance)
+/* In 64-bit code an operand-size prefix is left out (is_vendors()). */
+void encode_branch(const struct insn *i, unsigned bits, uint8_t *code, unsigned distance)
 {
     unsigned n = 1;
 
     if (i->map == 1 || (i->opcode & 0xfe) == 0xe8)
-        n = i->prefixes & PREFIX_OPERAND_SIZE && code32 ? 2 : 4;
+        n = bits == 64 || i->operand_size > 2 ? 4 : 2;
     memcpy(code + i->length - n, &(uint32_t){ distance }, n);
 }
 
@@ -168,10 +170,24 @@ bool encode_is_systems(const struct insn *i)
     return false;
 }
 
-bool encode(struct random *r, const struct template *t, uint32_t mode, bool privileged, bool in_sequence, struct insn *insn, uint8_t *code)
+uint32_t encode_mode(unsigned bits)
 {
-    bool code32 = !(mode & MODE_CODE64);
-    struct template_choice choice = choose(r, t, code32);
+    return MODE_PROTECTED | MODE_LONG | (bits == 64 ? MODE_CODE64 : MODE_STACK32 | (bits == 32 ? MODE_CODE32 : 0));
+}
+
+void encode_init_decoder(ZydisDecoder *decoder, unsigned bits)
+{
+    ZydisDecoderInit(decoder, bits == 64 ? ZYDIS_MACHINE_MODE_LONG_64 : bits == 32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
+                     bits == 64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
+}
+
+/* 16-bit addresses are nowhere near the pages but in segments that are. */
+static bool is_out_of_reach(const struct insn *i, unsigned bits) { return i->address_size == 2 && bits != 16; }
+
+bool encode(struct random *r, const struct template *t, unsigned bits, bool privileged, bool in_sequence, struct insn *insn, uint8_t *code)
+{
+    struct template_choice choice = choose(r, t, bits == 64);
+    uint32_t mode = encode_mode(bits);
     uint8_t bytes[INSN_BYTES + 16];
     unsigned n = put_prefixes(r, t, bytes);
 
@@ -181,13 +197,13 @@ bool encode(struct random *r, const struct template *t, uint32_t mode, bool priv
     bytes[n++] = t->opcode;
     put_modrm(r, t, bytes + n);
     if (in_sequence)
-        put_sequence_address(r, t, bytes + n);
+        put_sequence_address(r, t, bits, bytes + n);
     if (decode(mode, bytes, INSN_BYTES, insn) != DECODE_OK || insn->mnemonic != t->mnemonic || (encode_is_systems(insn) && !privileged) ||
-        insn->address_size == 2 /* nowhere near the pages */ || is_vendors(insn, bytes, code32))
+        is_out_of_reach(insn, bits) || is_vendors(insn, bytes, bits != 64))
         return false;
     memcpy(code, bytes, insn->length);
     if (!encode_is_branch(insn))
         return true;
-    encode_branch(insn, code32, code, 0);
+    encode_branch(insn, bits, code, 0);
     return decode(mode, code, insn->length, insn) == DECODE_OK;
 }

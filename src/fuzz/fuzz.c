@@ -327,10 +327,11 @@ struct fuzz *fuzz_create(const struct fuzz_config *config, struct err *err)
     fuzz_set_shard(f, config->first, config->step);
     fill_image(f->base.image);
     f->base.refusing = has(f, FUZZ_INTERP);
-    f->base.catalog = f->catalog = catalog_create(config->isa, config->code32, config->system, err);
+    f->base.catalog = f->catalog = catalog_create(config->isa, config->bits, config->system, err);
+    f->base.bits = (uint8_t)config->bits;
     f->base.system = config->system;
     f->base.pvm = has(f, FUZZ_KVM) && is_pvm();
-    if (f->catalog && side_describe(config->code32, &f->base, err)) {
+    if (f->catalog && side_describe(config->bits, &f->base, err)) {
         f->missing = calloc(f->catalog->forms, sizeof(*f->missing));
         return f;
     }

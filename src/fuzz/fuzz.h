@@ -14,7 +14,7 @@
 struct fuzz_config {
     unsigned engines;            /* a bit each */
     const char *isa;             /* NULL: all (catalog_create()) */
-    bool code32;
+    unsigned bits;               /* of the code: 64, 32, 16 */
     bool system;                 /* cases of system state: soft engines and KVM */
     uint64_t seed, first, step;  /* cases first, first + step, ... */
 };

@@ -24,15 +24,10 @@ unsigned generate_template(struct random *r, const struct catalog *k)
     return first[i] + random_below(r, first[i + 1] - first[i]);
 }
 
-static uint32_t code_mode(const struct fuzz_case *c)
-{
-    return MODE_PROTECTED | MODE_LONG | (c->code32 ? MODE_CODE32 | MODE_STACK32 : MODE_CODE64);
-}
-
 bool generate_decode(struct fuzz_case *c)
 {
     for (unsigned i = 0; i < c->insns; i++)
-        if (decode(code_mode(c), c->code + c->insn[i].at, c->bytes - c->insn[i].at, &c->insn[i].insn) != DECODE_OK)
+        if (decode(encode_mode(c->bits), c->code + c->insn[i].at, c->bytes - c->insn[i].at, &c->insn[i].insn) != DECODE_OK)
             return false;
     return true;
 }
@@ -54,13 +49,13 @@ static uint64_t draw_place(struct random *r, unsigned width)
     }
 }
 
-static void aim_operand(struct random *r, const struct operand *o, struct cpu *c)
+static void aim_operand(struct random *r, const struct operand *o, uint64_t segment, struct cpu *c)
 {
     uint64_t place, index = 0;
 
     if (o->kind != OPERAND_MEMORY || !o->has_base)
         return;
-    place = draw_place(r, o->width);
+    place = draw_place(r, o->width) - segment;
     if (o->vsib)
         for (unsigned i = 0; i < WIDE_BYTES / 4; i++)
             c->zmm[o->index].w[i] = random_one_in(r, 2) && i & 1 ? 0 : random_below(r, 256) - 64;
@@ -70,12 +65,12 @@ static void aim_operand(struct random *r, const struct operand *o, struct cpu *c
 }
 
 /* Operands that the encoding does not name: CLZERO's, XLAT's. */
-static void aim_implicit(struct random *r, const struct insn *i, struct cpu *c)
+static void aim_implicit(struct random *r, const struct insn *i, uint64_t segment, struct cpu *c)
 {
     if (i->mnemonic == ZYDIS_MNEMONIC_CLZERO)
-        c->slot[RAX] = draw_place(r, WIDE_BYTES);
+        c->slot[RAX] = draw_place(r, WIDE_BYTES) - segment;
     if (i->mnemonic == ZYDIS_MNEMONIC_XLAT)
-        c->slot[RBX] = draw_place(r, 256);
+        c->slot[RBX] = draw_place(r, 256) - segment;
 }
 
 /* Drawn values where operands are: a line at most of each. */
@@ -85,7 +80,8 @@ static void draw_operand_memory(struct random *r, const struct insn *i, const ui
 
     for (unsigned n = 0; n < i->operands; n++) {
         const struct operand *o = &i->op[n];
-        uint64_t at = c->cpu.slot[o->base] + (uint64_t)o->displacement - NATIVE_DATA;
+        uint64_t offset = c->cpu.slot[o->base] + (uint64_t)o->displacement;
+        uint64_t at = (i->address_size == 2 ? offset & 0xffff : offset) + fuzz_data_base(c) - NATIVE_DATA;
 
         if (o->kind != OPERAND_MEMORY || !o->has_base || o->has_index ||
             !(at < 2 * NATIVE_PAGE - WIDE_BYTES || at - (FUZZ_DEVICE - NATIVE_DATA) < NATIVE_PAGE - WIDE_BYTES))
@@ -106,11 +102,21 @@ static bool uses_x87(const struct insn *i)
     return i->encoding == ENCODING_LEGACY && i->map == 0 && (i->opcode & 0xf8) == 0xd8;
 }
 
-/* 32-bit code has eight registers of 32 bits. */
+/* Other code than 64-bit has eight registers of 32 bits. */
 static void narrow(struct cpu *c)
 {
     for (unsigned i = 0; i < GPRS; i++)
         c->slot[i] = i < 8 ? (uint32_t)c->slot[i] : 0;
+}
+
+/* Strings and the stack, too, are in segments that begin elsewhere. */
+static void move_segments(struct fuzz_case *c)
+{
+    static const uint8_t pointers[] = { RSI, RDI, RSP };
+
+    for (unsigned i = 0; i < sizeof(pointers); i++)
+        c->cpu.slot[pointers[i]] -= fuzz_data_base(c);
+    c->cpu.rip -= c->bits == 16 ? FUZZ_CODE_BASE_16 : 0;
 }
 
 static uint8_t draw_window(struct random *r, bool refusing)
@@ -132,6 +138,7 @@ static void draw_state(struct random *r, const struct fuzz_base *base, struct fu
     c->memory.n = 0;
     c->window = draw_window(r, base->refusing);
     draw_registers(r, base->image, &c->cpu);
+    move_segments(c);
     for (unsigned i = 0; i < c->insns; i++) {
         draw_vectors(r, &c->insn[i].insn, &c->cpu);
         if (uses_x87(&c->insn[i].insn) && !x87) {
@@ -141,10 +148,10 @@ static void draw_state(struct random *r, const struct fuzz_base *base, struct fu
     }
     for (unsigned i = 0; i < c->insns; i++) {
         for (unsigned o = 0; o < c->insn[i].insn.operands; o++)
-            aim_operand(r, &c->insn[i].insn.op[o], &c->cpu);
-        aim_implicit(r, &c->insn[i].insn, &c->cpu);
+            aim_operand(r, &c->insn[i].insn.op[o], fuzz_data_base(c), &c->cpu);
+        aim_implicit(r, &c->insn[i].insn, fuzz_data_base(c), &c->cpu);
     }
-    if (c->code32)
+    if (c->bits != 64)
         narrow(&c->cpu);
     for (unsigned i = 0; i < c->insns; i++)
         draw_operand_memory(r, &c->insn[i].insn, base->image, c);
@@ -158,7 +165,7 @@ static void begin(const struct fuzz_base *base, uint64_t seed, uint64_t number, 
 {
     out->seed = seed;
     out->number = number;
-    out->code32 = !(base->cpu.mode & MODE_CODE64);
+    out->bits = base->bits;
 }
 
 /* The catalogue holds what can be encoded: this ends. */
@@ -171,7 +178,7 @@ static void generate_single(struct random *r, const struct fuzz_base *base, unsi
     for (bool done = false; !done;) {
         t = only < k->forms ? k->first[only] + random_below(r, k->first[only + 1] - k->first[only]) : generate_template(r, k);
         for (unsigned n = 0; n < ENCODINGS && !done; n++)
-            done = encode(r, &k->template[t], code_mode(out), base->system, false, &i->insn, out->code);
+            done = encode(r, &k->template[t], out->bits, base->system, false, &i->insn, out->code);
     }
     i->template = (uint16_t)t;
     i->at = 0;

@@ -13,6 +13,7 @@
 /* What is the same in all cases: control registers, mode; the image of memory; what is drawn from. */
 struct fuzz_base {
     const struct catalog *catalog;
+    uint8_t bits;        /* of the code */
     struct cpu cpu;
     uint8_t image[FUZZ_BYTES];
     bool system;         /* cases of system state; for them: */

@@ -162,13 +162,20 @@ static struct segment flat(uint16_t selector, uint32_t ar)
     return (struct segment){ .selector = selector, .ar = ar, .limit = UINT32_MAX };
 }
 
+static struct segment small(uint16_t selector, uint64_t base, uint32_t ar)
+{
+    return (struct segment){ .selector = selector, .ar = ar, .base = base, .limit = 0xffff };
+}
+
 static void set_segments(struct cpu *c, enum guest_ring ring)
 {
-    struct segment data = ring == GUEST_CPL0 ? flat(0x10, 0xc093) : flat(0x2b, 0xc0f3);
+    static const uint64_t data_base = GUEST_STACK - 0x1000;
+    struct segment data = ring == GUEST_CPL0 ? flat(0x10, 0xc093) : ring == GUEST_CPL3_16 ? small(0xf, data_base, 0x40f3) : flat(0x2b, 0xc0f3);
 
     for (unsigned i = 0; i < SEG_LDTR; i++)
         c->seg[i] = data;
-    c->seg[SEG_CS] = ring == GUEST_CPL0 ? flat(0x08, 0xa09b) : ring == GUEST_CPL3 ? flat(0x33, 0xa0fb) : flat(0x23, 0xc0fb);
+    c->seg[SEG_CS] = ring == GUEST_CPL0 ? flat(0x08, 0xa09b) : ring == GUEST_CPL3 ? flat(0x33, 0xa0fb) :
+                     ring == GUEST_CPL3_32 ? flat(0x23, 0xc0fb) : small(0x7, GUEST_CODE, 0xfb);
     if (ring != GUEST_CPL0)
         c->seg[SEG_FS] = c->seg[SEG_GS] = (struct segment){ .ar = AR_UNUSABLE };
     c->seg[SEG_LDTR] = (struct segment){ .ar = AR_UNUSABLE };

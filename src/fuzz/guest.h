@@ -36,7 +36,10 @@ struct guest {
     unsigned code_bytes;
 };
 
-enum guest_ring { GUEST_CPL0, GUEST_CPL3, GUEST_CPL3_32 };
+/*
+ * 16-bit code: CS begins at the code page, DS, ES and SS, whose stack is a 32-bit one, with the page before the
+ * stack; no descriptors stand for them. */
+enum guest_ring { GUEST_CPL0, GUEST_CPL3, GUEST_CPL3_32, GUEST_CPL3_16 };
 
 /* How it ended; registers are those at the end, or of the faulting instruction. */
 struct guest_end {

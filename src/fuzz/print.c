@@ -76,7 +76,7 @@ static void print_flags(uint64_t flags, FILE *out)
 
 static void print_operand(const struct fuzz_case *c, const uint8_t *image, const struct operand *o, FILE *out)
 {
-    uint64_t at = c->cpu.slot[o->base & 15] + (uint64_t)o->displacement + (o->has_index ? c->cpu.slot[o->index & 15] << o->scale : 0);
+    uint64_t at = c->cpu.slot[o->base & 15] + (uint64_t)o->displacement + (o->has_index ? c->cpu.slot[o->index & 15] << o->scale : 0) + fuzz_data_base(c);
     uint8_t bytes[WIDE_BYTES];
 
     if (o->kind != OPERAND_MEMORY || !o->has_base || o->vsib || o->width > sizeof(bytes) || at - NATIVE_DATA >= (uint64_t)FUZZ_BYTES - o->width)
@@ -125,7 +125,7 @@ static void disassemble(const struct fuzz_case *c, unsigned i, char *text, size_
     const struct fuzz_insn *n = &c->insn[i];
 
     strcpy(text, "?");
-    disasm_one(c->code32 ? 32 : 64, c->code + n->at, n->insn.length, NATIVE_START + n->at, text, size);
+    disasm_one(c->bits, c->code + n->at, n->insn.length, NATIVE_START + n->at, text, size);
 }
 
 static void print_code(const struct fuzz_case *c, FILE *out)
@@ -159,8 +159,8 @@ void fuzz_print_case(const struct fuzz_case *c, const uint8_t *image, FILE *out)
     print_flags(cpu_rflags(&c->cpu), out);
     if (c->cpu.mxcsr != 0x1f80)
         fprintf(out, " mxcsr=%x", c->cpu.mxcsr);
-    if (c->code32)
-        fprintf(out, " mode=32");
+    if (c->bits != 64)
+        fprintf(out, " mode=%u", c->bits);
     for (unsigned i = 0; i < c->insns; i++)
         for (unsigned o = 0; o < c->insn[i].insn.operands; o++)
             print_operand(c, image, &c->insn[i].insn.op[o], out);

@@ -73,7 +73,7 @@ static bool drop_instruction(const struct fuzz_case *c, unsigned out, struct fuz
         unsigned to = target[i] < n ? d->insn[target[i]].at : d->bytes;
 
         if (encode_is_branch(insn))
-            encode_branch(insn, d->code32, d->code + d->insn[i].at, to - d->insn[i].at - insn->length);
+            encode_branch(insn, d->bits, d->code + d->insn[i].at, to - d->insn[i].at - insn->length);
     }
     return generate_decode(d);
 }

@@ -79,7 +79,7 @@ static bool add(struct sequence *s)
     struct fuzz_insn *i = &c->insn[c->insns];
     unsigned t = generate_template(s->r, s->base->catalog);
 
-    if (!encode(s->r, &s->base->catalog->template[t], s->base->cpu.mode, false, true, &i->insn, c->code + c->bytes) ||
+    if (!encode(s->r, &s->base->catalog->template[t], s->c->bits, false, true, &i->insn, c->code + c->bytes) ||
         !accept(s, &i->insn, c->code + c->bytes))
         return false;
     i->template = (uint16_t)t;
@@ -99,8 +99,8 @@ static void aim_branches(struct sequence *s, const uint8_t *skips)
 
         if (!encode_is_branch(&c->insn[i].insn))
             continue;
-        encode_branch(&c->insn[i].insn, c->code32, c->code + c->insn[i].at, (to < c->insns ? c->insn[to].at : c->bytes) - end);
-        decode(s->base->cpu.mode, c->code + c->insn[i].at, c->insn[i].insn.length, &c->insn[i].insn);
+        encode_branch(&c->insn[i].insn, c->bits, c->code + c->insn[i].at, (to < c->insns ? c->insn[to].at : c->bytes) - end);
+        decode(encode_mode(c->bits), c->code + c->insn[i].at, c->insn[i].insn.length, &c->insn[i].insn);
     }
 }
 
@@ -110,8 +110,7 @@ void generate_sequence(struct random *r, const struct fuzz_base *base, struct fu
     unsigned n = 2 + random_below(r, FUZZ_INSNS - 1);
     uint8_t skips[FUZZ_INSNS] = { 0 };
 
-    ZydisDecoderInit(&s.decoder, c->code32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64,
-                     c->code32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_64);
+    encode_init_decoder(&s.decoder, c->bits);
     c->insns = 0;
     c->bytes = 0;
     for (unsigned i = 0, tries = 0; i < n && tries < TRIES; tries++) {

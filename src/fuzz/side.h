@@ -18,8 +18,8 @@ struct side {
 /* False and err: not on this host.  `base` stays the caller's. */
 bool side_create(enum fuzz_engine engine, const struct fuzz_base *base, struct side *out, struct err *err);
 
-/* What cases begin with beside what is drawn: 64-bit or 32-bit code at CPL 3, 64-bit code at CPL 0; entries. */
-bool side_describe(bool code32, struct fuzz_base *base, struct err *err);
+/* What cases begin with beside what is drawn: code of 64, 32 or 16 bits at CPL 3, 64-bit code at CPL 0; entries. */
+bool side_describe(unsigned bits, struct fuzz_base *base, struct err *err);
 
 /* The guest's own pages: its tables and handlers. */
 bool side_is_systems(uint64_t gva);

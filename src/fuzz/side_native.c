@@ -17,12 +17,13 @@ static void put(struct side_native *s, const struct fuzz_case *c, unsigned slot)
     lines_copy(&n->memory, &c->memory);
     memcpy(n->code, c->code, c->bytes);
     n->code_bytes = c->bytes;
-    n->code32 = c->code32;
+    n->bits = c->bits;
 }
 
 static void take(struct side_native *s, struct fuzz_outcome *o, unsigned slot)
 {
     const struct native_case *n = native_slot(s->native, slot);
+    uint64_t start = NATIVE_START - (n->bits == 16 ? NATIVE_CODE : 0);
 
     o->cpu = s->base->cpu;
     native_take(s->native, n, &o->cpu);
@@ -32,7 +33,7 @@ static void take(struct side_native *s, struct fuzz_outcome *o, unsigned slot)
     o->cr2 = n->cr2;
     o->stuck = n->timed_out;
     o->transactions = o->wide = o->crossing = 0;
-    if (o->vector == EXCEPTION_BP && o->cpu.rip - 1 != NATIVE_START && o->cpu.rip - 1 - NATIVE_CODE < NATIVE_PAGE) {
+    if (o->vector == EXCEPTION_BP && o->cpu.rip - 1 != start && o->cpu.rip - 1 - (start - (NATIVE_START - NATIVE_CODE)) < NATIVE_PAGE) {
         o->vector = -1; /* it branched to an INT3 around the code: an end, as for a guest */
         o->cpu.rip--;
     }
@@ -78,8 +79,12 @@ bool side_native_create(const struct fuzz_base *base, struct side *out, struct e
     s->base = base;
     s->native = native_create(fuzz_page, FUZZ_PAGES, base->image, err);
     *out = (struct side){ .self = s, .run = run, .destroy = destroy };
-    if (s->native)
+    if (s->native && (base->bits != 16 || native_has_16_bit(s->native)))
         return true;
+    if (s->native) {
+        native_destroy(s->native);
+        err_set(err, "native: this host has no 16-bit segments (modify_ldt)");
+    }
     free(s);
     return false;
 }

@@ -131,11 +131,13 @@ static void take_system(const struct side_soft *s, struct fuzz_system *to)
 
 /* -- a case --------------------------------------------------------------------------------------------------------------- */
 
+static enum guest_ring ring_of(unsigned bits) { return bits == 64 ? GUEST_CPL3 : bits == 32 ? GUEST_CPL3_32 : GUEST_CPL3_16; }
+
 static void put_cpu(struct side_soft *s, const struct fuzz_case *c)
 {
     struct guest *g = &s->guest;
 
-    guest_reset(g, c->system.on && !(c->cpu.seg[SEG_CS].selector & 3) ? GUEST_CPL0 : c->code32 ? GUEST_CPL3_32 : GUEST_CPL3);
+    guest_reset(g, c->system.on && !(c->cpu.seg[SEG_CS].selector & 3) ? GUEST_CPL0 : ring_of(c->bits));
     if (c->system.on) {
         g->vcpu.cpu = c->cpu;
         put_system(s, &c->system);
@@ -221,11 +223,11 @@ bool side_soft_create(enum fuzz_engine e, const struct fuzz_base *base, struct s
     return true;
 }
 
-static void describe(struct guest *g, bool code32, struct fuzz_base *base)
+static void describe(struct guest *g, unsigned bits, struct fuzz_base *base)
 {
     guest_reset(g, GUEST_CPL0);
     base->cpu0 = g->vcpu.cpu;
-    guest_reset(g, code32 ? GUEST_CPL3_32 : GUEST_CPL3);
+    guest_reset(g, ring_of(bits));
     base->cpu = g->vcpu.cpu;
     map_system_pages(g);
     for (unsigned i = 0; i < SYSTEM_ENTRIES; i++)
@@ -233,13 +235,13 @@ static void describe(struct guest *g, bool code32, struct fuzz_base *base)
     memcpy(&base->code_entry, g->ram + guest_entry(g, NATIVE_CODE, 1), 8);
 }
 
-bool side_describe(bool code32, struct fuzz_base *base, struct err *err)
+bool side_describe(unsigned bits, struct fuzz_base *base, struct err *err)
 {
     struct guest *g = low_alloc(sizeof(*g));
     bool ok = guest_create(g, &engine_interp, err);
 
     if (ok) {
-        describe(g, code32, base);
+        describe(g, bits, base);
         guest_destroy(g);
     }
     low_free(g, sizeof(*g));

@@ -112,7 +112,7 @@ static void bind_identity(sqlite3_stmt *q, const struct fuzz_config *c)
     bind_number(q, 1, c->seed);
     bind_number(q, 2, c->first);
     bind_number(q, 3, c->step);
-    sqlite3_bind_int(q, 4, c->code32 ? 32 : 64);
+    sqlite3_bind_int(q, 4, (int)c->bits);
     bind_text(q, 5, engines);
     bind_text(q, 6, c->isa ? c->isa : "");
 }
@@ -299,7 +299,7 @@ static void code_text(const struct fuzz_case *c, char *text, size_t size)
     *text = 0;
     for (unsigned i = 0; i < c->insns; i++) {
         strcpy(one, "?");
-        disasm_one(c->code32 ? 32 : 64, c->code + c->insn[i].at, c->insn[i].insn.length, NATIVE_START + c->insn[i].at, one, sizeof(one));
+        disasm_one(c->bits, c->code + c->insn[i].at, c->insn[i].insn.length, NATIVE_START + c->insn[i].at, one, sizeof(one));
         snprintf(text + strlen(text), size - strlen(text), "%s%s", i ? "; " : "", one);
     }
 }
@@ -317,7 +317,7 @@ bool store_difference(struct store *s, const struct fuzz_difference *d, const ui
         bind_text(q, 1, d->cause);
         bind_number(q, 2, d->c.seed);
         bind_number(q, 3, d->c.number);
-        sqlite3_bind_int(q, 4, d->c.code32 ? 32 : 64);
+        sqlite3_bind_int(q, 4, d->c.bits);
         bind_text(q, 5, fuzz_engine_names[d->engine]);
         bind_text(q, 6, fuzz_engine_names[d->reference]);
         bind_text(q, 7, d->what);

@@ -114,9 +114,10 @@ bool undefined_somewhere(const struct insn *i)
 }
 
 /*
- * An operand over the end of 4 GiB in a segment that reaches there: a limit violation, or not (SDM 3A 5.3).
+ * An operand over the end of a segment that reaches as far as addresses do: a limit violation, or not (SDM 3A 5.3); an EPYC
+ * sees one under a mask as its page fault.
  */
-bool undefined_wrap(const struct insn *i, uint64_t cr2) { return i->address_size == 4 && cr2 <= UINT32_MAX && cr2 >= UINT32_MAX - 63u; }
+bool undefined_wrap(const struct insn *i, uint64_t end, uint64_t cr2) { return i->address_size <= 4 && cr2 <= end && cr2 >= end - 63u; }
 
 /* An EPYC looks at ES:RDI first. */
 bool undefined_order(const struct insn *i)
@@ -124,13 +125,15 @@ bool undefined_order(const struct insn *i)
     return i->encoding == ENCODING_LEGACY && i->map == 0 && (i->opcode == 0xa6 || i->opcode == 0xa7);
 }
 
+static bool is_gp_and_ss(int a, int b) { return (a == EXCEPTION_GP && b == EXCEPTION_SS) || (a == EXCEPTION_SS && b == EXCEPTION_GP); }
+
 /*
  * CALL to an address that is not canonical, with a stack that faults: Intel's processors look at the address first (SDM 2
- * CALL), AMD's push first.
+ * CALL), AMD's push first.  A misaligned operand of 16 bytes (#GP) beyond the stack segment's limit (#SS).
  */
 bool undefined_priority(const struct insn *i, int a, int b)
 {
     bool faults = a >= EXCEPTION_SS && a <= EXCEPTION_PF && b >= EXCEPTION_SS && b <= EXCEPTION_PF;
 
-    return i->mnemonic == ZYDIS_MNEMONIC_CALL && a != b && faults;
+    return (i->mnemonic == ZYDIS_MNEMONIC_CALL && a != b && faults) || (is_gp_and_ss(a, b) && i->operands && i->op[i->operands - 1].width == 16);
 }

@@ -16,8 +16,8 @@ bool undefined_depends_on_count(const struct insn *i);
 bool undefined_result(const struct insn *i, const struct cpu *before);
 bool undefined_somewhere(const struct insn *i);
 
-/* Is a page fault here one that a limit may come before? */
-bool undefined_wrap(const struct insn *i, uint64_t cr2);
+/* Is a page fault here one that a limit may come before?  `end`: the last byte that addresses reach. */
+bool undefined_wrap(const struct insn *i, uint64_t end, uint64_t cr2);
 
 /* Two memory operands that both fault: which is told is left open (SDM 2 CMPS). */
 bool undefined_order(const struct insn *i);

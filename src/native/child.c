@@ -10,6 +10,7 @@
 
 #include "x86/flags.h"
 
+#include <asm/ldt.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -18,11 +19,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { CS_64 = 0x33, CS_32 = 0x23, SS_USER = 0x2b, SIGNAL_STACK = 64 * 1024, LIMIT_US = 20000,
+enum { CS_64 = 0x33, CS_32 = 0x23, SS_USER = 0x2b, CS_16 = 0x7, DATA_16 = 0xf /* of the LDT */, SIGNAL_STACK = 64 * 1024, LIMIT_US = 20000,
        THUNK = 0x5a3c7000 /* where code leaves by: nowhere that it would look */ };
 #define LOW_END UINT64_C(0x100000000)
 
@@ -37,10 +39,11 @@ struct frame {
     uint64_t components;    /* 160 */
     uint64_t runner_rsp;    /* 168 */
     uint64_t code_rsp;      /* 176 */
+    uint64_t ss;            /* 184 */
 };
 
 _Static_assert(offsetof(struct frame, rip) == 128 && offsetof(struct frame, rflags) == 144 && offsetof(struct frame, xsave) == 152 &&
-               offsetof(struct frame, components) == 160 && offsetof(struct frame, code_rsp) == 176, "as the assembly has it");
+               offsetof(struct frame, components) == 160 && offsetof(struct frame, code_rsp) == 176 && offsetof(struct frame, ss) == 184, "as the assembly has it");
 
 struct frame native_frame __attribute__((visibility("hidden")));
 void native_enter(void) __attribute__((visibility("hidden")));
@@ -56,7 +59,7 @@ __asm__(
     "lea native_frame(%rip), %rdi\n"
     "mov %rsp, 168(%rdi)\n"
     "mov 160(%rdi), %eax\n xor %edx, %edx\n mov 152(%rdi), %rcx\n xrstor64 (%rcx)\n"
-    "pushq $0x2b\n pushq 32(%rdi)\n pushq 144(%rdi)\n pushq 136(%rdi)\n pushq 128(%rdi)\n"
+    "pushq 184(%rdi)\n pushq 32(%rdi)\n pushq 144(%rdi)\n pushq 136(%rdi)\n pushq 128(%rdi)\n"
     "mov 0(%rdi), %rax\n mov 8(%rdi), %rcx\n mov 16(%rdi), %rdx\n mov 24(%rdi), %rbx\n mov 40(%rdi), %rbp\n"
     "mov 48(%rdi), %rsi\n mov 64(%rdi), %r8\n mov 72(%rdi), %r9\n mov 80(%rdi), %r10\n mov 88(%rdi), %r11\n"
     "mov 96(%rdi), %r12\n mov 104(%rdi), %r13\n mov 112(%rdi), %r14\n mov 120(%rdi), %r15\n mov 56(%rdi), %rdi\n"
@@ -83,6 +86,14 @@ static const int greg[GPRS] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG
                                 REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
 static struct native_case *running;
 
+/* CS is in the lowest word, SS in the highest (uc_sigcontext.h). */
+static bool in_code(const greg_t *g)
+{
+    uint64_t start = ((uint64_t)g[REG_CSGSFS] & 0xffff) == CS_16 ? 0 : NATIVE_CODE;
+
+    return (uint64_t)g[REG_RIP] - start < NATIVE_PAGE;
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
@@ -90,7 +101,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     struct native_case *c = running;
 
     (void)info;
-    if (number == SIGALRM && (uint64_t)g[REG_RIP] - NATIVE_CODE >= NATIVE_PAGE)
+    if (number == SIGALRM && !in_code(g))
         return; /* between two cases */
     if (!c)
         _exit(2); /* our own fault */
@@ -106,7 +117,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     g[REG_RIP] = (greg_t)(uintptr_t)native_resume;
     g[REG_RSP] = (greg_t)native_frame.runner_rsp;
     g[REG_EFL] = 2;
-    g[REG_CSGSFS] = (greg_t)(((uint64_t)g[REG_CSGSFS] & ~UINT64_C(0xffff)) | CS_64);
+    g[REG_CSGSFS] = (greg_t)(((uint64_t)g[REG_CSGSFS] & UINT64_C(0x0000ffffffff0000)) | CS_64 | (uint64_t)SS_USER << 48);
 }
 
 static bool catch_signals(void)
@@ -146,7 +157,9 @@ static void put_code(const struct native_case *c)
     const uint32_t thunk = THUNK, relative = thunk - (NATIVE_START + c->code_bytes + 5u);
 
     memcpy(code, c->code, c->code_bytes);
-    if (!c->code32) {
+    if (c->bits == 16)
+        *end++ = 0x66;
+    if (c->bits == 64) {
         *end = 0xe9; /* jmp */
         memcpy(end + 1, &relative, 4);
         return;
@@ -173,13 +186,26 @@ static void take_memory(const struct native_shared *s, struct native_case *c)
         memcpy(at(NATIVE_DATA) + c->memory.at[i] * LINE_BYTES, s->image + c->memory.at[i] * LINE_BYTES, LINE_BYTES);
 }
 
+/* 64-bit code does not look at them. */
+static void set_data_segments(uint16_t selector)
+{
+    static uint16_t current = SS_USER;
+
+    if (selector == current)
+        return;
+    current = selector;
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"((uint32_t)selector));
+}
+
 static void run_case(const struct native_shared *s, struct native_case *c)
 {
     put_code(c);
     put_memory(c);
     memcpy(native_frame.general, c->general, sizeof(c->general));
     native_frame.rip = c->rip;
-    native_frame.cs = c->code32 ? CS_32 : CS_64;
+    native_frame.cs = c->bits == 64 ? CS_64 : c->bits == 32 ? CS_32 : CS_16;
+    native_frame.ss = c->bits == 16 ? DATA_16 : SS_USER;
+    set_data_segments((uint16_t)native_frame.ss);
     native_frame.rflags = c->rflags | FLAG_ONE | FLAG_IF;
     native_frame.xsave = c->xsave;
     native_frame.components = s->components;
@@ -189,7 +215,7 @@ static void run_case(const struct native_shared *s, struct native_case *c)
     native_enter();
     running = NULL;
     memcpy(c->general, native_frame.general, sizeof(c->general));
-    c->rip = c->vector < 0 ? (uint64_t)NATIVE_START + c->code_bytes : native_frame.rip;
+    c->rip = c->vector < 0 ? (uint64_t)NATIVE_START + c->code_bytes - (c->bits == 16 ? NATIVE_CODE : 0u) : native_frame.rip;
     c->rflags = native_frame.rflags;
     take_memory(s, c);
 }
@@ -267,6 +293,20 @@ static bool map_data(const struct native_shared *s)
     return true;
 }
 
+static bool set_ldt(unsigned n, uint32_t base, unsigned contents)
+{
+    struct user_desc d = { .entry_number = n, .base_addr = base, .limit = 0xffff, .contents = contents,
+                           .seg_32bit = contents == MODIFY_LDT_CONTENTS_DATA /* IRETQ loads all of RSP then */ };
+
+    return !syscall(SYS_modify_ldt, 1, &d, sizeof(d));
+}
+
+/* For 16-bit code (modify_ldt(2)): without them it is not here. */
+static bool make_small_segments(void)
+{
+    return set_ldt(CS_16 >> 3, NATIVE_CODE, MODIFY_LDT_CONTENTS_CODE) && set_ldt(DATA_16 >> 3, NATIVE_DATA - NATIVE_PAGE, MODIFY_LDT_CONTENTS_DATA);
+}
+
 /* What the loop below needs, and nothing that reaches out of the process but two pipes. */
 static bool filter_system_calls(int commands, int answers)
 {
@@ -291,6 +331,7 @@ const char *native_child(struct native_shared *shared, int commands, int answers
     if (!catch_signals())
         return "no signal stack";
     __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(SS_USER));
+    shared->has_16_bit = make_small_segments();
     if (!filter_system_calls(commands, answers))
         return "no seccomp on this host";
     if (write(answers, &byte, 1) != 1)

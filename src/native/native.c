@@ -118,6 +118,7 @@ void native_destroy(struct native *n)
 }
 
 struct native_case *native_slot(struct native *n, unsigned i) { return &n->shared->slot[i]; }
+bool native_has_16_bit(const struct native *n) { return n->shared->has_16_bit; }
 uint64_t native_components(const struct native *n) { return n->shared->components; }
 
 bool native_run(struct native *n, unsigned count, struct err *err)

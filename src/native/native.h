@@ -34,7 +34,7 @@ struct native_case {
     uint64_t general[GPRS], rip, rflags;
     uint8_t code[NATIVE_CODE_BYTES];
     uint16_t code_bytes;
-    bool code32;
+    uint8_t bits;                 /* of the code: 64, 32; 16: CS begins at NATIVE_CODE, DS, ES and SS (32-bit stack) with the page before NATIVE_DATA */
     bool timed_out;               /* it did not end, or the machine was busy: ask once more */
     int vector;                   /* -1: it ran to the end of the code */
     uint32_t error;
@@ -54,6 +54,9 @@ void native_destroy(struct native *n);
 struct native_case *native_slot(struct native *n, unsigned i);
 /* Runs slots 0 to count - 1.  False and err: the child is gone. */
 bool native_run(struct native *n, unsigned count, struct err *err);
+
+/* Has the host let us have segments for 16-bit code? */
+bool native_has_16_bit(const struct native *n);
 
 /* What the host has of the state that can be moved: XCR0's bits. */
 uint64_t native_components(const struct native *n);

@@ -10,6 +10,7 @@ struct native_shared {
     uint64_t components;
     enum native_page page[NATIVE_PAGES];
     unsigned pages;
+    bool has_16_bit;
     uint8_t image[NATIVE_BYTES];
 };
 

@@ -217,7 +217,7 @@ static bool run_on_host(size_t i, const struct case_state *before, struct case_s
     slot->memory.n = 0; /* the image is what it begins with */
     memcpy(slot->code, code[i].bytes, code[i].length);
     slot->code_bytes = (uint16_t)code[i].length;
-    slot->code32 = cases[i].code32;
+    slot->bits = cases[i].code32 ? 32 : 64;
     ok = native_run(n, 1, err);
     if (ok && slot->timed_out)
         ok = err_set(err, "did not end");
