@@ -220,21 +220,18 @@ static bool can_be_native(const struct gen *g, const struct insn *i, const struc
 
 /* -- the guest's bytes ----------------------------------------------------------------------------------------------------- */
 
-/* Legacy prefixes and REX; returns where the opcode map begins. */
+/* Legacy prefixes and REX, which counts right before the opcode (SDM 2 2.2.1); returns where the opcode map begins. */
 static unsigned parse_legacy(const uint8_t *code, struct host_vec *v)
 {
     unsigned n = 0, rex = 0;
 
-    for (;; n++) {
+    for (; code[n] != 0x0f; n++) {
+        rex = (code[n] & 0xf0) == 0x40 ? code[n] : 0;
         if (code[n] == 0x66)
             v->pp = v->pp ? v->pp : 1;
         else if (code[n] == 0xf3 || code[n] == 0xf2)
             v->pp = code[n] == 0xf3 ? 2 : 3;
-        else if (code[n] != 0x67 && code[n] != 0x26 && code[n] != 0x2e && code[n] != 0x36 && code[n] != 0x3e && code[n] != 0x64 && code[n] != 0x65)
-            break;
     }
-    if ((code[n] & 0xf0) == 0x40)
-        rex = code[n++];
     v->w = rex >> 3 & 1;
     v->reg = (uint8_t)((rex >> 2 & 1) << 3);
     v->map = code[n + 1] == 0x38 ? 2 : code[n + 1] == 0x3a ? 3 : 1;
