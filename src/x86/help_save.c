@@ -492,7 +492,6 @@ static uint64_t restore(struct vcpu *v, uint64_t linear, uint64_t shape, bool co
     struct save_place p = save_place(linear, shape);
     struct restore r = { .mask = requested(v) };
     struct save s = { .words = 0 };
-    uint32_t pkru = v->cpu.pkru;
 
     if (linear & 63)
         return gp(v);
@@ -516,8 +515,7 @@ static uint64_t restore(struct vcpu *v, uint64_t linear, uint64_t shape, bool co
         return gp(v);
     restore_legacy(&v->cpu, &s, &r, shape);
     restore_extended(&v->cpu, &s, &r, shape);
-    if (v->cpu.pkru != pkru)
-        vcpu_update(v);
+    vcpu_update(v); /* PKRU; masks of MXCSR and the x87 */
     return 1;
 }
 
