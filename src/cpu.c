@@ -96,7 +96,8 @@ static uint32_t cpu_mode_state(const struct cpu *c)
     return (c->cr0 & CR0_EM ? MODE_EM : 0u) | (c->cr0 & CR0_TS ? MODE_TS : 0u) | (c->cr0 & CR0_MP ? MODE_MP : 0u) |
            (c->cr4 & CR4_OSFXSR ? MODE_OSFXSR : 0u) | (xsave ? MODE_OSXSAVE : 0u) |
            (xsave && (c->xcr0 & avx) == avx ? MODE_AVX : 0u) | (xsave && (c->xcr0 & avx512) == avx512 ? MODE_AVX512 : 0u) |
-           ((c->mxcsr & MXCSR_MASKS) != MXCSR_MASKS ? MODE_SIMD_TRAPS : 0u);
+           ((c->mxcsr & MXCSR_MASKS) != MXCSR_MASKS ? MODE_SIMD_TRAPS : 0u) |
+           ((c->x87.control & X87_MASKS) != X87_MASKS ? MODE_X87_TRAPS : 0u);
 }
 
 static uint8_t cpu_privilege(const struct cpu *c)

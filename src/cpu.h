@@ -92,7 +92,7 @@ struct fault {
     uint64_t dr6;     /* #DB: bits to set */
 };
 
-enum { MXCSR_FLAGS = 0x3f, MXCSR_MASKS = 0x1f80 };
+enum { MXCSR_FLAGS = 0x3f, MXCSR_MASKS = 0x1f80, X87_MASKS = 0x3f };
 
 enum interrupt_shadow { SHADOW_NONE = 0, SHADOW_STI = 1, SHADOW_MOV_SS = 2 };
 
@@ -157,7 +157,8 @@ enum cpu_mode_bits {
     MODE_CPL0 = 1 << 18,
     MODE_AC = 1 << 19,        /* RFLAGS.AC at CPL 0..2: SMAP lets explicit accesses through */
     MODE_SIMD_TRAPS = 1 << 20, /* MXCSR leaves an exception unmasked */
-    MODE_STATE = MODE_EM | MODE_TS | MODE_MP | MODE_OSFXSR | MODE_AVX | MODE_AVX512 | MODE_OSXSAVE | MODE_SIMD_TRAPS,
+    MODE_X87_TRAPS = 1 << 21, /* the x87 control word does: else none is ever pending */
+    MODE_STATE = MODE_EM | MODE_TS | MODE_MP | MODE_OSFXSR | MODE_AVX | MODE_AVX512 | MODE_OSXSAVE | MODE_SIMD_TRAPS | MODE_X87_TRAPS,
 };
 
 /* The state after RESET# (SDM 3A table 10-1); `cpu` keeps nothing. */
@@ -166,7 +167,7 @@ void cpu_reset(struct cpu *cpu);
 /* After INIT: as reset, but MSRs, vector state and caches' controls stay. */
 void cpu_init(struct cpu *cpu);
 
-/* Recomputes `mode` and `cpl`; after any change to segments, control registers, XCR0, MXCSR's masks, RFLAGS.VM, TF or AC. */
+/* Recomputes `mode` and `cpl`; after any change to segments, control registers, XCR0, MXCSR's or the x87's masks, RFLAGS.VM, TF or AC. */
 void cpu_update(struct cpu *cpu);
 /* The same where nothing but segments and RFLAGS has changed. */
 void cpu_update_flow(struct cpu *cpu);

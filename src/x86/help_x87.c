@@ -38,7 +38,7 @@ bool x87_is_init(const struct x87 *x)
 
 /* -- exceptions, MMX --------------------------------------------------------------------------------------------------- */
 
-/* Before any waiting instruction: FWAIT, FNOP and all of MMX; before an x87 instruction looks at memory. */
+/* Where an exception may be pending (lift_x87_wait()). */
 uint64_t help_x87_wait(struct vcpu *v, uint64_t imm) { (void)imm; return x87_ready(v); }
 
 /* After an MMX instruction that wrote register `reg` (8: none). */
@@ -69,6 +69,7 @@ uint64_t help_fninit(struct vcpu *v, uint64_t imm)
 {
     (void)imm;
     x87_init(&v->cpu.x87);
+    vcpu_update(v);
     return 1;
 }
 
@@ -79,27 +80,15 @@ uint64_t help_fnclex(struct vcpu *v, uint64_t imm)
     return 1;
 }
 
-static uint64_t x87_store(struct vcpu *v, uint64_t linear, uint64_t shape, uint16_t value)
-{
-    return access_store(&v->mmu, linear, &value, 2, FORM_X87, shape & 0x100 ? ACCESS_STACK : 0) || vcpu_raise_mmu(v);
-}
-
-uint64_t help_fnstcw(struct vcpu *v, uint64_t linear, uint64_t shape) { return x87_store(v, linear, shape, v->cpu.x87.control); }
-uint64_t help_fnstsw(struct vcpu *v, uint64_t linear, uint64_t shape) { return x87_store(v, linear, shape, v->cpu.x87.status); }
-
 /* Bit 6 reads as one, bits 15:13 and 7 as zero. */
 static void x87_set_control(struct x87 *x, uint64_t value) { x->control = (uint16_t)((value & 0x1f7f) | 0x40); }
 
-uint64_t help_fldcw(struct vcpu *v, uint64_t linear, uint64_t shape)
+uint64_t help_fldcw(struct vcpu *v, uint64_t value, uint64_t imm)
 {
-    uint16_t value;
-
-    if (!x87_ready(v))
-        return 0;
-    if (!access_load(&v->mmu, linear, &value, 2, FORM_X87, shape & 0x100 ? ACCESS_STACK : 0))
-        return vcpu_raise_mmu(v);
+    (void)imm;
     x87_set_control(&v->cpu.x87, value);
     x87_summarise(&v->cpu.x87);
+    vcpu_update(v);
     return 1;
 }
 
@@ -206,6 +195,7 @@ uint64_t help_fnstenv(struct vcpu *v, uint64_t linear, uint64_t shape)
     save_store(v, p, &s);
     v->cpu.x87.control |= X87_EXCEPTIONS;
     x87_summarise(&v->cpu.x87);
+    vcpu_update(v);
     return 1;
 }
 
@@ -221,6 +211,7 @@ uint64_t help_fldenv(struct vcpu *v, uint64_t linear, uint64_t shape)
         save_word(&s, i * size, size);
     save_load(v, p, &s);
     x87_get_environment(&s, &v->cpu, size);
+    vcpu_update(v);
     return 1;
 }
 
@@ -244,6 +235,7 @@ uint64_t help_fnsave(struct vcpu *v, uint64_t linear, uint64_t shape)
     }
     save_store(v, p, &s);
     x87_init(x);
+    vcpu_update(v);
     return 1;
 }
 
@@ -270,5 +262,6 @@ uint64_t help_frstor(struct vcpu *v, uint64_t linear, uint64_t shape)
         x->significand[reg] = save_get(&s, at, 8);
         x->exponent[reg] = (uint16_t)save_get(&s, at + 8, 2);
     }
+    vcpu_update(v);
     return 1;
 }

@@ -134,7 +134,7 @@ static bool mmx_begin(struct lift *l)
 {
     for (unsigned n = 0; n < l->i->operands; n++)
         if (vec_is(l, n, REG_MMX)) {
-            lift_help(l, HELP_x87_wait, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0);
+            lift_x87_wait(l, 0);
             return true;
         }
     return false;

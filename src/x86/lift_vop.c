@@ -179,7 +179,7 @@ static bool lift_operation(struct lift *l, int id, union vec_word word, unsigned
     ir_operand result = IR_NONE;
 
     if (mmx)
-        lift_help(l, HELP_x87_wait, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0);
+        lift_x87_wait(l, 0);
     v.word.op = (uint64_t)id;
     v.word.width = log2_of(bytes ? bytes : vector_bytes(l));
     v.word.mask = l->i->mask;

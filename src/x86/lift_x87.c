@@ -41,20 +41,33 @@ static union x87_word x87_word(const struct lift *l, int arg)
     return w;
 }
 
-/* A pending exception comes before whatever the memory operand has to say. */
-static void x87_wait(struct lift *l) { lift_help(l, HELP_x87_wait, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0); }
+/*
+ * FWAIT, and the beginning of every waiting instruction, MMX's among them: an exception that is pending comes before
+ * whatever a memory operand has to say.  None can be while all are masked.
+ */
+bool lift_x87_wait(struct lift *l, int arg)
+{
+    (void)arg;
+    if (l->mode & MODE_X87_TRAPS)
+        lift_help(l, HELP_x87_wait, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0);
+    return true;
+}
 
 /* The helper makes the access itself. */
 static bool x87_access(struct lift *l, enum helper_id id, union x87_word w, unsigned intent)
 {
     const struct operand *o = lift_operand(l, 0);
-    ir_operand linear = lift_temp(l);
     struct place p;
 
-    x87_wait(l);
+    lift_x87_wait(l, 0);
     p = lift_place(l, o, o->width, intent);
-    lift_op(l, IR_LEA, 8, linear, p.a, IR_NONE)->imm = p.imm;
-    lift_help(l, id, IR_NONE, linear, lift_effective(l, o), IR_NONE, w.imm);
+    if (p.imm) {
+        ir_operand linear = lift_temp(l);
+
+        lift_op(l, IR_LEA, 8, linear, p.a, IR_NONE)->imm = p.imm;
+        p.a = linear;
+    }
+    lift_help(l, id, IR_NONE, p.a, lift_effective(l, o), IR_NONE, w.imm);
     return true;
 }
 
@@ -70,7 +83,7 @@ bool lift_x87(struct lift *l, int arg)
     if (w.memory && o->width > 8)
         return x87_access(l, HELP_x87_load, w, ACCESS_READ);
     if (w.memory) {
-        x87_wait(l);
+        lift_x87_wait(l, 0);
         offset = lift_effective(l, o);
         p = lift_place(l, o, o->width, ACCESS_READ);
         p.form = FORM_X87;
@@ -109,14 +122,31 @@ bool lift_save(struct lift *l, int arg)
     return true;
 }
 
-bool lift_fnstsw(struct lift *l, int arg)
+/* FNSTSW and FNSTCW, which wait for nothing.  arg: the word's offset in struct cpu. */
+bool lift_x87_store_word(struct lift *l, int arg)
 {
     ir_operand t = lift_temp(l);
+    struct place p;
 
-    if (lift_is_memory(l, 0))
-        return lift_save(l, arg);
-    lift_help(l, HELP_vec_get, t, IR_NONE, IR_NONE, IR_NONE, vec_state(offsetof(struct cpu, x87.status), 2));
-    lift_op(l, IR_MOV, 2, RAX, t, IR_NONE);
+    lift_help(l, HELP_vec_get, t, IR_NONE, IR_NONE, IR_NONE, vec_state((uint32_t)arg, 2));
+    if (!lift_is_memory(l, 0)) {
+        lift_op(l, IR_MOV, 2, RAX, t, IR_NONE);
+        return true;
+    }
+    p = lift_place(l, lift_operand(l, 0), 2, ACCESS_WRITE);
+    p.form = FORM_X87;
+    lift_store(l, p, 2, t);
+    return true;
+}
+
+bool lift_fldcw(struct lift *l, int arg)
+{
+    struct place p;
+
+    lift_x87_wait(l, arg);
+    p = lift_place(l, lift_operand(l, 0), 2, ACCESS_READ);
+    p.form = FORM_X87;
+    lift_help(l, HELP_fldcw, IR_NONE, lift_load(l, p, 2), IR_NONE, IR_NONE, 0);
     return true;
 }
 
