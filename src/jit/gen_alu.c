@@ -144,7 +144,10 @@ static void gen_lea(struct gen *g)
     }
     m.disp = (int32_t)disp;
     d = gen_result(g, o->d, false);
-    emit_lea(g->e, o->width == 8 ? 8 : 4, d, m);
+    if (m.base == H_NONE && m.index == H_NONE) /* which the host would take for an address of ours, below 2 GiB */
+        emit_mov_imm(g->e, d, bits_trunc((uint64_t)disp, o->width));
+    else
+        emit_lea(g->e, o->width == 8 ? 8 : 4, d, m);
     if (o->width < 4)
         emit_zext(g->e, o->width, d, d);
     gen_put(g, o->d, d);
