@@ -102,7 +102,7 @@ function json_means(pair,    i, s, m)
 END {
     engine_count = split(engines, engine, " ")
     row_count = split(rows, row_name, " ")
-    set_count = split("integer vector strings system io integer+system", set, " ")
+    set_count = split("integer vector x87 strings system io integer+system", set, " ")
     fast[1] = fast[2] = "jit"
     slow[1] = "qemu"
     slow[2] = "native"
