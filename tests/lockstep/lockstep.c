@@ -286,7 +286,7 @@ static int run(struct lockstep *l, bool once)
 static char *insns_text, *step_text, *cache_text, *hot_text, *flush_text, *poke_text, *seed_text, *memory_text, *from_text, *bios, *kernel,
     *append;
 static char **off, **files;
-static gboolean once;
+static gboolean once, journey;
 
 static const GOptionEntry entries[] = {
     { "bios", 0, 0, G_OPTION_ARG_FILENAME, &bios, "Firmware image", "FILE" },
@@ -295,6 +295,7 @@ static const GOptionEntry entries[] = {
     { "memory", 0, 0, G_OPTION_ARG_STRING, &memory_text, "Guest RAM (64M)", "SIZE" },
     { "insns", 0, 0, G_OPTION_ARG_STRING, &insns_text, "As many instructions (100M)", "N" },
     { "once", 0, 0, G_OPTION_ARG_NONE, &once, "Not again when the guest ends before", NULL },
+    { "journey", 0, 0, G_OPTION_ARG_NONE, &journey, "Out of the engines after every instruction that touched a device", NULL },
     { "step", 0, 0, G_OPTION_ARG_STRING, &step_text, "Instructions of a short step, at most (64)", "N" },
     { "from", 0, 0, G_OPTION_ARG_STRING, &from_text, "Compare from this instruction on (0)", "N" },
     { "seed", 0, 0, G_OPTION_ARG_STRING, &seed_text, "Of everything that is random (1)", "N" },
@@ -323,7 +324,8 @@ static bool configure(struct lockstep *l, struct err *err)
 {
     uint64_t hot;
 
-    l->config = (struct machine_config){ .bios = bios, .kernel = kernel, .append = append, .flat = files ? files[0] : NULL };
+    l->config = (struct machine_config){ .bios = bios, .kernel = kernel, .append = append, .flat = files ? files[0] : NULL,
+                                         .clock = journey ? MACHINE_CLOCK_JOURNEY : MACHINE_CLOCK_VIRTUAL };
     if (!!bios + !!kernel + !!files != 1 || (files && files[1]))
         return err_set(err, "what to run: one of --bios FILE, --kernel FILE, or a flat image");
     for (unsigned i = 0; off && off[i]; i++)

@@ -48,7 +48,7 @@ if [ "${1:-}" = long ]; then
     seabios=100M wide=50K row_insns=20M programs=300000 rounds=20 rows=$(sed 's/ .*//' tests/bench/expected)
     disturbances="--flush=0 --cache=1M --flush=100 --poke=20"
 else
-    seabios=3M wide=2K row_insns=1M programs=4000 rounds=10 rows="sieve fib string bytecode protected32 smc pagefault ipi nbody floats32 base64"
+    seabios=3M wide=2K row_insns=1M programs=4000 rounds=10 rows="sieve fib string bytecode protected32 smc pagefault ipi nbody floats32 base64 mandelbrot87 nbody87"
     disturbances="--flush=0 --cache=1M+--flush=300+--poke=50"
 fi
 if [ -r "$bios" ]; then guest SeaBIOS $seabios --bios "$bios"
@@ -60,6 +60,7 @@ guest "wide guest" $wide --kernel "$tmp/wide.elf"
 for row in maze maze_device; do
     guest "$row" $row_insns --memory 256M --kernel "$bench/maze.elf" --append "$row $rounds"
 done
+same "maze_device --journey" "$lockstep" --insns $row_insns --journey --memory 256M --kernel "$bench/maze.elf" --append "maze_device $rounds"
 for row in $rows; do
     bits=
     [ "$row" != protected32 ] || bits=32
@@ -67,5 +68,6 @@ for row in $rows; do
 done
 for flush in 0 100; do
     same "random programs of tests/insn, --flush $flush" "$cases" --programs $programs --flush $flush tests/insn/*.case
+    same "random x87 instructions, --flush $flush" "$cases" --x87 --programs $programs --flush $flush tests/insn/*.case
 done
 echo "1..$n"

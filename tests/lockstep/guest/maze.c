@@ -159,6 +159,22 @@ static __attribute__((noinline)) u32 strings(u8 *to, const u8 *from, u64 n)
     return (u32)(n * 3 + left);
 }
 
+/* x87: whatever the bytes are as numbers; now and then there are too many on the stack, or too few. */
+static __attribute__((noinline)) u32 reals(u8 *p, u32 n)
+{
+    u32 sum = 0;
+
+    __asm__ volatile(
+        "fninit\n1: fildl (%[p])\n fadds 5(%[p])\n fld %%st(0)\n fmull 12(%[p])\n fxch\n fstpl 24(%[p])\n"
+        "fldt 33(%[p])\n fcomi %%st(1), %%st\n jbe 2f\n fsubp\n fistl 44(%[p])\n"
+        "2: fnstsw %%ax\n add %%eax, %[sum]\n fsts 52(%[p])\n addl $3, 20(%[p])\n fnstsw 60(%[p])\n"
+        "fstpt 62(%[p])\n fnstcw 72(%[p])\n fisttpll 76(%[p])\n fcoml 28(%[p])\n fnstenv 84(%[p])\n adc 96(%[p]), %[sum]\n" /* FIP */
+        "test $4, %[n]\n jz 3f\n ffree %%st(2)\n"
+        "3: add $61, %[p]\n dec %[n]\n jnz 1b"
+        : [p] "+r"(p), [n] "+r"(n), [sum] "+r"(sum)::"rax", "memory", "cc");
+    return sum;
+}
+
 static int is_memory(u8 *p, u32 n)
 {
     for (u32 i = 0; i < n; i++)
@@ -214,7 +230,7 @@ static u32 step(void)
     u8 *p = somewhere();
     u32 n = 1 + draw(24);
 
-    switch (draw(10)) {
+    switch (draw(11)) {
     case 0: return words((u64 *)p, n);
     case 1: return bytes(p, n * 8);
     case 2: return tables(p, n);
@@ -223,6 +239,7 @@ static u32 step(void)
     case 5: return strings(p, somewhere(), draw(700));
     case 6: return stack(p + 512, n * 0x123456789abcdefull);
     case 7: return code(p, n);
+    case 8: return reals(p, n);
     default:
         while (n-- > 16)
             change(draw(PAGES));
