@@ -35,7 +35,7 @@ _wideload_value() { # option, what is typed of its value
     --clock) _wideload_words 'virtual host journey' "$2" ;;
     --format) _wideload_words 'text json' "$2" ;;
     --log) _wideload_list 'in_asm op op_opt out_asm int mmu access guest unimp kvm map' "$2" ;;
-    --jit-off) _wideload_list 'chain extend lazy jumps fold fuse tlb pages windows vectors' "$2" ;;
+    --jit-off) _wideload_list 'chain extend lazy jumps fold fuse tlb pages windows vectors x87' "$2" ;;
     --jit-cache) _wideload_words '1M 16M 64M 256M' "$2" ;;
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
     --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;

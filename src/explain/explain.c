@@ -81,6 +81,7 @@ static void world_cpu(struct world *w)
     c->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
     c->efer = EFER_LME | EFER_LMA;
     c->xcr0 = 0xe7;
+    c->x87.control = 0x37f;
     c->rip = CODE_AT;
     memcpy(c->slot, w->request->registers, sizeof(w->request->registers));
     for (unsigned r = 0; r < 32; r++)

@@ -70,7 +70,11 @@ static bool ir_boundary_shows(const struct ir_block *b, unsigned at)
         return false;
     for (unsigned i = b->insn[b->op[at].insn].first; i <= at; i++)
         switch (b->op[i].cover ? IR_MOV : b->op[i].op) {
-        case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: case IR_HELPER: return true;
+        case IR_HELPER:
+            if (ir_calls(&b->op[i]))
+                return true;
+            break;
+        case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: return true;
         default: break;
         }
     return false;

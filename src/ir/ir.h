@@ -25,6 +25,9 @@ enum ir_opcode {
 /* What the JIT knows of an access: it goes on only if this is plain memory; an earlier one has seen to that. */
 enum ir_cover { COVER_NONE, COVER_LEADS, COVER_FOLLOWS };
 
+/* Whose an x87 operation is in the JIT (jit/x87.h): C's, or the host unit's; the first to need it there looks. */
+enum ir_x87 { X87_IS_C, X87_HOST, X87_HOST_FIRST };
+
 enum ir_fx { FX_NONE, FX_SET, FX_PART, FX_USE };
 
 enum atomic_kind { ATOMIC_ADD, ATOMIC_SUB, ATOMIC_AND, ATOMIC_OR, ATOMIC_XOR, ATOMIC_XCHG, ATOMIC_CMPXCHG,
@@ -42,6 +45,7 @@ struct ir_op {
     uint8_t fx;
     bool proven;    /* cannot fault: see above */
     uint8_t cover;  /* enum ir_cover: the JIT's */
+    uint8_t x87;    /* enum ir_x87: the JIT's */
     bool live;      /* its flags are wanted (ir_optimise) */
     bool stack;     /* through SS: a non-canonical address is #SS */
     bool state;     /* HELPER, HELPER_END: may look at registers, beyond its operands, and change them */
@@ -75,6 +79,9 @@ extern const bool ir_faults[IR_OPCODES], ir_ends[IR_OPCODES];
 /* Appends an operation to the block's last instruction; the block has room (the lifter checks per instruction). */
 struct ir_op *ir_emit(struct ir_block *b, enum ir_opcode op, unsigned width, ir_operand d, ir_operand a, ir_operand rhs);
 ir_operand ir_const(struct ir_block *b, uint64_t value);
+
+/* A helper that is called: not an x87 operation of the host's, unless it is FLDCW, which may be C after all. */
+static inline bool ir_calls(const struct ir_op *o) { return o->op == IR_HELPER && !(o->x87 && !o->state); }
 
 /* May raise a guest exception; may leave the block. */
 bool ir_can_fault(const struct ir_op *o);

@@ -218,6 +218,8 @@ static void block_plan(struct jit *j, struct window_plan *plan, struct ir_block 
     static const unsigned bytes[REFUSED_LEVELS] = { WINDOW_BYTES, 64, 0 };
     bool none = careful || !j->options.windows || !j->options.tlb || !j->options.pages;
 
+    if (j->x87)
+        x87_plan(ir, j->x87_agrees);
     window_plan(plan, ir, none ? 0 : bytes[*refused_level(j, ir->rip, f->gpa[0])], j->options.fold);
 }
 

@@ -108,6 +108,16 @@ static void leave_after(struct jit *j)
     jit_flags_out(j, b, &b->boundary[next].flags);
 }
 
+/* With what the code has not noted before the instruction that was armed. */
+static void x87_out(struct jit *j, enum jit_exit reason)
+{
+    if (!j->x87_inside)
+        return;
+    jit_x87_out(j);
+    if (reason == EXIT_ARMED)
+        jit_x87_note(j, &j->armed->boundary[j->armed_insn].x87.note);
+}
+
 static void run_blocks(struct jit *j, const uint8_t *code)
 {
     const struct jit_block *block;
@@ -116,6 +126,7 @@ static void run_blocks(struct jit *j, const uint8_t *code)
     do {
         jit_mxcsr_in(j);
         reason = (enum jit_exit)j->enter(code);
+        x87_out(j, reason);
         j->stats.exits[reason]++;
         block = reason == EXIT_LINK || reason == EXIT_LOOKUP ? next_block(j, reason) : NULL;
         code = block ? block->entry : NULL;
@@ -198,6 +209,8 @@ static void jit_look_at_host(struct jit *j)
     j->avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq");
     j->vectors = j->avx && j->options.vectors;
+    j->x87 = j->options.x87;
+    j->x87_agrees = x87_host_agrees();
     j->mxcsr = __builtin_ia32_stmxcsr();
 }
 

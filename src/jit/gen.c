@@ -14,7 +14,7 @@ struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op
 {
     struct gen_stub *s = &g->stub[g->stubs++];
 
-    *s = (struct gen_stub){ .kind = kind, .op = o, .at = (uint16_t)g->at, .result = H_NONE, .vec = g->vec, .vec_back = g->vec };
+    *s = (struct gen_stub){ .kind = kind, .op = o, .at = (uint16_t)g->at, .result = H_NONE, .vec = g->vec, .vec_back = g->vec, .x87 = g->x87 };
     memset(s->owner, OWNER_NONE, sizeof(s->owner));
     memset(s->owner_back, OWNER_NONE, sizeof(s->owner_back));
     return s;
@@ -76,7 +76,7 @@ static bool gen_ends_with_helper(const struct gen *g)
     const struct ir_block *ir = g->ir;
 
     for (unsigned i = ir->insn[ir->insns - 1].first; i < ir->ops; i++)
-        if (ir->op[i].op == IR_HELPER && ir->op[i].aux != HELP_check_target)
+        if (ir_calls(&ir->op[i]) && ir->op[i].aux != HELP_check_target)
             return true;
     return false;
 }
@@ -195,6 +195,7 @@ static void gen_exit_stub(struct gen *g, const struct gen_stub *s)
 {
     emit_here(g->e, s->from[0]);
     gen_vector_save(g, &s->vec);
+    gen_x87_save(g, &s->x87);
     gen_emit_flags_out(g, &s->flags, s->packed);
     gen_add_sp(g, s->sp);
     if (g->ir->insns != s->retired)
@@ -221,7 +222,7 @@ static void gen_jz(struct gen *g)
     gen_side_exit(g, o->op == IR_JZ ? CC_Z : CC_NZ, (uint64_t)o->imm);
 }
 
-static struct jit_site *gen_site_of_helper(struct gen *g, const struct ir_op *o)
+struct jit_site *gen_site_of_helper(struct gen *g, const struct ir_op *o)
 {
     const struct ir_insn *insn = &g->ir->insn[o->insn];
     struct jit_site *s = gen_site(g, o);
@@ -289,6 +290,7 @@ static void gen_guard_stub(struct gen *g, const struct gen_stub *s)
 
     emit_here(g->e, s->from[0]);
     gen_vector_save(g, &s->vec);
+    gen_x87_save(g, &s->x87);
     emit_mov(g->e, H_RDX, (enum host)s->host);
     gen_emit_flags_out(g, &s->flags, s->packed);
     gen_add_sp(g, s->sp);
@@ -393,6 +395,7 @@ static void gen_helper(struct gen *g)
     struct jit_site *site;
 
     gen_vector_drop(g);
+    gen_x87_drop(g);
     gen_settle_sp(g);
     gen_arguments(g);
     gen_spill_all(g);
@@ -431,12 +434,14 @@ static bool gen_control(struct gen *g)
     switch (g->op->op) {
     case IR_JMP:
         gen_vector_drop(g);
+        gen_x87_drop(g);
         gen_settle_sp(g);
         gen_flags_to_memory(g);
         gen_leave_to(g, (uint64_t)g->op->imm);
         return true;
     case IR_JMPR:
         gen_vector_drop(g);
+        gen_x87_drop(g);
         gen_jmp_register(g);
         return true;
     case IR_JCC: gen_jcc(g); return true;
@@ -483,7 +488,7 @@ static void gen_entry(struct gen *g, uint8_t *from[2])
 
 static void gen_begin_boundary(struct gen *g)
 {
-    const struct jit_boundary here = { emit_address(g->e), gen_flags_at(g), g->vec, g->sp };
+    const struct jit_boundary here = { emit_address(g->e), gen_flags_at(g), g->vec, g->x87, g->sp };
 
     gen_begin_insn(g);
     gen_vector_begin(g);
@@ -499,7 +504,7 @@ static bool gen_op(struct gen *g)
     g->save = g->keep_lazy = g->copy_a = g->copy_b = false;
     if (o->fx && o->fx != FX_USE && o->live)
         gen_plan(g);
-    if (!gen_vector(g) && !gen_alu(g) && !gen_memory(g) && !gen_control(g))
+    if (!gen_x87(g) && !gen_vector(g) && !gen_alu(g) && !gen_memory(g) && !gen_control(g))
         return false;
     gen_end_op(g);
     return !g->declined && g->stubs + 4 < GEN_STUBS;

@@ -25,7 +25,7 @@ struct gaddr {
 };
 
 enum stub_kind { STUB_WINDOW, STUB_LOAD, STUB_STORE, STUB_MODIFY, STUB_WIDE, STUB_VECTOR, STUB_CAREFUL, STUB_ATOMIC, STUB_DIVIDE, STUB_SEGMENT, STUB_HELPER,
-                 STUB_TARGET, STUB_PACK, STUB_EXIT, STUB_GUARD };
+                 STUB_TARGET, STUB_PACK, STUB_X87, STUB_X87_LOAD, STUB_X87_ACCESS, STUB_EXIT, STUB_GUARD };
 
 /* Code that is made after the block's own: what happens where its fast path does not hold. */
 struct gen_stub {
@@ -42,6 +42,7 @@ struct gen_stub {
     uint8_t result;            /* host register that takes the value */
     struct vec_state vec, vec_back; /* at the jump, and at `back` */
     struct host_vec host_vec;  /* STUB_VECTOR */
+    struct x87_state x87;      /* at the jump */
     struct jit_site *site, *site2;
     struct flags_at flags;     /* STUB_EXIT: as they are at the jump */
     bool packed;               /* STUB_EXIT */
@@ -91,6 +92,8 @@ struct gen {
         struct insn insn;
         struct host_vec host;
     } native;
+
+    struct x87_state x87;
 
     unsigned stubs;
     struct gen_stub stub[GEN_STUBS];
@@ -175,6 +178,18 @@ void gen_vector_restore(struct gen *g, const struct vec_state *s);
 /* The instruction, with its operand where C has put it. */
 void gen_vector_again(struct gen *g, const struct gen_stub *s);
 
+/* -- gen_x87.c ------------------------------------------------------------------------------------------------------ */
+
+/* As gen_vector(). */
+bool gen_x87(struct gen *g);
+/* What the code has not noted yet; before a call of C, or a way out, after which the vcpu has the state. */
+void gen_x87_save(struct gen *g, const struct x87_state *s);
+void gen_x87_drop(struct gen *g);
+/* The state into the unit again, if it was there; no register changes but the flags, and vector registers. */
+void gen_x87_restore(struct gen *g, const struct x87_state *s);
+/* The instruction, with its operand where C has put it. */
+void gen_x87_again(struct gen *g);
+
 /* -- the operations ------------------------------------------------------------------------------------------------- */
 
 /* False: not one of theirs, or not on this host. */
@@ -189,6 +204,7 @@ void gen_from_memory(struct gen *g, const struct ir_op *o, ir_operand t, struct 
 /* The bank of the TLB that the block's mode uses; the address of an access into a register. */
 enum mmu_bank gen_bank(const struct gen *g);
 void gen_address_into(struct gen *g, enum host reg, struct gaddr a);
+struct host_mem gen_operand(struct gen *g, enum stub_kind kind, const struct ir_op *o, enum tlb_intent intent, struct gen_stub **stub);
 struct host_mem gen_wide_operand(struct gen *g, enum stub_kind kind, struct gen_stub **stub);
 /* The end of a fast path: its stub comes back here. */
 void stub_comes_back(struct gen *g, struct gen_stub *s);
@@ -197,6 +213,7 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s);
 void gen_check_stub(struct gen *g, const struct gen_stub *s, enum host target);
 struct gen_stub *gen_stub(struct gen *g, enum stub_kind kind, const struct ir_op *o);
 struct jit_site *gen_site(struct gen *g, const struct ir_op *o);
+struct jit_site *gen_site_of_helper(struct gen *g, const struct ir_op *o);
 /* Out to a careful block, before the instruction of this operation has done anything. */
 void gen_leave_careful(struct gen *g, const struct gen_stub *s);
 

@@ -15,8 +15,20 @@ enum {
     EV_CLOBBER = 16,
 };
 
+/* On the host's x87 unit, which leaves the flags alone; but who comes first looks where it has its state from. */
+static unsigned x87_events(const struct ir_op *o)
+{
+    unsigned first = o->x87 == X87_HOST_FIRST ? EV_CLOBBER_FIRST : 0;
+
+    if (o->op == IR_HELPER && o->state) /* FLDCW may be C */
+        return EV_CLOBBER_FIRST | EV_OBSERVE;
+    return first | (o->fx == FX_SET ? EV_KILL | EV_CLOBBER : o->fx == FX_USE ? EV_USE : 0);
+}
+
 static unsigned flags_events(const struct ir_op *o)
 {
+    if (o->x87 && (o->op == IR_HELPER || o->cover == COVER_FOLLOWS))
+        return x87_events(o);
     if (o->cover == COVER_FOLLOWS)
         return 0;
     switch (o->op) {
@@ -46,7 +58,11 @@ static bool flags_insn_touches(const struct gen *g, unsigned insn)
 {
     for (unsigned i = g->ir->insn[insn].first; i < g->ir->ops && g->ir->op[i].insn == insn; i++)
         switch (g->ir->op[i].cover ? IR_MOV : g->ir->op[i].op) {
-        case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: case IR_HELPER: return true;
+        case IR_HELPER:
+            if (ir_calls(&g->ir->op[i]))
+                return true;
+            break;
+        case IR_LD: case IR_LDW: case IR_ST: case IR_ATOMIC: case IR_LDX: case IR_STX: return true;
         default: break;
         }
     return false;

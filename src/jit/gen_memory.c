@@ -336,8 +336,7 @@ static void settle_for(struct gen *g, ir_operand a, ir_operand b)
 }
 
 /* The operand of a load or store, and the stub for where it is no plain memory; NULL: that is settled. */
-static struct host_mem gen_operand(struct gen *g, enum stub_kind kind, const struct ir_op *o, enum tlb_intent intent,
-                                   struct gen_stub **stub)
+struct host_mem gen_operand(struct gen *g, enum stub_kind kind, const struct ir_op *o, enum tlb_intent intent, struct gen_stub **stub)
 {
     *stub = NULL;
     if (o->cover)

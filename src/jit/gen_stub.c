@@ -30,6 +30,7 @@ static void stub_spill(struct gen *g, const struct gen_stub *s)
         if (!gen_is_copy(s->owner[i]) && stub_keeps(g, s->owner[i], &slot))
             emit_store(g->e, 8, slot, (enum host)i);
     gen_vector_save(g, &s->vec);
+    gen_x87_save(g, &s->x87);
 }
 
 static void stub_restore(struct gen *g, const uint8_t owner[HOSTS], enum host but)
@@ -57,10 +58,12 @@ static void stub_value(struct gen *g, enum host reg, ir_operand x)
         gen_load_into(g, reg, x);
 }
 
-static void stub_call(struct gen *g, struct jit_site *site, const void *stub)
+/* C; then the x87 unit has again what it had, which costs flags: before what makes some. */
+static void stub_call(struct gen *g, const struct gen_stub *s, struct jit_site *site, const void *stub)
 {
     emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)site);
     emit_call_to(g->e, stub);
+    gen_x87_restore(g, &s->x87);
 }
 
 /* What the load feeds: d = d op rax, or flags of rax against an operand. */
@@ -122,7 +125,7 @@ static void stub_load(struct gen *g, const struct gen_stub *s)
 {
     stub_spill(g, s);
     stub_probe(g, s, s->op->op == IR_LDW ? TLB_WRITE : TLB_READ);
-    stub_call(g, s->site, g->jit->stub_load);
+    stub_call(g, s, s->site, g->jit->stub_load);
     if (s->then)
         stub_then(g, s);
     else
@@ -135,7 +138,7 @@ static void stub_store(struct gen *g, const struct gen_stub *s)
     stub_spill(g, s);
     stub_probe(g, s, TLB_WRITE);
     stub_value(g, H_RDX, s->op->b);
-    stub_call(g, s->site, g->jit->stub_store);
+    stub_call(g, s, s->site, g->jit->stub_store);
     stub_reload(g, s, H_NONE);
 }
 
@@ -148,7 +151,7 @@ static void stub_modify(struct gen *g, const struct gen_stub *s)
     stub_spill(g, s);
     stub_probe(g, s, TLB_WRITE);
     emit_store(g->e, 8, address, H_RAX);
-    stub_call(g, s->site, g->jit->stub_load);
+    stub_call(g, s, s->site, g->jit->stub_load);
     emit_mov(g->e, H_RDX, H_RAX);
     stub_value(g, H_RCX, n->b);
     if (n->fx == FX_PART && (n->live || ir_uses_carry(n)))
@@ -157,7 +160,7 @@ static void stub_modify(struct gen *g, const struct gen_stub *s)
     if (flags)
         gen_emit_save(g, true);
     emit_load(g->e, 8, H_RAX, address);
-    stub_call(g, s->site2, g->jit->stub_store);
+    stub_call(g, s, s->site2, g->jit->stub_store);
     if (flags)
         gen_emit_restore(g);
     stub_reload(g, s, H_NONE);
@@ -171,7 +174,7 @@ static void stub_atomic(struct gen *g, const struct gen_stub *s)
     emit_store(g->e, 8, mem_low(&g->jit->argument[0]), H_RDX);
     stub_value(g, H_RDX, s->op->c);
     emit_store(g->e, 8, mem_low(&g->jit->argument[1]), H_RDX);
-    stub_call(g, s->site, g->jit->stub_atomic);
+    stub_call(g, s, s->site, g->jit->stub_atomic);
     stub_reload(g, s, H_RAX);
 }
 
@@ -191,7 +194,7 @@ static void stub_window(struct gen *g, const struct gen_stub *s)
     found = emit_address(g->e);
     stub_found(g, s);
     emit_here(g->e, missed);
-    stub_call(g, s->site, g->jit->stub_window);
+    stub_call(g, s, s->site, g->jit->stub_window);
     emit_test_rr(g->e, 8, H_RAX, H_RAX);
     refused = emit_jcc(g->e, CC_Z);
     gen_vector_restore(g, &s->vec);
@@ -210,7 +213,8 @@ void gen_check_stub(struct gen *g, const struct gen_stub *s, enum host target)
     if (s->then) /* with the stack pointer as it was: s->then has moved it */
         emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], -(int32_t)s->then->imm));
     emit_store(g->e, 8, argument, H_RAX);
-    stub_call(g, s->site, g->jit->stub_helper_pure);
+    emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)s->site);
+    emit_call_to(g->e, g->jit->stub_helper_pure);
     if (s->then)
         emit_lea(g->e, s->then->width, jit_pin[RSP], mem_at(jit_pin[RSP], (int32_t)s->then->imm));
     emit_load(g->e, 8, H_RAX, argument);
@@ -236,26 +240,26 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
     case STUB_WIDE:
         stub_spill(g, s);
         gen_address_into(g, H_RAX, s->address);
-        stub_call(g, s->site, s->op->op == IR_STX ? g->jit->stub_store_wide : g->jit->stub_load_wide);
+        stub_call(g, s, s->site, s->op->op == IR_STX ? g->jit->stub_store_wide : g->jit->stub_load_wide);
         stub_reload(g, s, H_NONE);
         break;
     case STUB_SEGMENT:
         stub_spill(g, s);
         emit_mov(g->e, H_RAX, (enum host)s->address.mem.base);
-        stub_call(g, s->site, g->jit->stub_segment);
+        stub_call(g, s, s->site, g->jit->stub_segment);
         emit_mov(g->e, s->result, H_RAX);
         stub_reload(g, s, s->result);
         break;
     case STUB_HELPER:
         stub_spill(g, s);
         emit_store(g->e, 8, mem_low(&g->jit->argument[0]), (enum host)s->address.mem.base);
-        stub_call(g, s->site, g->jit->stub_helper_pure);
+        stub_call(g, s, s->site, g->jit->stub_helper_pure);
         stub_reload(g, s, H_NONE);
         break;
     case STUB_VECTOR:
         stub_spill(g, s);
         gen_address_into(g, H_RAX, s->address);
-        stub_call(g, s->site, s->op->op == IR_STX ? g->jit->stub_store_wide : g->jit->stub_load_wide);
+        stub_call(g, s, s->site, s->op->op == IR_STX ? g->jit->stub_store_wide : g->jit->stub_load_wide);
         gen_vector_restore(g, &s->vec);
         if (s->op->op == IR_LDX)
             gen_vector_again(g, s);
@@ -270,10 +274,34 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
         gen_check_stub(g, s, (enum host)s->host);
         s->back = g->jit->stub_exit[EXIT_LOOKUP];
         break;
+    case STUB_X87:
+        gen_vector_save(g, &s->vec);
+        emit_call_to(g->e, g->jit->stub_x87_in);
+        gen_vector_restore(g, &s->vec);
+        break;
+    case STUB_X87_LOAD:
+        stub_spill(g, s);
+        stub_probe(g, s, TLB_READ);
+        stub_call(g, s, s->site, g->jit->stub_load);
+        emit_store(g->e, 8, mem_low(&g->jit->x87_operand), H_RAX);
+        gen_x87_again(g);
+        stub_reload(g, s, H_NONE);
+        break;
+    case STUB_X87_ACCESS:
+        stub_spill(g, s);
+        if (s->op->op == IR_ST)
+            stub_probe(g, s, TLB_WRITE);
+        else
+            gen_address_into(g, H_RAX, s->address);
+        stub_value(g, H_RDX, s->op->b);
+        stub_call(g, s, s->site, g->jit->stub_x87_access);
+        stub_reload(g, s, H_NONE);
+        break;
     default:
         gen_vector_save(g, &s->vec);
+        gen_x87_save(g, &s->x87);
         emit_mov(g->e, H_RAX, H_RCX);
-        stub_call(g, s->site, g->jit->stub_divide);
+        stub_call(g, s, s->site, g->jit->stub_divide);
         gen_vector_restore(g, &s->vec);
         break;
     }

@@ -6,7 +6,7 @@
  *   slow.c    what the code calls                     engine.c  the engine, around the interpreter's loop
  *   pages.c   what it knows of where memory is
  *   window.c  which accesses share one look at the page
- *   host.c    which vector instructions the host has
+ *   host.c    which vector instructions the host has   x87.c    the guest's x87 in the host's
  *   inspect.c what it made, for people and profilers  show.c   ... for explain
  *
  * Registers while translated code runs:
@@ -27,6 +27,7 @@
 #include "jit/emit.h"
 #include "jit/options.h"
 #include "jit/window.h"
+#include "jit/x87.h"
 #include "vcpu.h"
 #include "x86/fetch.h"
 #include "x86/memory.h"
@@ -106,6 +107,7 @@ struct jit_boundary {
     const uint8_t *code;
     struct flags_at flags;
     struct vec_state vec;
+    struct x87_state x87;
     int32_t sp;               /* RSP is so much more than its register */
 };
 
@@ -181,6 +183,9 @@ struct jit {
     uint64_t argument[4];         /* of the helper called, or of a slow path */
     uint64_t window[WINDOWS];     /* of the block under way */
     union wide vector[32];        /* EXIT_ARMED: the host's, as far as it has them */
+    bool x87_inside;              /* the host's x87 unit has the guest's state */
+    struct x87_note x87_note;     /* ... since when this has happened */
+    uint64_t x87_operand;         /* that C has loaded */
 
     struct interp *interp;
     struct vcpu *v;
@@ -198,8 +203,10 @@ struct jit {
     const void *stub_probe[BANKS][2]; /* rax: address, rdx: of its last byte, rcx: cache; CF: found, rax is the host's */
     const void *stub_load, *stub_store, *stub_load_wide, *stub_store_wide, *stub_window, *stub_atomic, *stub_divide, *stub_segment;
     const void *stub_helper, *stub_helper_pure, *stub_helper_end, *stub_pack; /* pure: registers stay where they are */
+    const void *stub_x87_in, *stub_x87_out, *stub_x87_leave, *stub_x87_access; /* leave: out if it is inside; flags stay */
     bool avx, avx512;
     bool vectors;                 /* the host's vector registers are used for the guest's */
+    bool x87, x87_agrees;         /* the host's x87 unit is; x87_host_agrees() */
     bool reals, guest_mxcsr;      /* ... and MXCSR by some block; the host's has the guest's now (jit_mxcsr_in) */
     uint32_t mxcsr;               /* C's own */
 
@@ -315,6 +322,8 @@ struct slow_result jit_slow_store(struct jit_site *site, uint64_t gva, uint64_t 
 struct slow_result jit_slow_window(const struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_load_wide(struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_store_wide(struct jit_site *site, uint64_t gva);
+/* All of an instruction: x87_plan() has made an access of it. */
+struct slow_result jit_slow_x87(const struct jit_site *site, uint64_t gva, uint64_t offset);
 struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva);
 struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor);
 struct slow_result jit_slow_segment(const struct jit_site *site, uint64_t offset);

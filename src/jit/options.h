@@ -19,7 +19,8 @@
     X(tlb, "look the TLB up in line")                                                                                  \
     X(pages, "remember the page of each base register's accesses")                                                     \
     X(windows, "one look at the page for accesses that lie together")                                                  \
-    X(vectors, "vector instructions in the host's registers")
+    X(vectors, "vector instructions in the host's registers")                                                          \
+    X(x87, "x87 instructions on the host's x87 unit")
 
 struct jit_options {
 #define X(name, text) bool name;

@@ -91,6 +91,8 @@ static bool name_data(const struct show *s, uintptr_t address, char *text, size_
     const struct name names[] = {
         { "cpu.rip", &v->cpu.rip, 8 }, { "cpu.mode", &v->cpu.mode, 4 }, { "cpu.seg", v->cpu.seg, sizeof(v->cpu.seg) },
         { "cpu.zmm", v->cpu.zmm, sizeof(v->cpu.zmm) }, { "cpu.k", v->cpu.k, sizeof(v->cpu.k) },
+        { "cpu.x87.control", &v->cpu.x87.control, 2 }, { "cpu.x87.dp", &v->cpu.x87.dp, 8 }, { "cpu.x87", &v->cpu.x87, sizeof(v->cpu.x87) },
+        { "x87_inside", &j->x87_inside, 1 }, { "x87_note", &j->x87_note, sizeof(j->x87_note) }, { "x87_operand", &j->x87_operand, 8 },
         { "cpu.scratch", &v->cpu.scratch, sizeof(v->cpu.scratch) }, { "cpu", &v->cpu, sizeof(v->cpu) },
         { "tlb", v->mmu.tlb, sizeof(v->mmu.tlb) }, { "vcpu", v, sizeof(*v) }, { "jump_table", j->jumps, sizeof(j->jumps) },
         { "flags", &j->flags, 2 }, { "argument", j->argument, sizeof(j->argument) }, { "jit", j, sizeof(*j) },
@@ -105,7 +107,7 @@ static bool name_stub(const struct jit *j, const uint8_t *code, char *text, size
 {
     const struct name names[] = {
         { "slow_load", j->stub_load, 1 }, { "slow_store", j->stub_store, 1 }, { "slow_load_wide", j->stub_load_wide, 1 }, { "slow_store_wide", j->stub_store_wide, 1 },
-        { "slow_window", j->stub_window, 1 },
+        { "slow_window", j->stub_window, 1 }, { "slow_x87", j->stub_x87_access, 1 }, { "x87_in", j->stub_x87_in, 1 }, { "x87_leave", j->stub_x87_leave, 1 },
         { "slow_atomic", j->stub_atomic, 1 }, { "slow_divide", j->stub_divide, 1 }, { "slow_segment", j->stub_segment, 1 },
         { "slow_helper", j->stub_helper, 1 }, { "slow_helper_end", j->stub_helper_end, 1 },
         { "exit_budget", j->stub_exit[EXIT_BUDGET], 1 }, { "exit_lookup", j->stub_exit[EXIT_LOOKUP], 1 },

@@ -249,6 +249,21 @@ static inline __attribute__((always_inline)) struct slow_result slow_wide(struct
 struct slow_result jit_slow_load_wide(struct jit_site *site, uint64_t gva) { return slow_wide(site, gva, false); }
 struct slow_result jit_slow_store_wide(struct jit_site *site, uint64_t gva) { return slow_wide(site, gva, true); }
 
+struct slow_result jit_slow_x87(const struct jit_site *site, uint64_t gva, uint64_t offset)
+{
+    struct jit *j = site->jit;
+    struct vcpu *v = site_enter(j, site);
+    uint64_t (*helper)(struct vcpu *, uint64_t, uint64_t, uint64_t) = site->op.op == IR_LDX ? help_x87_load : help_x87_store;
+    uint64_t walks = v->mmu.walks;
+
+    if (!helper(v, gva, offset, (uint64_t)site->op.imm))
+        return site_fault(j, site);
+    if (site->cache)
+        jit_fill_cache(j, site->cache, gva, site->op.width, TLB_WRITE);
+    note_way(j, MEMORY_ANY, walks);
+    return site_done(j, site, 0);
+}
+
 struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva)
 {
     struct jit *j = site->jit;

@@ -110,6 +110,19 @@ static void make_exits(struct jit *j, const void *leave)
     }
 }
 
+/* C wants its x87 unit empty, and helpers the guest's state in the vcpu. */
+static void make_x87_out(struct jit *j)
+{
+    uint8_t *outside;
+
+    if (!j->x87)
+        return;
+    emit_alu_mi(&j->e, A_CMP, 1, mem_low(&j->x87_inside), 0);
+    outside = emit_jcc(&j->e, CC_Z);
+    emit_call_to(&j->e, j->stub_x87_out);
+    emit_here(&j->e, outside);
+}
+
 /* A call of C from within an instruction.  `which` registers the function may look at. */
 static const void *make_call(struct jit *j, uint64_t function, enum which which, const void *leave)
 {
@@ -117,6 +130,7 @@ static const void *make_call(struct jit *j, uint64_t function, enum which which,
     uint8_t *out;
 
     stack_move(j, -8);
+    make_x87_out(j);
     pins_move(j, which, true);
     budget_move(j, true);
     emit_mov(&j->e, H_RDI, H_RCX);
@@ -140,8 +154,8 @@ static const void *make_call(struct jit *j, uint64_t function, enum which which,
     return at;
 }
 
-/* The recipe in memory becomes flags; no register changes. */
-static const void *make_pack(struct jit *j)
+/* void function(struct jit *), called where no general register may change. */
+static const void *make_quiet_call(struct jit *j, void (*function)(struct jit *))
 {
     static const uint8_t scratch[] = { H_RAX, H_RCX, H_RDX };
     const void *at = emit_address(&j->e);
@@ -150,11 +164,23 @@ static const void *make_pack(struct jit *j)
         emit_byte(&j->e, 0x50 | scratch[i]);
     pins_move(j, VOLATILE, true);
     emit_mov_imm(&j->e, H_RDI, (uint64_t)(uintptr_t)j);
-    emit_mov_imm(&j->e, H_RAX, (uint64_t)(uintptr_t)jit_flags_pack);
+    emit_mov_imm(&j->e, H_RAX, (uint64_t)(uintptr_t)function);
     emit_rr(&j->e, 0xff, 4, 2, H_RAX);
     pins_move(j, VOLATILE, false);
     for (unsigned i = ARRAY_LEN(scratch); i-- > 0;)
         emit_byte(&j->e, 0x58 | scratch[i]);
+    emit_byte(&j->e, 0xc3);
+    return at;
+}
+
+/* Called where flags live; else like make_x87_out(). */
+static const void *make_x87_leave(struct jit *j)
+{
+    const void *at = emit_address(&j->e);
+
+    emit_byte(&j->e, 0x9c); /* PUSHFQ */
+    make_x87_out(j);
+    emit_byte(&j->e, 0x9d);
     emit_byte(&j->e, 0xc3);
     return at;
 }
@@ -165,6 +191,7 @@ static const void *make_helper_end(struct jit *j, const void *leave)
     const void *at = emit_address(&j->e);
     uint8_t *out;
 
+    make_x87_out(j);
     pins_move(j, ALL, true);
     budget_move(j, true);
     emit_mov(&j->e, H_RDI, H_RCX);
@@ -244,6 +271,11 @@ bool jit_make_stubs(struct jit *j)
     make_enter(j);
     leave = make_return(j);
     make_exits(j, leave);
+    j->stub_pack = make_quiet_call(j, jit_flags_pack); /* which has nothing to do with x87 */
+    j->stub_x87_in = make_quiet_call(j, jit_x87_in);
+    j->stub_x87_out = make_quiet_call(j, jit_x87_out);
+    j->stub_x87_leave = make_x87_leave(j);
+    j->stub_x87_access = make_call(j, (uint64_t)(uintptr_t)jit_slow_x87, VOLATILE, leave);
     j->stub_load = make_call(j, (uint64_t)(uintptr_t)jit_slow_load, VOLATILE, leave);
     j->stub_store = make_call(j, (uint64_t)(uintptr_t)jit_slow_store, VOLATILE, leave);
     j->stub_window = make_call(j, (uint64_t)(uintptr_t)jit_slow_window, VOLATILE, leave);
@@ -255,7 +287,6 @@ bool jit_make_stubs(struct jit *j)
     j->stub_helper = make_call(j, (uint64_t)(uintptr_t)jit_slow_helper, ALL, leave);
     j->stub_helper_pure = make_call(j, (uint64_t)(uintptr_t)jit_slow_helper, VOLATILE, leave);
     j->stub_helper_end = make_helper_end(j, leave);
-    j->stub_pack = make_pack(j);
     for (unsigned bank = 0; bank < BANKS; bank++)
         for (unsigned write = 0; write < 2; write++)
             j->stub_probe[bank][write] = make_probe(j, (enum mmu_bank)bank, write ? TLB_WRITE : TLB_READ);
