@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CASES = 100000, SAVE_EVERY_S = 10, JOBS_MAX = 1024 };
@@ -133,9 +134,8 @@ static void save(struct running *r)
 static void on_difference(void *opaque, const struct fuzz_difference *d)
 {
     struct running *r = opaque;
-    int64_t id;
 
-    r->failed |= !store_difference(r->store, d, fuzz_base(r->f)->image, &id, &r->err);
+    r->failed |= !store_difference(r->store, d, fuzz_base(r->f)->image, &r->err);
 }
 
 static void show_progress(struct running *r)
@@ -215,12 +215,21 @@ static int run_campaign(enum report_format format, struct err *err)
 
 /* -- merging, replaying --------------------------------------------------------------------------------------------------------- */
 
+static bool is_target(const char *path)
+{
+    struct stat a, b;
+
+    return !stat(path, &a) && !stat(fuzz_db, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 /* All of them are looked at before the first is taken. */
 static bool can_merge(char **paths, struct err *err)
 {
     for (; *paths; paths++) {
-        struct store *s = store_open(*paths, false, err);
+        struct store *s = is_target(*paths) ? NULL : store_open(*paths, false, err);
 
+        if (is_target(*paths))
+            return err_set(err, "--merge: %s cannot be merged into itself", *paths);
         if (!s)
             return false;
         store_close(s);
@@ -248,21 +257,34 @@ static int merge(char **paths, enum report_format format, struct err *err)
     return differences != 0;
 }
 
+struct replay {
+    struct fuzz *f;
+    bool differs;
+};
+
+static void print_replayed(void *opaque, const struct fuzz_difference *d)
+{
+    struct replay *r = opaque;
+
+    r->differs = true;
+    printf("%s\n", d->cause);
+    fuzz_print_difference(d, fuzz_base(r->f)->image, stdout);
+}
+
 /* False and err: it could not be run. */
 static bool replay_case(struct fuzz *f, const struct fuzz_case *c, const char *name, bool *differs, struct err *err)
 {
-    struct fuzz_difference *d = g_malloc0(sizeof(*d));
-    bool ran, differ = fuzz_replay(f, c, d, &ran, err);
+    struct replay r = { .f = f };
+    bool compared;
 
-    if (differ) {
-        printf("%s: %s\n", name, d->cause);
-        fuzz_print_difference(d, fuzz_base(f)->image, stdout);
-    } else if (ran) {
+    if (!fuzz_replay(f, c, print_replayed, &r, &compared, err))
+        return false;
+    if (!compared)
+        return err_set(err, "--replay: %s: this host cannot run it on two engines", name);
+    if (!r.differs)
         printf("%s: the same on all engines\n", name);
-    }
-    *differs |= differ;
-    g_free(d);
-    return differ || ran || err_set(err, "--replay: %s: this host cannot run it on two engines", name);
+    *differs |= r.differs;
+    return true;
 }
 
 static struct fuzz *create_for(const struct fuzz_config *config, const struct fuzz_case *c, struct fuzz_counts **counts, struct err *err)

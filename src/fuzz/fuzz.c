@@ -246,9 +246,12 @@ bool fuzz_run(struct fuzz *f, unsigned count, found_callback *differs, void *opa
     return true;
 }
 
-bool fuzz_replay(struct fuzz *f, const struct fuzz_case *c, struct fuzz_difference *out, bool *ran, struct err *err)
+bool fuzz_replay(struct fuzz *f, const struct fuzz_case *c, found_callback *differs, void *opaque, bool *compared, struct err *err)
 {
-    *ran = false;
+    struct fuzz_difference *d = &f->found;
+
+    *compared = false;
+    d->c = *c;
     for (enum fuzz_engine e = 0; e < FUZZ_ENGINES; e++) {
         struct fuzz_outcome *o = &f->outcome[e][0];
 
@@ -256,19 +259,18 @@ bool fuzz_replay(struct fuzz *f, const struct fuzz_case *c, struct fuzz_differen
             continue;
         if (!f->side[e].run(f->side[e].self, c, 1, o, err))
             return false;
-        out->c = *c;
-        out->engine = e;
-        out->reference = reference_for(f, e, c, 0);
-        out->a = f->outcome[out->reference][0];
-        out->b = *o;
-        out->kind = compare_two(f, c, out->reference, &out->a, e, o, out->what, sizeof(out->what));
-        *ran |= out->reference != e;
-        if (out->kind) {
-            name_cause(out);
-            return true;
-        }
+        d->engine = e;
+        d->reference = reference_for(f, e, c, 0);
+        d->a = f->outcome[d->reference][0];
+        d->b = *o;
+        d->kind = compare_two(f, c, d->reference, &d->a, e, o, d->what, sizeof(d->what));
+        *compared |= d->reference != e;
+        if (!d->kind)
+            continue;
+        name_cause(d);
+        differs(opaque, d);
     }
-    return false;
+    return true;
 }
 
 /* -- beginning and end ------------------------------------------------------------------------------------------------------- */

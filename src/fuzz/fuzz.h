@@ -44,8 +44,9 @@ void fuzz_set_shard(struct fuzz *f, uint64_t first, uint64_t step);
 /* The next `count` cases.  `differs` gets the first difference of each cause.  False and err: an engine failed. */
 bool fuzz_run(struct fuzz *f, unsigned count, void (*differs)(void *opaque, const struct fuzz_difference *d), void *opaque, struct err *err);
 
-/* Runs this case again: true and *out if there is a difference still. */
-bool fuzz_replay(struct fuzz *f, const struct fuzz_case *c, struct fuzz_difference *out, bool *ran, struct err *err);
+/* Runs this case again; `differs` for each engine that does.  *compared: two could.  False and err: an engine failed. */
+bool fuzz_replay(struct fuzz *f, const struct fuzz_case *c, void (*differs)(void *opaque, const struct fuzz_difference *d), void *opaque,
+                 bool *compared, struct err *err);
 
 /* A case that another catalogue has named the forms of. */
 void fuzz_adopt(const struct fuzz *f, struct fuzz_case *c);

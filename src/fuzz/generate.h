@@ -10,6 +10,9 @@
 #include "fuzz/catalog.h"
 #include "fuzz/random.h"
 
+/* Raised when another case comes of the same number. */
+enum { GENERATOR_VERSION = 1 };
+
 /* What is the same in all cases: control registers, mode; the image of memory; what is drawn from. */
 struct fuzz_base {
     const struct catalog *catalog;

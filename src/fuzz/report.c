@@ -116,7 +116,7 @@ static void print_text(struct store *s, const struct totals *t, FILE *out)
     struct store_rows *r = store_rows(s, STORE_DIFFERENCES);
 
     while (store_row(r))
-        fprintf(out, "#%s %s (%s times)\n%s", store_text(r, 0), store_text(r, 1), store_text(r, 2), store_text(r, 11));
+        fprintf(out, "#%s %s\n%s", store_text(r, 0), store_text(r, 1), store_text(r, 10));
     store_rows_free(r);
     fprintf(out, "%" PRIu64 " cases (%" PRIu64 " of them sequences, %" PRIu64 " instructions in all); %" PRIu64 " differences of %" PRIu64 " causes\n",
             counter(t, "cases"), counter(t, "sequences"), counter(t, "instructions"), counter(t, "differences"), t->differences);
@@ -171,8 +171,8 @@ static void json_rows(struct store *s, enum store_query query, const char *name,
 
 static void print_json(struct store *s, const struct totals *t, FILE *out)
 {
-    static const char *const campaign[] = { "seed", "first", "step", "mode", "engines", "isa", "cases", "seconds" };
-    static const char *const difference[] = { "id", "cause", "hits", "seed", "case", "mode", "engine", "reference", "what", "code", "line" };
+    static const char *const campaign[] = { "seed", "first", "step", "mode", "engines", "isa", "cases", "seconds", "build", "processor" };
+    static const char *const difference[] = { "id", "cause", "seed", "case", "mode", "engine", "reference", "what", "code", "line" };
     static const char *const pair[] = { "name", "value" }, *const coverage[] = { "encoding", "executed" };
 
     fprintf(out, "{\n  \"cases\": %" PRIu64 ",\n  \"differences\": %" PRIu64 ",\n  \"causes\": %" PRIu64 ",\n", counter(t, "cases"),
@@ -199,7 +199,7 @@ static void print_junit(struct store *s, const struct totals *t, FILE *out)
             t->differences + 1, t->differences, t->seconds, counter(t, "cases"));
     while (store_row(r)) {
         char *test = g_markup_printf_escaped("  <testcase classname=\"fuzz.%s\" name=\"%s\">\n    <failure message=\"%s\">%s</failure>\n  </testcase>\n",
-                                             store_text(r, 6), store_text(r, 1), store_text(r, 8), store_text(r, 11));
+                                             store_text(r, 5), store_text(r, 1), store_text(r, 7), store_text(r, 10));
 
         fputs(test, out);
         g_free(test);

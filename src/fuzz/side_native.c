@@ -13,7 +13,7 @@ static void put(struct side_native *s, const struct fuzz_case *c, unsigned slot)
 {
     struct native_case *n = native_slot(s->native, slot);
 
-    native_put(s->native, n, &c->cpu);
+    native_put(&n->r, &c->cpu);
     lines_copy(&n->memory, &c->memory);
     memcpy(n->code, c->code, c->bytes);
     n->code_bytes = c->bytes;
@@ -26,7 +26,7 @@ static void take(struct side_native *s, struct fuzz_outcome *o, unsigned slot)
     uint64_t start = NATIVE_START - (n->bits == 16 ? NATIVE_CODE : 0);
 
     o->cpu = s->base->cpu;
-    native_take(s->native, n, &o->cpu);
+    native_take(&n->r, &o->cpu);
     lines_copy(&o->memory, &n->memory);
     o->vector = n->vector;
     o->error = n->error;

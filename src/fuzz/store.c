@@ -3,6 +3,7 @@
 
 #include "print/disasm.h"
 
+#include <cpuid.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -15,13 +16,15 @@ struct store {
     int64_t campaign; /* the last written */
 };
 
+#define APPLICATION "1463897684" /* "WLFT" */
+
 static const char schema[] =
-    "PRAGMA application_id = 1463897684;" /* "WLFT" */
+    "PRAGMA application_id = " APPLICATION ";"
     "CREATE TABLE IF NOT EXISTS campaign(id INTEGER PRIMARY KEY, seed TEXT, first TEXT, step TEXT, mode INTEGER, engines TEXT, isa TEXT,"
-    "  cases INTEGER, seconds REAL, UNIQUE(seed, first, step, mode, engines, isa));"
+    "  build TEXT, processor TEXT, cases INTEGER, seconds REAL, UNIQUE(seed, first, step, mode, engines, isa, build, processor));"
     "CREATE TABLE IF NOT EXISTS counter(campaign INTEGER, name TEXT, value INTEGER, PRIMARY KEY(campaign, name)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS coverage(campaign INTEGER, form TEXT, executed INTEGER, PRIMARY KEY(campaign, form)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS difference(id INTEGER PRIMARY KEY, cause TEXT UNIQUE, hits INTEGER, seed TEXT, number TEXT, mode INTEGER,"
+    "CREATE TABLE IF NOT EXISTS difference(id INTEGER PRIMARY KEY, cause TEXT UNIQUE, seed TEXT, number TEXT, mode INTEGER,"
     "  engine TEXT, reference TEXT, what TEXT, code TEXT, line TEXT, text TEXT, [case] BLOB);";
 
 /* -- SQLite, tersely -------------------------------------------------------------------------------------------------------- */
@@ -63,27 +66,40 @@ static bool finish(struct store *s, sqlite3_stmt *q, const char *what, struct er
     return ok;
 }
 
-/* Is it one of ours, or empty? */
-static bool check_application(struct store *s, const char *path, struct err *err)
+static bool is_empty(struct store *s)
 {
-    sqlite3_stmt *q = prepare(s, "SELECT (SELECT COUNT(*) FROM sqlite_master), (SELECT application_id FROM pragma_application_id)");
-    bool ok = q && sqlite3_step(q) == SQLITE_ROW && (!sqlite3_column_int(q, 0) || sqlite3_column_int(q, 1) == 1463897684);
+    sqlite3_stmt *q = prepare(s, "SELECT COUNT(*) FROM sqlite_master");
+    bool empty = q && sqlite3_step(q) == SQLITE_ROW && !sqlite3_column_int(q, 0);
 
     sqlite3_finalize(q);
-    return ok || err_set(err, "%s: not a database of wideload fuzz", path);
+    return empty;
+}
+
+static bool is_ours(struct store *s)
+{
+    sqlite3_stmt *q = prepare(s, "SELECT 1 FROM pragma_application_id WHERE application_id = " APPLICATION);
+    bool ours = q && sqlite3_step(q) == SQLITE_ROW;
+
+    sqlite3_finalize(q);
+    return ours;
 }
 
 struct store *store_open(const char *path, bool create, struct err *err)
 {
     struct store *s = calloc(1, sizeof(*s));
-    int flags = SQLITE_OPEN_READWRITE | (create || !path ? SQLITE_OPEN_CREATE : 0);
+    const char *name = path ? path : ":memory:";
+    int flags = create || !path ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 
     if (!s)
         abort();
-    if (sqlite3_open_v2(path ? path : ":memory:", &s->db, flags, NULL) != SQLITE_OK)
-        failed(s, path ? path : "SQLite", err);
-    else if (sqlite3_busy_timeout(s->db, BUSY_MS), check_application(s, path ? path : "SQLite", err) && run_sql(s, schema, path ? path : "SQLite", err))
-        return s;
+    if (sqlite3_open_v2(name, &s->db, flags, NULL) != SQLITE_OK) {
+        failed(s, name, err);
+    } else {
+        sqlite3_busy_timeout(s->db, BUSY_MS);
+        if (is_ours(s) || (flags != SQLITE_OPEN_READONLY && is_empty(s) && run_sql(s, schema, name, err)))
+            return s;
+        err_set(err, "%s: not a database of wideload fuzz", name);
+    }
     store_close(s);
     return NULL;
 }
@@ -104,30 +120,59 @@ static void engine_list(unsigned mask, char *text, size_t size)
             snprintf(text + strlen(text), size - strlen(text), "%s%s", *text ? "," : "", fuzz_engine_names[e]);
 }
 
-static void bind_identity(sqlite3_stmt *q, const struct fuzz_config *c)
+/* The processor's name (CPUID 80000002H to 80000004H), where it is what others are compared with. */
+static void processor(const struct fuzz_config *c, char *text, size_t size)
 {
-    char engines[64];
+    uint32_t words[13] = { 0 };
 
-    engine_list(c->engines, engines, sizeof(engines));
+    if (c->engines & (1u << FUZZ_NATIVE | 1u << FUZZ_KVM))
+        for (unsigned i = 0; i < 3; i++)
+            __get_cpuid(0x80000002 + i, &words[i * 4], &words[i * 4 + 1], &words[i * 4 + 2], &words[i * 4 + 3]);
+    snprintf(text, size, "%s", (const char *)words);
+}
+
+/* What makes cases: another build with the same catalogue may still draw otherwise, if its version is not raised. */
+static void build(const struct catalog *k, char *text, size_t size)
+{
+    uint64_t hash = GENERATOR_VERSION;
+
+    for (unsigned i = 0; i < k->templates; i++)
+        for (const char *c = k->template[i].name; *c; c++)
+            hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    snprintf(text, size, "%d-%08x", GENERATOR_VERSION, (uint32_t)(hash ^ hash >> 32));
+}
+
+static void bind_identity(sqlite3_stmt *q, const struct fuzz_config *c, const struct catalog *k)
+{
+    char text[64];
+
+    engine_list(c->engines, text, sizeof(text));
     bind_number(q, 1, c->seed);
     bind_number(q, 2, c->first);
     bind_number(q, 3, c->step);
     sqlite3_bind_int(q, 4, (int)c->bits);
-    bind_text(q, 5, engines);
-    bind_text(q, 6, c->isa ? c->isa : "");
+    bind_text(q, 5, text);
+    bind_text(q, 6, c->isa ? c->isa : c->system ? "system" : "");
+    build(k, text, sizeof(text));
+    bind_text(q, 7, text);
+    processor(c, text, sizeof(text));
+    bind_text(q, 8, text);
 }
 
-static bool write_campaign(struct store *s, const struct store_campaign *c, struct err *err)
+/* *wrote: unless what is there has come further. */
+static bool write_campaign(struct store *s, const struct store_campaign *c, const struct catalog *k, bool *wrote, struct err *err)
 {
-    sqlite3_stmt *q = prepare(s, "INSERT INTO campaign(seed, first, step, mode, engines, isa, cases, seconds) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
-                                 " ON CONFLICT DO UPDATE SET cases = ?7, seconds = ?8 RETURNING id");
+    sqlite3_stmt *q = prepare(s, "INSERT INTO campaign(seed, first, step, mode, engines, isa, build, processor, cases, seconds)"
+                                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET cases = ?9, seconds = ?10"
+                                 " WHERE excluded.cases >= campaign.cases RETURNING id");
 
     if (!q)
         return failed(s, "campaign", err);
-    bind_identity(q, c->config);
-    sqlite3_bind_int64(q, 7, (sqlite3_int64)c->cases);
-    sqlite3_bind_double(q, 8, c->seconds);
-    if (sqlite3_step(q) == SQLITE_ROW)
+    bind_identity(q, c->config, k);
+    sqlite3_bind_int64(q, 9, (sqlite3_int64)c->cases);
+    sqlite3_bind_double(q, 10, c->seconds);
+    *wrote = sqlite3_step(q) == SQLITE_ROW;
+    if (*wrote)
         s->campaign = sqlite3_column_int64(q, 0);
     return finish(s, q, "campaign", err);
 }
@@ -217,8 +262,8 @@ static bool drop_old(struct store *s, struct err *err)
 
 bool store_campaign(struct store *s, const struct store_campaign *c, const struct fuzz_counts *n, const struct catalog *k, struct err *err)
 {
-    bool ok = run_sql(s, "BEGIN IMMEDIATE", "database", err) && write_campaign(s, c, err) && drop_old(s, err) && write_counters(s, n, err) &&
-              write_coverage(s, n, k, err);
+    bool wrote = false, ok = run_sql(s, "BEGIN IMMEDIATE", "database", err) && write_campaign(s, c, k, &wrote, err) &&
+                    (!wrote || (drop_old(s, err) && write_counters(s, n, err) && write_coverage(s, n, k, err)));
 
     return run_sql(s, ok ? "COMMIT" : "ROLLBACK", "database", ok ? err : &(struct err){ "" }) && ok;
 }
@@ -304,10 +349,10 @@ static void code_text(const struct fuzz_case *c, char *text, size_t size)
     }
 }
 
-bool store_difference(struct store *s, const struct fuzz_difference *d, const uint8_t *image, int64_t *id, struct err *err)
+bool store_difference(struct store *s, const struct fuzz_difference *d, const uint8_t *image, struct err *err)
 {
-    sqlite3_stmt *q = prepare(s, "INSERT INTO difference(cause, hits, seed, number, mode, engine, reference, what, code, line, text, [case])"
-                                 " VALUES(?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(cause) DO UPDATE SET hits = hits + 1 RETURNING id");
+    sqlite3_stmt *q = prepare(s, "INSERT INTO difference(cause, seed, number, mode, engine, reference, what, code, line, text, [case])"
+                                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(cause) DO NOTHING");
     char *line = as_text(d, image, false), *text = as_text(d, image, true), code[1024];
     uint8_t *blob;
     size_t size = put_case(&d->c, &blob);
@@ -325,8 +370,6 @@ bool store_difference(struct store *s, const struct fuzz_difference *d, const ui
         bind_text(q, 9, line);
         bind_text(q, 10, text);
         sqlite3_bind_blob(q, 11, blob, (int)size, SQLITE_TRANSIENT);
-        if (sqlite3_step(q) == SQLITE_ROW)
-            *id = sqlite3_column_int64(q, 0);
     }
     free(blob);
     free(line);
@@ -368,18 +411,19 @@ int64_t store_next(struct store *s, int64_t after)
 static const char merge[] =
     "BEGIN IMMEDIATE;"
     "CREATE TEMP TABLE taken AS SELECT o.id AS other FROM o.campaign o WHERE NOT EXISTS (SELECT 1 FROM main.campaign m WHERE m.seed = o.seed AND"
-    "  m.first = o.first AND m.step = o.step AND m.mode = o.mode AND m.engines = o.engines AND m.isa = o.isa AND m.cases >= o.cases);"
-    "INSERT INTO main.campaign(seed, first, step, mode, engines, isa, cases, seconds)"
-    "  SELECT seed, first, step, mode, engines, isa, cases, seconds FROM o.campaign WHERE id IN (SELECT other FROM taken)"
+    "  m.first = o.first AND m.step = o.step AND m.mode = o.mode AND m.engines = o.engines AND m.isa = o.isa AND m.build = o.build AND m.processor = o.processor AND m.cases >= o.cases);"
+    "INSERT INTO main.campaign(seed, first, step, mode, engines, isa, build, processor, cases, seconds)"
+    "  SELECT seed, first, step, mode, engines, isa, build, processor, cases, seconds FROM o.campaign WHERE id IN (SELECT other FROM taken)"
     "  ON CONFLICT DO UPDATE SET cases = excluded.cases, seconds = excluded.seconds;"
     "CREATE TEMP TABLE pair AS SELECT o.id AS other, m.id AS own FROM o.campaign o JOIN main.campaign m ON m.seed = o.seed AND m.first = o.first AND"
-    "  m.step = o.step AND m.mode = o.mode AND m.engines = o.engines AND m.isa = o.isa WHERE o.id IN (SELECT other FROM taken);"
+    "  m.step = o.step AND m.mode = o.mode AND m.engines = o.engines AND m.isa = o.isa AND m.build = o.build AND"
+    "  m.processor = o.processor WHERE o.id IN (SELECT other FROM taken);"
     "DELETE FROM main.counter WHERE campaign IN (SELECT own FROM pair);"
     "DELETE FROM main.coverage WHERE campaign IN (SELECT own FROM pair);"
     "INSERT INTO main.counter SELECT own, name, value FROM o.counter JOIN pair ON campaign = other;"
     "INSERT INTO main.coverage SELECT own, form, executed FROM o.coverage JOIN pair ON campaign = other;"
-    "INSERT INTO main.difference(cause, hits, seed, number, mode, engine, reference, what, code, line, text, [case])"
-    "  SELECT cause, hits, seed, number, mode, engine, reference, what, code, line, text, [case] FROM o.difference WHERE true"
+    "INSERT INTO main.difference(cause, seed, number, mode, engine, reference, what, code, line, text, [case])"
+    "  SELECT cause, seed, number, mode, engine, reference, what, code, line, text, [case] FROM o.difference WHERE true"
     "  ON CONFLICT(cause) DO NOTHING;"
     "DROP TABLE taken; DROP TABLE pair; COMMIT;";
 
@@ -410,10 +454,10 @@ struct store_rows { sqlite3_stmt *q; };
 struct store_rows *store_rows(struct store *s, enum store_query query)
 {
     static const char *const sql[STORE_QUERIES] = {
-        "SELECT seed, first, step, mode, engines, isa, cases, seconds FROM campaign ORDER BY mode, CAST(seed AS INTEGER), CAST(first AS INTEGER)",
+        "SELECT seed, first, step, mode, engines, isa, cases, seconds, build, processor FROM campaign ORDER BY mode, CAST(seed AS INTEGER), CAST(first AS INTEGER)",
         "SELECT name, SUM(value) FROM counter GROUP BY name ORDER BY name",
         "SELECT form, SUM(executed) FROM coverage GROUP BY form ORDER BY 2, 1",
-        "SELECT id, cause, hits, seed, number, mode, engine, reference, what, code, line, text FROM difference ORDER BY id",
+        "SELECT id, cause, seed, number, mode, engine, reference, what, code, line, text FROM difference ORDER BY id",
     };
     struct store_rows *r = malloc(sizeof(*r));
 

@@ -1,7 +1,7 @@
 /*
  * store.h - campaigns, their counters, their coverage and the differences they found, in an SQLite database.
  *
- * A campaign is one shard of one seed.  The same shard again replaces what is there, if it has as many cases: databases of
+ * A campaign is one shard of one seed, by one build on one kind of processor.  The same shard again replaces what is there, if it has as many cases: databases of
  * shards can be merged in any order, and twice.
  */
 #ifndef FUZZ_STORE_H
@@ -17,15 +17,15 @@ struct store_campaign {
     double seconds;
 };
 
-/* NULL path: in memory.  `create` it if it is not there.  NULL and err: no database of ours, no permission. */
+/* NULL path: in memory.  `create` it if it is not there; else it is only read.  NULL and err: no database of ours, no permission. */
 struct store *store_open(const char *path, bool create, struct err *err);
 void store_close(struct store *s);
 
-/* What a campaign has come to so far; again as often as you like. */
+/* What a campaign has come to so far; again as often as you like.  Nothing happens where it had come further. */
 bool store_campaign(struct store *s, const struct store_campaign *c, const struct fuzz_counts *counts, const struct catalog *k, struct err *err);
 
-/* Of the campaign that store_campaign() wrote last.  *id is the difference's, for --replay. */
-bool store_difference(struct store *s, const struct fuzz_difference *d, const uint8_t *image, int64_t *id, struct err *err);
+/* The first of its cause is kept. */
+bool store_difference(struct store *s, const struct fuzz_difference *d, const uint8_t *image, struct err *err);
 
 /* Everything of another database. */
 bool store_merge(struct store *s, const char *path, struct err *err);
@@ -40,10 +40,10 @@ int64_t store_next(struct store *s, int64_t after);
 
 struct store_rows;
 enum store_query {
-    STORE_CAMPAIGNS,   /* seed, first, step, mode, engines, isa, cases, seconds */
+    STORE_CAMPAIGNS,   /* seed, first, step, mode, engines, isa, cases, seconds, build, processor */
     STORE_COUNTERS,    /* name, value */
     STORE_COVERAGE,    /* form, executed */
-    STORE_DIFFERENCES, /* id, cause, hits, seed, number, mode, engine, reference, what, code, line, text */
+    STORE_DIFFERENCES, /* id, cause, seed, number, mode, engine, reference, what, code, line, text */
     STORE_QUERIES
 };
 struct store_rows *store_rows(struct store *s, enum store_query query);

@@ -129,11 +129,11 @@ static bool is_gp_and_ss(int a, int b) { return (a == EXCEPTION_GP && b == EXCEP
 
 /*
  * CALL to an address that is not canonical, with a stack that faults: Intel's processors look at the address first (SDM 2
- * CALL), AMD's push first.  A misaligned operand of 16 bytes (#GP) beyond the stack segment's limit (#SS).
+ * CALL), AMD's push first.  A misaligned vector (#GP) beyond the stack segment's limit (#SS).
  */
 bool undefined_priority(const struct insn *i, int a, int b)
 {
     bool faults = a >= EXCEPTION_SS && a <= EXCEPTION_PF && b >= EXCEPTION_SS && b <= EXCEPTION_PF;
 
-    return (i->mnemonic == ZYDIS_MNEMONIC_CALL && a != b && faults) || (is_gp_and_ss(a, b) && i->operands && i->op[i->operands - 1].width == 16);
+    return (i->mnemonic == ZYDIS_MNEMONIC_CALL && a != b && faults) || (is_gp_and_ss(a, b) && i->operands && i->op[i->operands - 1].width >= 16);
 }

@@ -109,7 +109,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
         native_frame.general[i] = (uint64_t)g[greg[i]];
     native_frame.rip = (uint64_t)g[REG_RIP];
     native_frame.rflags = (uint64_t)g[REG_EFL];
-    memcpy(c->xsave, u->uc_mcontext.fpregs, sizeof(c->xsave));
+    memcpy(c->r.xsave, u->uc_mcontext.fpregs, sizeof(c->r.xsave));
     c->timed_out = number == SIGALRM;
     c->vector = (int)g[REG_TRAPNO];
     c->error = (uint32_t)g[REG_ERR];
@@ -150,23 +150,35 @@ static void put_thunk(uint8_t *to)
     memcpy(to + 6, &target, 8);
 }
 
-/* The code, and a way out behind it: short, for there may be code that branches to an INT3 not far away. */
-static void put_code(const struct native_case *c)
+/* A way out behind the code; returns the end of that. */
+static uint8_t *put_exit(const struct native_case *c, uint8_t *end)
 {
-    uint8_t *code = code_view + (NATIVE_START - NATIVE_CODE), *end = code + c->code_bytes;
     const uint32_t thunk = THUNK, relative = thunk - (NATIVE_START + c->code_bytes + 5u);
 
-    memcpy(code, c->code, c->code_bytes);
-    if (c->bits == 16)
-        *end++ = 0x66;
     if (c->bits == 64) {
         *end = 0xe9; /* jmp */
         memcpy(end + 1, &relative, 4);
-        return;
+        return end + 5;
     }
+    if (c->bits == 16)
+        *end++ = 0x66;
     *end = 0xea; /* jmp far */
     memcpy(end + 1, &thunk, 4);
     memcpy(end + 5, &(uint16_t){ CS_64 }, 2);
+    return end + 7;
+}
+
+/* INT3 all around, where the code may branch to. */
+static void put_code(const struct native_case *c)
+{
+    static uint8_t *last;
+    uint8_t *code = code_view + (NATIVE_START - NATIVE_CODE), *end;
+
+    memcpy(code, c->code, c->code_bytes);
+    end = put_exit(c, code + c->code_bytes);
+    if (last > end)
+        memset(end, 0xcc, (size_t)(last - end));
+    last = end;
 }
 
 /* The image stays in the pages but while a case runs. */
@@ -201,22 +213,22 @@ static void run_case(const struct native_shared *s, struct native_case *c)
 {
     put_code(c);
     put_memory(c);
-    memcpy(native_frame.general, c->general, sizeof(c->general));
-    native_frame.rip = c->rip;
+    memcpy(native_frame.general, c->r.general, sizeof(c->r.general));
+    native_frame.rip = c->r.rip;
     native_frame.cs = c->bits == 64 ? CS_64 : c->bits == 32 ? CS_32 : CS_16;
     native_frame.ss = c->bits == 16 ? DATA_16 : SS_USER;
     set_data_segments((uint16_t)native_frame.ss);
-    native_frame.rflags = c->rflags | FLAG_ONE | FLAG_IF;
-    native_frame.xsave = c->xsave;
+    native_frame.rflags = c->r.rflags | FLAG_ONE | FLAG_IF;
+    native_frame.xsave = c->r.xsave;
     native_frame.components = s->components;
     c->vector = -1;
     c->timed_out = false;
     running = c;
     native_enter();
     running = NULL;
-    memcpy(c->general, native_frame.general, sizeof(c->general));
-    c->rip = c->vector < 0 ? (uint64_t)NATIVE_START + c->code_bytes - (c->bits == 16 ? NATIVE_CODE : 0u) : native_frame.rip;
-    c->rflags = native_frame.rflags;
+    memcpy(c->r.general, native_frame.general, sizeof(c->r.general));
+    c->r.rip = c->vector < 0 ? (uint64_t)NATIVE_START + c->code_bytes - (c->bits == 16 ? NATIVE_CODE : 0u) : native_frame.rip;
+    c->r.rflags = native_frame.rflags;
     take_memory(s, c);
 }
 

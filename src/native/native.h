@@ -28,10 +28,14 @@ enum {
 
 enum native_page { NATIVE_RW, NATIVE_RO, NATIVE_NONE };
 
-struct native_case {
-    /* In the order of struct cpu; XSAVE area in standard format (SDM 1 13.4). */
+/* As instructions load and store them: an XSAVE area in standard format (SDM 1 13.4), general registers in the order of struct cpu. */
+struct native_registers {
     uint8_t xsave[NATIVE_XSAVE_BYTES] __attribute__((aligned(64)));
     uint64_t general[GPRS], rip, rflags;
+};
+
+struct native_case {
+    struct native_registers r;
     uint8_t code[NATIVE_CODE_BYTES];
     uint16_t code_bytes;
     uint8_t bits;                 /* of the code: 64, 32; 16: CS begins at NATIVE_CODE, DS, ES and SS (32-bit stack) with the page before NATIVE_DATA */
@@ -59,10 +63,10 @@ bool native_run(struct native *n, unsigned count, struct err *err);
 bool native_has_16_bit(const struct native *n);
 
 /* What the host has of the state that can be moved: XCR0's bits. */
-uint64_t native_components(const struct native *n);
+uint64_t native_components(void);
 
 /* General registers, RIP, arithmetic flags and DF, x87, MXCSR, vector and opmask registers; and back. */
-void native_put(const struct native *n, struct native_case *c, const struct cpu *cpu);
-void native_take(const struct native *n, const struct native_case *c, struct cpu *cpu);
+void native_put(struct native_registers *r, const struct cpu *cpu);
+void native_take(const struct native_registers *r, struct cpu *cpu);
 
 #endif

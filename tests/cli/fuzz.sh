@@ -49,6 +49,13 @@ wideload fuzz --engines interp,jit --isa ADOX_ADCX --cases 6000 --jobs 2 --repor
 for file in halves out; do sed -n '/"counters"/,$p' "$tmp/$file" | grep -v ': ns"' >"$tmp/$file.counters"; done
 [ "$status" = 0 ] && cmp -s "$tmp/halves.counters" "$tmp/out.counters"
 check "two shards have seen what two jobs have" $?
+wideload fuzz --engines interp,jit --isa ADOX_ADCX --cases 1000 --shard 0/2 --db "$tmp/all.db" --report json
+[ "$status" = 0 ] && [ "$(count)" = '"cases": 6000' ]
+check "a shorter run of a shard does not replace a longer one" $?
+chmod a-w "$tmp/0.db"
+wideload fuzz --merge --db "$tmp/again.db" --report json "$tmp/0.db"
+[ "$status" = 0 ] && [ "$(count)" = '"cases": 3000' ]
+check "a database that may only be read can be merged" $?
 wideload fuzz --merge --db "$tmp/all.db" --report junit
 [ "$status" = 0 ] && grep -q '^<testsuite name="wideload fuzz" tests="1" failures="0"' "$tmp/out"
 check "a report for a build server" $?
@@ -70,6 +77,7 @@ refused "a format nobody knows" fuzz --report yaml
 refused "a database that is none" fuzz --cases 10 --engines interp,jit --db "$tmp/text"
 refused "a database in no folder" fuzz --cases 10 --engines interp,jit --db "$tmp/none/x.db"
 refused "merging into nothing" fuzz --merge "$tmp/0.db"
+refused "merging a database into itself" fuzz --merge --db "$tmp/0.db" "$tmp/0.db"
 refused "merging what is not there" fuzz --merge --db new.db "$tmp/none.db"
 refused "a difference without a database" fuzz --replay 1
 refused "a difference that is not there" fuzz --replay 1 --db "$tmp/0.db"

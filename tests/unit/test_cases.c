@@ -213,7 +213,7 @@ static bool run_on_host(size_t i, const struct case_state *before, struct case_s
     if (!n)
         return false;
     slot = native_slot(n, 0);
-    native_put(n, slot, &before->cpu);
+    native_put(&slot->r, &before->cpu);
     slot->memory.n = 0; /* the image is what it begins with */
     memcpy(slot->code, code[i].bytes, code[i].length);
     slot->code_bytes = (uint16_t)code[i].length;
@@ -221,7 +221,7 @@ static bool run_on_host(size_t i, const struct case_state *before, struct case_s
     ok = native_run(n, 1, err);
     if (ok && slot->timed_out)
         ok = err_set(err, "did not end");
-    native_take(n, slot, &after->cpu);
+    native_take(&slot->r, &after->cpu);
     lines_read(&slot->memory, before->memory, 0, after->memory, CASE_BYTES);
     after->vector = slot->vector;
     after->error = slot->error;
