@@ -57,8 +57,10 @@ bool known_of_kvm(const struct fuzz_case *c, const struct fuzz_outcome *x, const
     uint64_t rsp = c->cpu.slot[RSP];
     bool faults = x->vector == EXCEPTION_GP || x->vector == EXCEPTION_SS;
 
-    if (y->inexpressible || is_listed(c, kind))
+    if (y->inexpressible || is_listed(c, kind) || (x->vector == EXCEPTION_PF && side_kvm_is_own(x->cr2)))
         return true;
+    if (faults && kind == DIFFERENCE_X87)
+        return true; /* the emulator has made the MMX registers valid before it looked at the address */
     if (x->vector == EXCEPTION_GP && y->vector == EXCEPTION_SS)
         return true; /* the emulator takes an override of SS for one in 64-bit code */
     if (y->vector == EXCEPTION_UD) /* ... and has it for what it does not know; also where RSP is not canonical */

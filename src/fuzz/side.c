@@ -5,5 +5,7 @@ const char *const fuzz_engine_names[FUZZ_ENGINES] = { "native", "interp", "jit",
 
 bool side_create(enum fuzz_engine engine, const struct fuzz_base *base, struct side *out, struct err *err)
 {
+    if (engine == FUZZ_KVM && base->bits == 64 && !base->system)
+        return side_kvm_create(base, out, err);
     return engine == FUZZ_NATIVE ? side_native_create(base, out, err) : side_soft_create(engine, base, out, err);
 }

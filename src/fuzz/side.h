@@ -24,7 +24,11 @@ bool side_describe(unsigned bits, struct fuzz_base *base, struct err *err);
 /* The guest's own pages: its tables and handlers. */
 bool side_is_systems(uint64_t gva);
 
-/* For side.c: the two kinds (side_native.c, side_soft.c). */
+/* Mapped for the user in a guest that runs many cases at once, and nowhere else. */
+bool side_kvm_is_own(uint64_t gva);
+
+/* For side.c: the kinds (side_native.c, side_soft.c; side_kvm.c: 64-bit code, many cases with one entry). */
+bool side_kvm_create(const struct fuzz_base *base, struct side *out, struct err *err);
 bool side_native_create(const struct fuzz_base *base, struct side *out, struct err *err);
 bool side_soft_create(enum fuzz_engine engine, const struct fuzz_base *base, struct side *out, struct err *err);
 
