@@ -230,6 +230,17 @@ static void unwind(struct guest *g, struct guest_end *end)
     }
 }
 
+/* For reading and for writing, as far as they may be. */
+static void warm_up(struct guest *g)
+{
+    struct mmu *mmu = &g->vcpu.mmu;
+
+    for (uint64_t i = 0; i < g->warm_pages; i++) {
+        tlb_translate(mmu, g->warm + i * PAGE_BYTES, ACCESS_READ, mmu->bank);
+        tlb_translate(mmu, g->warm + i * PAGE_BYTES, ACCESS_WRITE, mmu->bank);
+    }
+}
+
 struct guest_end guest_run(struct guest *g, uint64_t budget)
 {
     struct guest_end end = { .vector = -1 };
@@ -244,6 +255,7 @@ struct guest_end guest_run(struct guest *g, uint64_t budget)
         end.stop = STOP_FAILED;
         return end;
     }
+    warm_up(g);
     do {
         end.stop = (int)g->engine->run(g->self, g->engine->id == ENGINE_JIT ? limit - g->vcpu.retired : 1, &err);
     } while ((end.stop == STOP_BUDGET || end.stop == STOP_KICK) && g->vcpu.retired < limit && budget--);

@@ -31,6 +31,7 @@ struct guest {
     const struct engine *engine;
     void *self;
     uint64_t root, next_table; /* PML4 in use; free page for paging structures */
+    uint64_t warm, warm_pages; /* pages that guest_run() has translated before the first instruction: what the JIT asks of a window's */
     uint64_t entry;            /* RIP of the last guest_run(): a CC there is the instruction under test */
     uint64_t code;             /* where guest_set_code() last put something */
     unsigned code_bytes;

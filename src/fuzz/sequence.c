@@ -29,7 +29,7 @@ static bool is_pointer(const struct operand *o)
     return o->kind == OPERAND_REGISTER && (o->class == REG_GPR || o->class == REG_GPR_HIGH) && (reg == RBX || reg == RBP || reg == RSP);
 }
 
-/* Leads to where there is no code, or has results that are undefined for values nobody knows yet. */
+/* Leads to where there is no code, loads the pointers, or has results that are undefined for values nobody knows yet. */
 static bool is_unsuited(const struct insn *i)
 {
     for (unsigned n = 0; n < i->operands; n++)
@@ -39,7 +39,7 @@ static bool is_unsuited(const struct insn *i)
         return false;
     switch (i->mnemonic) {
     case ZYDIS_MNEMONIC_RET: case ZYDIS_MNEMONIC_SHLD: case ZYDIS_MNEMONIC_SHRD: case ZYDIS_MNEMONIC_LEAVE: case ZYDIS_MNEMONIC_ENTER:
-    case ZYDIS_MNEMONIC_HLT: case ZYDIS_MNEMONIC_UD0: case ZYDIS_MNEMONIC_UD1: case ZYDIS_MNEMONIC_UD2:
+    case ZYDIS_MNEMONIC_POPA: case ZYDIS_MNEMONIC_POPAD: case ZYDIS_MNEMONIC_HLT: case ZYDIS_MNEMONIC_UD0: case ZYDIS_MNEMONIC_UD1: case ZYDIS_MNEMONIC_UD2:
         return true;
     case ZYDIS_MNEMONIC_JMP: case ZYDIS_MNEMONIC_CALL:
         return !encode_is_branch(i);

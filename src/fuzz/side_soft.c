@@ -166,6 +166,8 @@ static void run_case(struct side_soft *s, const struct fuzz_case *c, struct fuzz
     put_cpu(s, c);
     guest_set_code(g, NATIVE_START, c->code, c->bytes);
     put_memory(s, c, o);
+    g->warm = NATIVE_DATA; /* every other time: windows of the JIT hold only where pages are known */
+    g->warm_pages = c->number & 1 && !c->system.on && g->engine->id == ENGINE_JIT ? FUZZ_PAGES : 0;
     end = guest_run(g, BUDGET);
     take_cpu(s, c, o);
     take_memory(s, o);

@@ -466,7 +466,8 @@ static bool gen_modify(struct gen *g)
     }
     gen_rmw(g, n, m);
     stub_comes_back(g, s);
-    gen_flags_lost(g);
+    if (n->op != IR_NOT)
+        gen_flags_lost(g);
     flags_made_by(g, n);
     return true;
 }

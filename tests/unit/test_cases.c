@@ -113,7 +113,8 @@ static void fail(size_t i, const char *engine, const char *got)
            cases[i].line, engine, cases[i].text, cases[i].inputs, cases[i].expected, got);
 }
 
-static bool run_case(struct runner *r, size_t i, const char *engine)
+/* warm: translations are there before the first instruction, and the JIT's windows hold. */
+static bool run_case(struct runner *r, size_t i, const char *engine, bool warm)
 {
     static struct case_state before, after;
     char text[CASE_LINE * 2];
@@ -123,6 +124,8 @@ static bool run_case(struct runner *r, size_t i, const char *engine)
         return false;
     }
     after = before;
+    r->g.warm = CASE_STACK;
+    r->g.warm_pages = warm ? CASE_PAGES + 1 : 0;
     if (!run_on_engine(r, i, &before, &after))
         snprintf(text, sizeof(text), "did not end");
     else
@@ -161,7 +164,7 @@ static size_t run_family(struct runner *r, size_t i, const char *engine)
         if (left_out(r, i, engine))
             excluded++;
         else
-            passed += run_case(r, i, engine);
+            passed += run_case(r, i, engine, false) && (r->g.engine->id != ENGINE_JIT || run_case(r, i, engine, true));
     if (failures == before)
         printf("ok %u - %s on %s: %u cases, %u left out\n", ++number, file, engine, passed, excluded);
     return i;
