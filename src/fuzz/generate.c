@@ -73,6 +73,26 @@ static void aim_implicit(struct random *r, const struct insn *i, uint64_t segmen
         c->slot[RBX] = draw_place(r, 256) - segment;
 }
 
+/* The register that the instruction names has now and then what the operand has, or its second half; else RAX and RDX have. */
+static void equal_registers(struct random *r, const struct insn *i, const struct operand *m, const struct cpu *c, uint8_t *bytes)
+{
+    unsigned half = m->width / 2u;
+
+    for (unsigned n = 0; n < i->operands; n++) {
+        const struct operand *o = &i->op[n];
+
+        if (o->kind != OPERAND_REGISTER || (o->class != REG_GPR && o->class != REG_VECTOR))
+            continue;
+        if (o->class == REG_VECTOR)
+            memcpy(bytes, c->zmm[o->reg].b, WIDE_BYTES);
+        else
+            memcpy(bytes + (random_one_in(r, 2) ? half : 0), &c->slot[o->reg], bits_min(o->width, 8));
+        return;
+    }
+    memcpy(bytes, &c->slot[RAX], 8);
+    memcpy(bytes + half, &c->slot[RDX], 8);
+}
+
 /* Drawn values where operands are: a line at most of each. */
 static void draw_operand_memory(struct random *r, const struct insn *i, const uint8_t *image, struct fuzz_case *c)
 {
@@ -87,6 +107,8 @@ static void draw_operand_memory(struct random *r, const struct insn *i, const ui
             !(at < 2 * NATIVE_PAGE - WIDE_BYTES || at - (FUZZ_DEVICE - NATIVE_DATA) < NATIVE_PAGE - WIDE_BYTES))
             continue;
         draw_bytes(r, bytes, sizeof(bytes));
+        if (o->width <= WIDE_BYTES && random_one_in(r, 8))
+            equal_registers(r, i, o, &c->cpu, bytes);
         lines_write(&c->memory, image, (unsigned)at, bytes, sizeof(bytes));
     }
 }
