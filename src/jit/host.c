@@ -2,7 +2,16 @@
 #include "jit/host.h"
 
 #include <Zydis/MetaInfo.h>
+#include <cpuid.h>
 #include <string.h>
+
+/* GCC 12 has no name for it: CPUID leaf 7, EBX bit 29. */
+static bool has_sha(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 29 & 1;
+}
 
 /* The first that a set's name begins with counts. */
 static bool look(const char *name)
@@ -10,7 +19,7 @@ static bool look(const char *name)
     const struct { const char *begins; bool here; } sets[] = {
         { "SSE4A", __builtin_cpu_supports("sse4a") }, { "SSE42", __builtin_cpu_supports("sse4.2") }, { "SSE4", __builtin_cpu_supports("sse4.1") },
         { "SSSE3", __builtin_cpu_supports("ssse3") }, { "SSE3", __builtin_cpu_supports("sse3") }, { "SSE", true },
-        { "AES", __builtin_cpu_supports("aes") }, { "PCLMULQDQ", __builtin_cpu_supports("pclmul") }, { "SHA", false },
+        { "AES", __builtin_cpu_supports("aes") }, { "PCLMULQDQ", __builtin_cpu_supports("pclmul") }, { "SHA", has_sha() },
         { "GFNI", __builtin_cpu_supports("gfni") }, { "F16C", __builtin_cpu_supports("f16c") }, { "FMA4", false },
         { "FMA", __builtin_cpu_supports("fma") }, { "VAES", __builtin_cpu_supports("vaes") }, { "VPCLMULQDQ", __builtin_cpu_supports("vpclmulqdq") },
         { "AVXAES", __builtin_cpu_supports("avx") && __builtin_cpu_supports("aes") },

@@ -16,6 +16,7 @@ $(BENCH)/64/nbody.o $(BENCH)/64/spectral.o $(BENCH)/64/packed16.o: BENCH_MORE = 
 $(BENCH)/64/mandelbrot.o $(BENCH)/64/packed32.o: BENCH_MORE = $(BENCH_SSE) -mavx2
 $(BENCH)/64/packed64.o: BENCH_MORE = $(BENCH_SSE) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
 $(BENCH)/64/aes.o: BENCH_MORE = $(BENCH_SSE) -maes -mssse3
+$(BENCH)/64/shani.o: BENCH_MORE = $(BENCH_SSE) -msha -mssse3
 $(BENCH)/64/mandelbrot87.o $(BENCH)/64/nbody87.o: BENCH_MORE = -mno-mmx -mno-sse -mfpmath=387 -fno-math-errno
 BENCH_PROGRAMS := $(addprefix $(BENCH)/,guest.elf maze.elf guest32.elf native native32)
 bench_names = $(basename $(notdir $(wildcard $(BENCH_DIR)/$(1)/*.c)))
