@@ -49,7 +49,7 @@ struct fuzz_transaction {
 };
 
 struct fuzz_outcome {
-    struct cpu cpu;
+    struct cpu cpu;               /* but for system state: general, vector, opmask, x87 registers, flags, MXCSR, RIP alone */
     int vector;                   /* -1: none */
     uint32_t error;
     uint64_t cr2;

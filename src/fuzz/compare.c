@@ -50,7 +50,7 @@ static bool general_differs(const struct cpu *a, const struct cpu *b, unsigned b
 
 static bool vectors_differ(const struct cpu *a, const struct cpu *b, char *what, size_t size)
 {
-    for (unsigned i = 0; i < 32; i++)
+    for (unsigned i = 0; i < 32 && memcmp(a->zmm, b->zmm, sizeof(a->zmm)); i++)
         for (unsigned q = 0; q < 8; q++)
             if (a->zmm[i].q[q] != b->zmm[i].q[q]) {
                 snprintf(what, size, "zmm%u bytes %u on are %016" PRIx64 ", not %016" PRIx64, i, q * 8, b->zmm[i].q[q], a->zmm[i].q[q]);

@@ -12,13 +12,15 @@ enum { OFFSET = FUZZ_DEVICE - NATIVE_DATA };
 
 bool fuzz_device_refuses(unsigned window) { return !(widereg_windows[window].limits.widths & W1); }
 
-void fuzz_device_create(struct fuzz_device *d, struct phys *phys)
+void fuzz_device_create(struct fuzz_device *d, const uint8_t *image, struct phys *phys)
 {
     const struct device_host host = { .map = &phys->map };
 
     d->widereg = device_create(&widereg_class, &host);
     for (unsigned i = 0; i < WIDEREG_WINDOWS_COUNT; i++)
         region_move(&d->widereg->region[i], FUZZ_DEVICE_GPA + (uint64_t)i * WIDEREG_WINDOW_BYTES, true);
+    for (unsigned i = 0; i < WIDEREG_WINDOWS_COUNT; i++)
+        memcpy(widereg_bytes(d->widereg, i), image + OFFSET, NATIVE_PAGE);
 }
 
 void fuzz_device_destroy(struct fuzz_device *d) { device_destroy(d->widereg); }
@@ -135,7 +137,7 @@ void fuzz_device_observe(void *device, const struct dispatch_report *report)
 
 /* -- a case --------------------------------------------------------------------------------------------------------------- */
 
-void fuzz_device_begin(struct fuzz_device *d, const struct fuzz_case *c, const uint8_t *image, struct fuzz_outcome *out)
+void fuzz_device_begin(struct fuzz_device *d, const struct fuzz_case *c, struct fuzz_outcome *out)
 {
     uint8_t *bytes = widereg_bytes(d->widereg, c->window);
 
@@ -146,7 +148,6 @@ void fuzz_device_begin(struct fuzz_device *d, const struct fuzz_case *c, const u
     out->touched = false;
     out->wide = out->crossing = 0;
     out->transactions = 0;
-    memcpy(bytes, image + OFFSET, NATIVE_PAGE);
     for (unsigned i = 0; i < c->memory.n; i++)
         if (c->memory.at[i] * LINE_BYTES - (unsigned)OFFSET < NATIVE_PAGE)
             memcpy(bytes + c->memory.at[i] * LINE_BYTES - OFFSET, c->memory.line[i], LINE_BYTES);
@@ -154,7 +155,9 @@ void fuzz_device_begin(struct fuzz_device *d, const struct fuzz_case *c, const u
 
 void fuzz_device_end(struct fuzz_device *d, const uint8_t *image)
 {
+    uint8_t *bytes = widereg_bytes(d->widereg, d->c->window);
     struct fuzz_outcome *out = d->out;
+    unsigned first = out->memory.n;
 
     out->transactions = recorded(d) - d->before;
     for (unsigned i = 0; i < bits_min(out->transactions, FUZZ_TRANSACTIONS); i++) {
@@ -163,5 +166,7 @@ void fuzz_device_end(struct fuzz_device *d, const uint8_t *image)
         out->transaction[i] = (struct fuzz_transaction){ .type = r->type, .width = r->width, .flags = (uint8_t)r->flags, .offset = r->offset,
                                                          .enables = r->enables };
     }
-    lines_find(&out->memory, image, OFFSET, widereg_bytes(d->widereg, d->c->window), NATIVE_PAGE);
+    lines_find(&out->memory, image, OFFSET, bytes, NATIVE_PAGE);
+    for (unsigned i = first; i < out->memory.n; i++)
+        memcpy(bytes + out->memory.at[i] * LINE_BYTES - OFFSET, image + out->memory.at[i] * LINE_BYTES, LINE_BYTES);
 }

@@ -27,11 +27,14 @@ enum { FUZZ_DEVICE_GPA = 0x40000000 }; /* window n is n pages from here */
  */
 bool fuzz_device_refuses(unsigned window);
 
-void fuzz_device_create(struct fuzz_device *d, struct phys *phys);
+void fuzz_device_create(struct fuzz_device *d, const uint8_t *image, struct phys *phys);
 void fuzz_device_destroy(struct fuzz_device *d);
 
-/* A case begins: the window holds what its lines say; ends: what it holds now, and what has reached it, go to `out`. */
-void fuzz_device_begin(struct fuzz_device *d, const struct fuzz_case *c, const uint8_t *image, struct fuzz_outcome *out);
+/*
+ * A window holds the image but while a case runs.  It begins: what its lines say; it ends: what the window holds now, and what
+ * has reached it, go to `out`.
+ */
+void fuzz_device_begin(struct fuzz_device *d, const struct fuzz_case *c, struct fuzz_outcome *out);
 void fuzz_device_end(struct fuzz_device *d, const uint8_t *image);
 
 /* For bus.observe, with the device as its opaque: looks at each access.  Without it only what reached the device is known. */

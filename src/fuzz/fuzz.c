@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CAUSES = 512 };
+enum { CAUSES = 512, PROBES = 16 };
 
 struct fuzz {
     struct fuzz_config config;
@@ -316,13 +316,13 @@ static bool probe_host(struct fuzz *f, struct err *err)
     for (unsigned form = 0; form < f->catalog->forms; form++) {
         bool undefined = true;
 
-        for (unsigned i = 0; i < NATIVE_BATCH; i++)
+        for (unsigned i = 0; i < PROBES; i++)
             generate_form(&f->base, 0, i, form, &f->batch[i]);
-        if (!host.run(host.self, f->batch, NATIVE_BATCH, f->outcome[FUZZ_NATIVE], err)) {
+        if (!host.run(host.self, f->batch, PROBES, f->outcome[FUZZ_NATIVE], err)) {
             host.destroy(host.self);
             return false;
         }
-        for (unsigned i = 0; i < NATIVE_BATCH; i++)
+        for (unsigned i = 0; i < PROBES; i++)
             undefined &= f->outcome[FUZZ_NATIVE][i].vector == EXCEPTION_UD;
         f->missing[form] = undefined;
         f->not_on_host += undefined;

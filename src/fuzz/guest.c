@@ -236,8 +236,8 @@ static void warm_up(struct guest *g)
     struct mmu *mmu = &g->vcpu.mmu;
 
     for (uint64_t i = 0; i < g->warm_pages; i++) {
-        tlb_translate(mmu, g->warm + i * PAGE_BYTES, ACCESS_READ, mmu->bank);
-        tlb_translate(mmu, g->warm + i * PAGE_BYTES, ACCESS_WRITE, mmu->bank);
+        if (!tlb_translate(mmu, g->warm + i * PAGE_BYTES, ACCESS_READ | ACCESS_WRITE, mmu->bank))
+            tlb_translate(mmu, g->warm + i * PAGE_BYTES, ACCESS_READ, mmu->bank);
     }
 }
 

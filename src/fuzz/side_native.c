@@ -25,7 +25,6 @@ static void take(struct side_native *s, struct fuzz_outcome *o, unsigned slot)
     const struct native_case *n = native_slot(s->native, slot);
     uint64_t start = NATIVE_START - (n->bits == 16 ? NATIVE_CODE : 0);
 
-    o->cpu = s->base->cpu;
     native_take(&n->r, &o->cpu);
     lines_copy(&o->memory, &n->memory);
     o->vector = n->vector;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUDGET = 64 };
+enum { BUDGET = 64, PTE_D = 1 << 6, WARM_PAGES = 2 };
 
 struct side_soft {
     struct guest guest;            /* below 2 GiB, for the JIT */
@@ -21,7 +21,7 @@ struct side_soft {
     struct fuzz_device device;
     bool has_device, on_device;    /* ... in this case */
     unsigned window;               /* mapped now */
-    uint8_t *entry[SYSTEM_ENTRIES], *code_entry;
+    uint8_t *entry[SYSTEM_ENTRIES], *code_entry, *data_entry[FUZZ_PAGES];
 };
 
 bool side_is_systems(uint64_t at) { return (at >= GUEST_GDT && at < NATIVE_CODE) || (at >= GUEST_RAM / 2 && at < GUEST_RAM); }
@@ -68,6 +68,8 @@ static void put_memory(struct side_soft *s, const struct fuzz_case *c, struct fu
 {
     for (unsigned i = 0; i < c->memory.n; i++)
         memcpy(s->guest.ram + NATIVE_DATA + c->memory.at[i] * LINE_BYTES, c->memory.line[i], LINE_BYTES);
+    for (unsigned i = 0; i < FUZZ_PAGES; i++)
+        *s->data_entry[i] &= (uint8_t)~PTE_D;
     s->on_device = s->has_device && !c->system.on;
     o->transactions = o->wide = o->crossing = 0;
     o->touched = false;
@@ -78,10 +80,19 @@ static void put_memory(struct side_soft *s, const struct fuzz_case *c, struct fu
     if (s->window != c->window)
         guest_map(&s->guest, FUZZ_DEVICE, FUZZ_DEVICE_GPA + c->window * PAGE_BYTES, page_flags(FUZZ_DEVICE));
     s->window = c->window;
-    fuzz_device_begin(&s->device, c, s->base->image, o);
+    fuzz_device_begin(&s->device, c, o);
 }
 
-static void take_memory(struct side_soft *s, struct fuzz_outcome *o)
+/* Has the guest written the page, or the case?  Then its dirty bit tells; KVM's shadows may not. */
+static bool may_be_changed(const struct side_soft *s, const struct fuzz_case *c, unsigned page)
+{
+    for (unsigned i = 0; i < c->memory.n; i++)
+        if (c->memory.at[i] * LINE_BYTES / NATIVE_PAGE == page)
+            return true;
+    return c->system.on || s->guest.engine->id == ENGINE_KVM || *s->data_entry[page] & PTE_D;
+}
+
+static void take_memory(struct side_soft *s, const struct fuzz_case *c, struct fuzz_outcome *o)
 {
     uint8_t *memory = s->guest.ram + NATIVE_DATA;
 
@@ -89,7 +100,7 @@ static void take_memory(struct side_soft *s, struct fuzz_outcome *o)
     for (unsigned i = 0; i < FUZZ_PAGES; i++)
         if (is_mapped_device(s, i * NATIVE_PAGE))
             fuzz_device_end(&s->device, s->base->image);
-        else
+        else if (may_be_changed(s, c, i))
             lines_find(&o->memory, s->base->image, i * NATIVE_PAGE, memory + i * NATIVE_PAGE, NATIVE_PAGE);
     for (unsigned i = 0; i < o->memory.n; i++)
         memcpy(memory + o->memory.at[i] * LINE_BYTES, s->base->image + o->memory.at[i] * LINE_BYTES, LINE_BYTES);
@@ -154,7 +165,6 @@ static void take_cpu(struct side_soft *s, const struct fuzz_case *c, struct fuzz
         take_system(s, &o->system);
         return;
     }
-    o->cpu = s->base->cpu;
     copy_registers(&o->cpu, &s->guest.vcpu.cpu);
 }
 
@@ -167,10 +177,10 @@ static void run_case(struct side_soft *s, const struct fuzz_case *c, struct fuzz
     guest_set_code(g, NATIVE_START, c->code, c->bytes);
     put_memory(s, c, o);
     g->warm = NATIVE_DATA; /* every other time: windows of the JIT hold only where pages are known */
-    g->warm_pages = c->number & 1 && !c->system.on && g->engine->id == ENGINE_JIT ? FUZZ_PAGES : 0;
+    g->warm_pages = c->number & 1 && !c->system.on && g->engine->id == ENGINE_JIT ? WARM_PAGES : 0;
     end = guest_run(g, BUDGET);
     take_cpu(s, c, o);
-    take_memory(s, o);
+    take_memory(s, c, o);
     o->vector = end.vector;
     o->error = end.error;
     o->cr2 = end.cr2;
@@ -213,10 +223,12 @@ bool side_soft_create(enum fuzz_engine e, const struct fuzz_base *base, struct s
     map_system_pages(&s->guest);
     for (unsigned i = 0; i < SYSTEM_ENTRIES; i++)
         s->entry[i] = entry_at(&s->guest, i);
+    for (unsigned i = 0; i < FUZZ_PAGES; i++)
+        s->data_entry[i] = s->guest.ram + guest_entry(&s->guest, NATIVE_DATA + i * PAGE_BYTES, 1);
     s->code_entry = s->guest.ram + guest_entry(&s->guest, NATIVE_CODE, 1);
     memcpy(s->guest.ram + NATIVE_DATA, base->image, FUZZ_BYTES);
     if (s->has_device)
-        fuzz_device_create(&s->device, &s->guest.phys);
+        fuzz_device_create(&s->device, base->image, &s->guest.phys);
     if (e == FUZZ_INTERP) {
         s->guest.vcpu.bus.observe = fuzz_device_observe;
         s->guest.vcpu.bus.opaque = &s->device;

@@ -351,6 +351,21 @@ static void settle(struct follow *f)
     }
 }
 
+/* A window is of two instructions at least. */
+static bool accesses_of_two(const struct ir_block *ir)
+{
+    int first = -1;
+
+    for (unsigned i = 0; i < ir->ops; i++) {
+        if (!is_access(&ir->op[i]) || first == ir->op[i].insn)
+            continue;
+        if (first >= 0)
+            return true;
+        first = ir->op[i].insn;
+    }
+    return false;
+}
+
 void window_plan(struct window_plan *plan, struct ir_block *ir, unsigned bytes, bool fold)
 {
     static struct follow f; /* large */
@@ -363,7 +378,7 @@ void window_plan(struct window_plan *plan, struct ir_block *ir, unsigned bytes, 
     f.plan = plan, f.ir = ir, f.bytes = bytes, f.fold = fold;
     f.whole = ir->mode & MODE_CODE64 ? 8 : 4;
     f.symbols = FIRST_SYMBOL;
-    if (bytes && ir->mode & (MODE_CODE64 | MODE_CODE32))
+    if (bytes && ir->mode & (MODE_CODE64 | MODE_CODE32) && accesses_of_two(ir))
         follow_block(&f);
     settle(&f);
     ir_mark_live_flags(ir);

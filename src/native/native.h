@@ -22,7 +22,7 @@ enum {
     NATIVE_PAGES = 9,             /* at most */
     NATIVE_BYTES = NATIVE_PAGES * NATIVE_PAGE,
     NATIVE_CODE_BYTES = 256,
-    NATIVE_BATCH = 32,
+    NATIVE_BATCH = 64,
     NATIVE_XSAVE_BYTES = 2816,
 };
 
