@@ -2,13 +2,13 @@
  * test_vec.c - vector moves and saved state, one instruction at a time, against the host CPU and against a device.
  *
  * Each row of `rows` runs at several placements (aligned, misaligned, across pages, into a page that is missing or
- * read-only) in the engine under test and, where the host has the instruction, natively, at the same addresses with the
- * same registers.  Registers, memory and the exception must agree.  Then it runs on a device: same result as in
+ * read-only) in the engine under test and, where the host has the instruction, there (src/native), at the same addresses
+ * with the same registers.  Registers, memory and the exception must agree.  Then it runs on a device: same result as in
  * memory, and the transactions the operand's description promises.  Rules the host does not have, and enabling
  * bits, are tests of their own.
  */
-#define _GNU_SOURCE
 #include "lib/which_engine.h"
+#include "native/native.h"
 #include "unimp.h"
 #include "vcpu.h"
 #include "x86/coverage.h"
@@ -16,13 +16,9 @@
 
 #include <check.h>
 #include <cpuid.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <ucontext.h>
 
 /* -- rows ------------------------------------------------------------------------------------------------------------ */
 
@@ -398,7 +394,7 @@ static bool host_has(enum need need)
 /* -- the world: the same addresses in the guest and here ------------------------------------------------------------------ */
 
 enum {
-    WINDOW = 0x20000000,
+    WINDOW = NATIVE_DATA - 0x1000,
     PAGES = 9, /* code, data, data, missing, read-only data, data, device, device, missing */
     DATA = 0x1000, MISSING = 0x3000, READ_ONLY = 0x4000, DEVICE = 0x6000, DEVICE_END = 0x8000,
     TABLES = 0x9000, IDT = 0xe000, GDT = 0xe800, HANDLERS = 0xf000, RAM = 0x10000,
@@ -456,10 +452,20 @@ static void start_x87(struct state *s)
     }
 }
 
+/* The same for all rows. */
+static void start_memory(struct state *s)
+{
+    noise_state = 41;
+    for (unsigned i = 0; i < sizeof(s->memory) / 8; i++)
+        ((uint64_t *)(void *)s->memory)[i] = noise();
+    memcpy(s->memory + DEVICE, s->memory + DATA, DEVICE_END - DEVICE); /* so a device gives what memory gives */
+}
+
 static void start(struct state *s, const struct row *row, uint64_t offset)
 {
-    noise_state = 42;
     memset(s, 0, sizeof(*s));
+    start_memory(s);
+    noise_state = 42;
     for (unsigned i = 0; i < 16; i++)
         s->gpr[i] = noise();
     s->gpr[RAX] = 0x11223344000000e7; /* XSAVE's components */
@@ -467,9 +473,6 @@ static void start(struct state *s, const struct row *row, uint64_t offset)
     s->gpr[RSI] = s->gpr[RDI] = WINDOW + offset;
     start_vectors(s, row);
     start_x87(s);
-    for (unsigned i = 0; i < sizeof(s->memory) / 8; i++)
-        ((uint64_t *)(void *)s->memory)[i] = noise();
-    memcpy(s->memory + DEVICE, s->memory + DATA, DEVICE_END - DEVICE); /* so a device gives what memory gives */
     s->vector = -1;
 }
 
@@ -519,7 +522,7 @@ static void guest_tables(void)
     for (unsigned i = 0; i < 16; i++) {
         uint64_t at = i * PAGE_BYTES, flags = at == READ_ONLY ? 5 : at == MISSING || at == DEVICE_END ? 0 : 7;
 
-        put(TABLES + 0x3000 + i * 8, (at >= DEVICE && at < DEVICE_END ? 0x100000 + at - DEVICE : at) | flags);
+        put(TABLES + 0x3000 + (WINDOW / PAGE_BYTES % 512 + i) * 8, (at >= DEVICE && at < DEVICE_END ? 0x100000 + at - DEVICE : at) | flags);
     }
     for (unsigned i = 0; i < 32; i++) {
         uint64_t to = WINDOW + HANDLERS + i * 16;
@@ -649,152 +652,57 @@ static void guest_run(struct state *s, const char *code, unsigned length)
 
 /* -- the host ------------------------------------------------------------------------------------------------------------------------ */
 
-/* native_enter() loads it all, calls `stub` and stores it all; x87 first, because its image holds XMM too. */
-struct native {
-    uint64_t gpr[16], k[8], rsp;
-    void *stub;
-    _Alignas(64) union wide zmm[32];
-    uint8_t fx[512];
-};
-struct native native_registers;
-void native_enter_sse(void), native_enter_avx(void), native_enter_avx512(void);
-
-_Static_assert(offsetof(struct native, k) == 128 && offsetof(struct native, rsp) == 192 &&
-               offsetof(struct native, stub) == 200 && offsetof(struct native, zmm) == 256 &&
-               offsetof(struct native, fx) == 2304, "the offsets below");
-
-#define NATIVE(name, load, store)                                                                                      \
-    ".globl " name "\n" name ":\n"                                                                                      \
-    "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"                                                \
-    "lea native_registers(%rip), %rax; mov %rsp, 192(%rax)\n"                                                           \
-    "fxrstor64 2304(%rax)\n" load                                                                                       \
-    "mov 8(%rax), %rcx; mov 16(%rax), %rdx; mov 24(%rax), %rbx; mov 40(%rax), %rbp; mov 48(%rax), %rsi\n"               \
-    "mov 56(%rax), %rdi; mov 64(%rax), %r8; mov 72(%rax), %r9; mov 80(%rax), %r10; mov 88(%rax), %r11\n"                \
-    "mov 96(%rax), %r12; mov 104(%rax), %r13; mov 112(%rax), %r14; mov 120(%rax), %r15; mov 0(%rax), %rax\n"            \
-    "call *native_registers+200(%rip)\n"                                                                                \
-    "mov %rax, native_registers(%rip); lea native_registers(%rip), %rax\n"                                              \
-    "mov %rcx, 8(%rax); mov %rdx, 16(%rax); mov %rbx, 24(%rax); mov %rbp, 40(%rax); mov %rsi, 48(%rax)\n"               \
-    "mov %rdi, 56(%rax); mov %r8, 64(%rax); mov %r9, 72(%rax); mov %r10, 80(%rax); mov %r11, 88(%rax)\n"                \
-    "mov %r12, 96(%rax); mov %r13, 104(%rax); mov %r14, 112(%rax); mov %r15, 120(%rax)\n" store                         \
-    "fxsave64 2304(%rax); fninit\n"                                                                                     \
-    "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"                                                      \
-    "ret\n"
-#define UP_TO_15 "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15"
-#define UP_TO_31 UP_TO_15 ",16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
-
-__asm__(".text\n"
-        NATIVE("native_enter_sse", ".irp i," UP_TO_15 "\nmovups 256+64*\\i(%rax), %xmm\\i\n.endr\n",
-               ".irp i," UP_TO_15 "\nmovups %xmm\\i, 256+64*\\i(%rax)\n.endr\n")
-        NATIVE("native_enter_avx", ".irp i," UP_TO_15 "\nvmovups 256+64*\\i(%rax), %ymm\\i\n.endr\n",
-               ".irp i," UP_TO_15 "\nvmovups %ymm\\i, 256+64*\\i(%rax)\n.endr\nvzeroupper\n")
-        NATIVE("native_enter_avx512",
-               ".irp i," UP_TO_31 "\nvmovups 256+64*\\i(%rax), %zmm\\i\n.endr\n"
-               ".irp i,0,1,2,3,4,5,6,7\nkmovq 128+8*\\i(%rax), %k\\i\n.endr\n",
-               ".irp i," UP_TO_31 "\nvmovups %zmm\\i, 256+64*\\i(%rax)\n.endr\n"
-               ".irp i,0,1,2,3,4,5,6,7\nkmovq %k\\i, 128+8*\\i(%rax)\n.endr\nvzeroupper\n"));
-
-static sigjmp_buf native_back;
-static volatile int native_vector;
-static volatile uint64_t native_address;
-static uint8_t *native_stub;
-
 /* Bytes of each vector register that the host has. */
 static unsigned host_bytes(void) { return host_has(AVX512) ? 64 : host_has(AVX) ? 32 : 16; }
 
-/* The interrupted vector state, in XSAVE's standard format. */
-static void native_from_frame(const uint8_t *frame)
+/* The pages from DATA on, in a child process. */
+static struct native *host(struct err *err)
 {
-    static const struct { unsigned component, from, bytes, first, n; } parts[] = { { 2, 16, 16, 0, 16 }, { 6, 32, 32, 0, 16 },
-                                                                                   { 7, 0, 64, 16, 16 } };
-    unsigned a, b, c, d;
-    uint64_t in_use;
+    static const enum native_page pages[] = { NATIVE_RW, NATIVE_RW, NATIVE_NONE, NATIVE_RO, NATIVE_RW, NATIVE_RW, NATIVE_RW };
+    static struct native *n;
+    static struct state s;
 
-    memcpy(native_registers.fx, frame, 416);
-    memcpy(&in_use, frame + 512, 8);
-    for (unsigned i = 0; i < 16; i++)
-        memcpy(&native_registers.zmm[i], frame + 160 + i * 16, 16);
-    for (unsigned p = 0; p < ARRAY_LEN(parts) && host_bytes() > 16; p++)
-        for (unsigned i = 0; i < parts[p].n && __get_cpuid_count(0xd, parts[p].component, &a, &b, &c, &d); i++) {
-            uint8_t *to = &native_registers.zmm[parts[p].first + i].b[parts[p].from];
-
-            if (in_use >> parts[p].component & 1)
-                memcpy(to, frame + b + i * parts[p].bytes, parts[p].bytes);
-            else
-                memset(to, 0, parts[p].bytes);
-        }
-    if (host_bytes() == 64 && __get_cpuid_count(0xd, 5, &a, &b, &c, &d))
-        memcpy(native_registers.k, frame + b, 64);
+    _Static_assert(sizeof(pages) / sizeof(pages[0]) == (DEVICE_END - DATA) / NATIVE_PAGE && WINDOW + DATA == NATIVE_DATA, "as the guest has them");
+    if (n)
+        return n;
+    start_memory(&s);
+    return n = native_create(pages, sizeof(pages) / sizeof(pages[0]), s.memory + DATA, err);
 }
 
-static void native_fault(int signal, siginfo_t *info, void *context)
+/* False: the host does not let us. */
+static bool host_run(struct state *s, const char *code, unsigned length)
 {
-    static const uint8_t order[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8,
-                                       REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
-    const ucontext_t *u = context;
+    struct err err;
+    struct native *n = host(&err);
+    static struct cpu c;
+    struct native_case *slot;
 
-    (void)signal;
-    for (unsigned i = 0; i < 16; i++)
-        native_registers.gpr[i] = (uint64_t)u->uc_mcontext.gregs[order[i]];
-    native_from_frame((const uint8_t *)u->uc_mcontext.fpregs);
-    native_vector = (int)u->uc_mcontext.gregs[REG_TRAPNO];
-    native_address = native_vector == PF ? (uint64_t)(uintptr_t)info->si_addr : 0;
-    siglongjmp(native_back, 1);
-}
-
-static void native_map(void)
-{
-    struct sigaction action = { .sa_sigaction = native_fault, .sa_flags = SA_SIGINFO };
-
-    if (native_stub)
-        return;
-    ck_assert_ptr_eq(mmap((void *)(uintptr_t)WINDOW, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0), (void *)(uintptr_t)WINDOW);
-    native_stub = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(native_stub, MAP_FAILED);
-    sigaction(SIGSEGV, &action, NULL);
-    sigaction(SIGBUS, &action, NULL);
-    sigaction(SIGILL, &action, NULL);
-    sigaction(SIGFPE, &action, NULL);
-}
-
-static void native_protect(unsigned offset, int protection)
-{
-    ck_assert_int_eq(mprotect((void *)(uintptr_t)(WINDOW + offset), PAGE_BYTES, protection), 0);
-}
-
-static void native_run(struct state *s, const char *code, unsigned length)
-{
-    struct native *n = &native_registers;
-    uint8_t *window = (uint8_t *)(uintptr_t)WINDOW;
-
-    native_map();
-    native_protect(MISSING, PROT_READ | PROT_WRITE);
-    native_protect(READ_ONLY, PROT_READ | PROT_WRITE);
-    memcpy(window, s->memory, sizeof(s->memory));
-    native_protect(MISSING, PROT_NONE);
-    native_protect(READ_ONLY, PROT_READ);
-    mprotect(native_stub, PAGE_BYTES, PROT_READ | PROT_WRITE);
-    memcpy(native_stub, code, length);
-    native_stub[length] = 0xc3; /* ret */
-    mprotect(native_stub, PAGE_BYTES, PROT_READ | PROT_EXEC);
-    memcpy(n->gpr, s->gpr, sizeof(n->gpr));
-    memcpy(n->k, s->k, sizeof(n->k));
-    memcpy(n->zmm, s->zmm, sizeof(n->zmm));
-    memcpy(n->fx, s->fx, sizeof(n->fx));
-    n->stub = native_stub;
-    native_vector = -1;
-    native_address = 0;
-    if (!sigsetjmp(native_back, 1))
-        (host_bytes() == 64 ? native_enter_avx512 : host_bytes() == 32 ? native_enter_avx : native_enter_sse)();
-    s->vector = native_vector;
-    s->address = native_address;
-    memcpy(s->gpr, n->gpr, sizeof(n->gpr));
-    memcpy(s->k, n->k, sizeof(n->k));
-    memcpy(s->zmm, n->zmm, sizeof(n->zmm));
-    memcpy(s->fx, n->fx, 160);
-    memcpy(s->fx + 28, "\xff\xff\0", 4); /* MXCSR_MASK */
-    native_protect(MISSING, PROT_READ);
-    memcpy(s->memory, window, sizeof(s->memory));
+    if (!n) {
+        printf("# SKIP %s\n", err.text);
+        return false;
+    }
+    memcpy(c.slot, s->gpr, sizeof(s->gpr));
+    memcpy(c.k, s->k, sizeof(s->k));
+    memcpy(c.zmm, s->zmm, sizeof(s->zmm));
+    x87_from_image(&c, s->fx);
+    c.rip = NATIVE_START;
+    slot = native_slot(n, 0);
+    native_put(&slot->r, &c);
+    slot->memory.n = 0; /* as the image */
+    memcpy(slot->code, code, length);
+    slot->code_bytes = (uint16_t)length;
+    slot->bits = 64;
+    ck_assert_msg(native_run(n, 1, &err), "%s", err.text);
+    native_take(&slot->r, &c);
+    s->vector = slot->vector;
+    s->address = slot->vector == PF ? slot->cr2 : 0;
+    memcpy(s->gpr, c.slot, sizeof(s->gpr));
+    memcpy(s->k, c.k, sizeof(s->k));
+    memcpy(s->zmm, c.zmm, sizeof(s->zmm));
+    x87_to_image(&c, s->fx);
+    for (unsigned i = 0; i < slot->memory.n; i++)
+        memcpy(s->memory + DATA + slot->memory.at[i] * LINE_BYTES, slot->memory.line[i], LINE_BYTES);
+    return true;
 }
 
 /* -- comparison ------------------------------------------------------------------------------------------------------------------------- */
@@ -847,7 +755,8 @@ static void against_host(const struct row *row, uint64_t offset)
 
     start(&host, row, offset);
     start(&guest, row, offset);
-    native_run(&host, row->code, row->length);
+    if (!host_run(&host, row->code, row->length))
+        return;
     guest_run(&guest, row->code, row->length);
     if (host_differs(row, &host))
         return;
