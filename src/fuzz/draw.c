@@ -86,21 +86,60 @@ void draw_vectors(struct random *r, const struct insn *i, struct cpu *c)
     }
 }
 
-void draw_registers(struct random *r, const uint8_t *pool, struct cpu *c)
+void draw_note(const struct insn *i, struct draw_named *n)
+{
+    n->general |= BIT(R8) - 1;
+    n->masks |= i->mask ? 1u << i->mask : 0;
+    for (unsigned k = 0; k < i->operands; k++) {
+        const struct operand *o = &i->op[k];
+
+        if (o->kind == OPERAND_MEMORY)
+            n->general |= (uint32_t)o->has_base << (o->base & 15) | (uint32_t)(o->has_index && !o->vsib) << (o->index & 15);
+        else if (o->kind == OPERAND_REGISTER && o->class == REG_GPR)
+            n->general |= 1u << (o->reg & 15);
+        else if (o->kind == OPERAND_REGISTER && o->class == REG_MASK)
+            n->masks |= 1u << (o->reg & 7);
+        else if (o->kind == OPERAND_REGISTER && o->class == REG_MMX)
+            n->mmx |= 1u << (o->reg & 7);
+    }
+}
+
+/* Numbers of eight bytes: drawn where they are named, else from the pool. */
+static uint64_t draw_or_take(struct random *r, uint32_t named, unsigned i, uint64_t (*draw)(struct random *r), const uint8_t *pool)
+{
+    uint64_t v;
+
+    if (named >> i & 1)
+        return draw(r);
+    memcpy(&v, pool + i * 8, 8);
+    return v;
+}
+
+static uint64_t draw_mask(struct random *r) { return random_one_in(r, 4) ? draw_integer(r) : random_next(r); }
+
+static uint64_t draw_mmx(struct random *r)
+{
+    uint64_t v;
+
+    draw_bytes(r, (uint8_t *)&v, 8);
+    return v;
+}
+
+void draw_registers(struct random *r, const struct draw_named *named, const uint8_t *pool, struct cpu *c)
 {
     memcpy(c->zmm, pool, sizeof(c->zmm));
     draw_bytes(r, c->zmm[0].b, WIDE_BYTES);
     for (unsigned i = 0; i < GPRS; i++)
-        c->slot[i] = draw_integer(r);
+        c->slot[i] = draw_or_take(r, named->general, i, draw_integer, pool);
     if (random_one_in(r, 2))
         c->slot[RCX] &= 31;
     c->slot[RSI] = NATIVE_DATA + random_below(r, NATIVE_PAGE * 2);
     c->slot[RDI] = NATIVE_DATA + random_below(r, NATIVE_PAGE * 2);
     c->slot[RSP] = (NATIVE_DATA + 0x200 + random_below(r, NATIVE_PAGE + 0xc00)) & ~(random_one_in(r, 8) ? 0u : 15u);
     for (unsigned i = 0; i < 8; i++)
-        draw_bytes(r, (uint8_t *)&c->x87.significand[i], 8);
+        c->x87.significand[i] = draw_or_take(r, named->mmx, i, draw_mmx, pool + 128);
     for (unsigned i = 0; i < 8; i++)
-        c->k[i] = random_one_in(r, 4) ? draw_integer(r) : random_next(r);
+        c->k[i] = draw_or_take(r, named->masks, i, draw_mask, pool + 256);
     cpu_set_rflags(c, FLAG_IF | (random_next(r) & (FLAGS_ARITHMETIC | (random_one_in(r, 8) ? FLAG_DF : 0))));
     c->mxcsr = random_one_in(r, 2) ? 0x1f80 : 0x1f80 | (uint32_t)(random_next(r) & 0xe07f);
     if (random_one_in(r, 16))

@@ -152,6 +152,7 @@ static uint8_t draw_window(struct random *r, bool refusing)
 
 static void draw_state(struct random *r, const struct fuzz_base *base, struct fuzz_case *c)
 {
+    struct draw_named named = { 0 };
     bool x87 = false;
 
     c->cpu = base->system && random_one_in(r, 2) ? base->cpu0 : base->cpu;
@@ -159,7 +160,9 @@ static void draw_state(struct random *r, const struct fuzz_base *base, struct fu
     c->system.on = false;
     c->memory.n = 0;
     c->window = draw_window(r, base->refusing);
-    draw_registers(r, base->image, &c->cpu);
+    for (unsigned i = 0; i < c->insns; i++)
+        draw_note(&c->insn[i].insn, &named);
+    draw_registers(r, &named, base->image, &c->cpu);
     move_segments(c);
     for (unsigned i = 0; i < c->insns; i++) {
         draw_vectors(r, &c->insn[i].insn, &c->cpu);

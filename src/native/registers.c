@@ -32,27 +32,29 @@ static const struct layout *host_layout(void)
 
 uint64_t native_components(void) { return host_layout()->components; }
 
-/* Calls `move` for each part of the vector registers and opmasks that the host has. */
-static void each_part(uint8_t *area, struct cpu *cpu, void (*move)(void *area, void *cpu, size_t bytes))
+static inline __attribute__((always_inline)) void move(bool put, void *area, void *cpu, size_t bytes)
+{
+    memcpy(put ? area : cpu, put ? cpu : area, bytes);
+}
+
+/* To or from each part of the vector registers and opmasks that the host has; in line, for sizes to be constants. */
+static inline __attribute__((always_inline)) void each_part(bool put, uint8_t *area, struct cpu *cpu)
 {
     const struct layout *l = host_layout();
     uint64_t has = l->components;
 
     for (unsigned i = 0; i < 16; i++) {
-        move(area + XMM_AT + 16 * i, &cpu->zmm[i].b[0], 16);
+        move(put, area + XMM_AT + 16 * i, &cpu->zmm[i].b[0], 16);
         if (has & XCR0_AVX)
-            move(area + l->at[2] + 16 * i, &cpu->zmm[i].b[16], 16);
+            move(put, area + l->at[2] + 16 * i, &cpu->zmm[i].b[16], 16);
         if (has & XCR0_ZMM_HI256)
-            move(area + l->at[6] + 32 * i, &cpu->zmm[i].b[32], 32);
+            move(put, area + l->at[6] + 32 * i, &cpu->zmm[i].b[32], 32);
         if (has & XCR0_HI16_ZMM)
-            move(area + l->at[7] + 64 * i, &cpu->zmm[16 + i].b[0], 64);
+            move(put, area + l->at[7] + 64 * i, &cpu->zmm[16 + i].b[0], 64);
     }
     if (has & XCR0_OPMASK)
-        move(area + l->at[5], cpu->k, sizeof(cpu->k));
+        move(put, area + l->at[5], cpu->k, sizeof(cpu->k));
 }
-
-static void put(void *area, void *cpu, size_t bytes) { memcpy(area, cpu, bytes); }
-static void take(void *area, void *cpu, size_t bytes) { memcpy(cpu, area, bytes); }
 
 /* SDM 1 table 10-2: registers in the order of the stack. */
 static void put_x87(uint8_t *area, const struct x87 *x)
@@ -100,7 +102,7 @@ void native_put(struct native_registers *r, const struct cpu *cpu)
     memcpy(r->xsave + 24, &cpu->mxcsr, 4);
     memset(r->xsave + HEADER_AT, 0, 64);
     memcpy(r->xsave + HEADER_AT, &components, 8);
-    each_part(r->xsave, (struct cpu *)(uintptr_t)cpu, put);
+    each_part(true, r->xsave, (struct cpu *)(uintptr_t)cpu);
 }
 
 /* A component in its initial configuration may not have been written (SDM 1 13.6). */
@@ -132,6 +134,6 @@ void native_take(const struct native_registers *r, struct cpu *cpu)
     cpu_set_rflags(cpu, (cpu->rflags & ~(uint64_t)FLAGS_MOVED) | (r->rflags & FLAGS_MOVED));
     take_x87(r->xsave, &cpu->x87);
     memcpy(&cpu->mxcsr, r->xsave + 24, 4);
-    each_part((uint8_t *)(uintptr_t)r->xsave, cpu, take);
+    each_part(false, (uint8_t *)(uintptr_t)r->xsave, cpu);
     clear_initial(cpu, in_use);
 }
