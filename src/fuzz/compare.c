@@ -14,10 +14,10 @@ const char *const difference_names[DIFFERENCES] = { "none", "end", "general regi
 static const char *const register_names[GPRS] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                                   "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
 
-/* The error code that counts.  Of its own half of the address space Linux says that it is there; so do the guest's tables. */
+/* The error code that counts.  Of its own half of the address space, and the last page before it, Linux says that it is there; so do the guest's tables. */
 static uint32_t error_of(const struct fuzz_outcome *o)
 {
-    bool systems = o->vector == EXCEPTION_PF && (o->cr2 >> 47 || side_is_systems(o->cr2));
+    bool systems = o->vector == EXCEPTION_PF && (o->cr2 >= (UINT64_C(1) << 47) - NATIVE_PAGE || side_is_systems(o->cr2));
 
     return o->vector < 0 ? 0 : systems ? o->error & ~1u : o->error;
 }
