@@ -248,6 +248,8 @@ void machine_destroy(struct machine *m)
 {
     if (!m)
         return;
+    if (m->assistant)
+        engine_interp.destroy(m->assistant);
     if (m->engine)
         m->config.engine->destroy(m->engine);
     vcpu_free(&m->vcpu);
@@ -320,24 +322,24 @@ static bool machine_wait(struct machine *m)
  * The engine cannot carry out the instruction at RIP: the interpreter does that one, on the same devices.
  * Returns its stop reason; STOP_FAILED when the state cannot be moved.
  */
-static enum stop_reason machine_substitute(struct machine *m, struct err *err)
+static enum stop_reason machine_assist(struct machine *m, struct err *err)
 {
     enum engine_id id = m->vcpu.bus.origin.engine;
-    enum stop_reason stop = STOP_FAILED;
-    void *interp;
+    enum stop_reason stop;
 
     g_strlcpy(m->gave_up, err->text, sizeof(m->gave_up));
     if (!m->config.engine->get_state(m->engine, err))
         return STOP_FAILED;
-    interp = engine_interp.create(&m->vcpu, err);
-    if (interp) {
-        stop = engine_interp.run(interp, 1, err);
-        engine_interp.destroy(interp);
-        m->vcpu.retired--; /* it does not count for this engine */
-    }
+    if (!m->assistant && !(m->assistant = engine_interp.create(&m->vcpu, err)))
+        return STOP_FAILED;
+    if (!engine_interp.set_state(m->assistant, err))
+        return STOP_FAILED;
+    m->vcpu.bus.origin.engine = ENGINE_INTERP;
+    stop = engine_interp.run(m->assistant, 1, err);
+    m->vcpu.retired--; /* it does not count for this engine */
     m->vcpu.bus.origin.engine = id;
-    m->substituted++;
-    if (!interp || !m->config.engine->set_state(m->engine, err))
+    m->assisted++;
+    if (!m->config.engine->set_state(m->engine, err))
         return STOP_FAILED;
     return stop == STOP_BUDGET ? STOP_KICK : stop;
 }
@@ -355,8 +357,8 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         clock_run(&m->clock);
         m->gave_up[0] = 0;
         stop = m->config.engine->run(m->engine, machine_budget(m), err);
-        if (stop == STOP_FAILED && m->config.substitute)
-            stop = machine_substitute(m, err);
+        if (stop == STOP_FAILED && m->config.assist == ASSIST_INSTRUCTION)
+            stop = machine_assist(m, err);
         switch (stop) {
         case STOP_FAILED: return MACHINE_FAILED;
         case STOP_SHUTDOWN: return MACHINE_SHUTDOWN;

@@ -14,6 +14,12 @@ enum machine_clock {
     MACHINE_CLOCK_JOURNEY, /* a microsecond a journey: what two engines under comparison can agree on */
 };
 
+/* Who carries out what the engine cannot (KVM: vector instructions on a device, at CPL 0 of a PVM, ...). */
+enum machine_assist {
+    ASSIST_OFF,         /* nobody: the run fails there */
+    ASSIST_INSTRUCTION, /* the interpreter does that instruction, on the same devices */
+};
+
 struct machine_config {
     const struct engine *engine;
     struct cpu_model cpu;             /* signature 0: everything that is implemented */
@@ -26,8 +32,7 @@ struct machine_config {
     uint64_t limit;                   /* instructions; UINT64_MAX: none */
     const char *until;                /* stop after the console has printed this; NULL: never */
     struct char_backend *serial, *debugcon;
-    /* Journey clock: an instruction this engine cannot carry out is done by the interpreter on the same devices. */
-    bool substitute;
+    enum machine_assist assist;
     /* Told of every device access; NULL: nobody. */
     void (*observe)(void *opaque, const struct dispatch_report *report);
     void *observer;
@@ -51,7 +56,8 @@ struct machine {
     void *engine;               /* of config.engine */
     uint64_t skipped_ns;        /* virtual time that passed in HLT */
     uint64_t journeys;
-    uint64_t substituted;       /* instructions */
+    void *assistant;            /* the interpreter, once it was needed */
+    uint64_t assisted;          /* instructions */
     char gave_up[256];          /* why the engine could not do the last journey's instruction; "": it did */
     int exit_code;              /* as the debug-exit device asked */
     bool debug_exited, powered_off, reset_requested, until_seen;

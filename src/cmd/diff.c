@@ -98,7 +98,7 @@ static void print_side(const struct diff_side *s)
                *s->header.kvm ? ", KVM " : "", s->header.kvm);
     else
         printf("%s: %" PRIu64 " journeys, %" PRIu64 " instructions it could not carry out (done by interp)\n", s->name,
-               s->machine->journeys, s->machine->substituted);
+               s->machine->journeys, s->machine->assisted);
 }
 
 static void print_state(const struct diff_side *s)

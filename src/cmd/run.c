@@ -11,12 +11,13 @@
 #include <string.h>
 
 static gboolean run_stats, run_perf_map;
-static char *run_trace, *run_journeys, *run_jitdump;
+static char *run_trace, *run_journeys, *run_jitdump, *run_assist;
 static uint64_t run_journeys_max = UINT64_MAX;
 static char **run_files;
 
 static const GOptionEntry run_entries[] = {
     { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default), jit or kvm", "ENGINE" },
+    { "assist", 0, 0, G_OPTION_ARG_STRING, &run_assist, "What KVM cannot carry out: off (default) or instruction, by the interpreter", "WHAT" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks, speed, and what the JIT did at the end", NULL },
@@ -36,6 +37,8 @@ static void print_stats(const struct machine *m, double seconds)
 {
     fprintf(stderr, "instructions %" PRIu64 "\nseconds %.3f\nmillion instructions a second %.1f\npage walks %" PRIu64 "\n",
             m->vcpu.retired, seconds, (double)m->vcpu.retired / seconds / 1e6, m->vcpu.mmu.walks);
+    if (m->config.assist)
+        fprintf(stderr, "assisted instructions %" PRIu64 "\n", m->assisted);
     if (m->config.engine->id == ENGINE_JIT)
         jit_print_stats(m->engine, seconds, stderr);
 }
@@ -128,7 +131,8 @@ static int run_guest(struct machine_config *config, const char *command)
     if (run_trace) {
         config->observe = recorder_observe;
         config->observer = &recorder;
-        config->substitute = config->clock == MACHINE_CLOCK_JOURNEY;
+        if (config->clock == MACHINE_CLOCK_JOURNEY)
+            config->assist = ASSIST_INSTRUCTION; /* a trace is of the whole guest */
     }
     m = machine_create(config, &err);
     status = m ? run_machine(m, &recorder, command) : fail(&err);
@@ -147,6 +151,18 @@ static void mark_jitdump(int argc, char **argv)
             argv[i] = without;
 }
 
+static bool parse_assist(struct machine_config *config, struct err *err)
+{
+    if (!run_assist)
+        return true;
+    if (config->engine->id != ENGINE_KVM)
+        return err_set(err, "--assist is about what KVM cannot do: with --engine kvm");
+    if (strcmp(run_assist, "off") != 0 && strcmp(run_assist, "instruction") != 0)
+        return err_set(err, "--assist: off or instruction, not '%s'", run_assist);
+    config->assist = run_assist[0] == 'o' ? ASSIST_OFF : ASSIST_INSTRUCTION;
+    return true;
+}
+
 static bool configure(struct machine_config *config, struct err *err)
 {
     if (run_files && run_files[1])
@@ -154,6 +170,8 @@ static bool configure(struct machine_config *config, struct err *err)
     if (run_journeys && !guest_parse_size(run_journeys, &run_journeys_max))
         return err_set(err, "not a number of journeys: '%s'", run_journeys);
     if (!guest_configure(config, run_files ? run_files[0] : NULL, err))
+        return false;
+    if (!parse_assist(config, err))
         return false;
     if ((run_perf_map || run_jitdump) && config->engine->id != ENGINE_JIT)
         return err_set(err, "--perf-map and --jitdump are about translated code: with --engine jit");

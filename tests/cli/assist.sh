@@ -1,0 +1,26 @@
+#!/bin/sh
+# assist.sh - run --engine kvm --assist: a guest that KVM cannot carry out runs to its end.
+. tests/cli/tap
+
+as --64 -o "$tmp/wide.o" tests/guest/wide.S && ld -Ttext=0x100000 -o "$images/wide.elf" "$tmp/wide.o"
+refused "--assist without KVM" run --assist instruction --kernel "$images/wide.elf"
+if ! kvm_usable; then
+    skip "the guest of wide accesses under KVM" "$kvm_says"
+    finish
+    exit 0
+fi
+refused "an assist nobody knows" run --engine kvm --assist sometimes --kernel "$images/wide.elf"
+for assist in "" "--assist off"; do
+    # shellcheck disable=SC2086 # options
+    wideload run --engine kvm $assist --kernel "$images/wide.elf"
+    [ "$status" = 1 ] && grep -q 'kvm: cannot emulate 62 f1 fe 48 6f 0e at 0x100032$' "$tmp/err"
+    check "the guest of wide accesses dies on KVM ${assist:-alone}" $?
+done
+wideload run --engine kvm --assist instruction --stats --kernel "$images/wide.elf"
+[ "$status" = 0 ] && grep -q '^assisted instructions [1-9][0-9]*$' "$tmp/err"
+check "the guest of wide accesses runs to its end with --assist instruction" $?
+# Journey by journey, with registers after each.
+"$WIDELOAD" diff --left interp --right kvm --kernel "$images/wide.elf" >"$tmp/out"
+grep -q ' 0 divergent' "$tmp/out"
+check "and each assisted instruction did what it does on the interpreter" $?
+finish
