@@ -24,6 +24,13 @@ bool side_describe(unsigned bits, struct fuzz_base *base, struct err *err);
 /* The guest's own pages: its tables and handlers. */
 bool side_is_systems(uint64_t gva);
 
+/* The address space that cases see, as the native child has it. */
+struct guest;
+void side_map_pages(struct guest *g);
+
+/* An INT3 around the code is where a branch led: an end, as for a guest.  start: RIP of the code. */
+void side_settle_breakpoint(struct fuzz_outcome *o, uint64_t start);
+
 /* Mapped for the user in a guest that runs many cases at once, and nowhere else. */
 bool side_kvm_is_own(uint64_t gva);
 

@@ -124,23 +124,9 @@ bool side_kvm_is_own(uint64_t gva) { return gva >= AREA_GVA && gva < CODE_ALIAS 
 static struct kvm_batch_slot *slot_of(struct side_kvm *s, unsigned i) { return (void *)(s->area + SLOTS_AT + i * SLOT_BYTES); }
 static struct kvm_batch_state *state_of(struct side_kvm *s) { return (void *)(s->area + STATE_AT); }
 
-static unsigned page_flags(uint64_t at)
-{
-    static const unsigned flags[] = { [NATIVE_RW] = GUEST_PRESENT | GUEST_WRITABLE | GUEST_NO_EXECUTE,
-                                      [NATIVE_RO] = GUEST_PRESENT | GUEST_NO_EXECUTE, [NATIVE_NONE] = GUEST_ABSENT };
-    uint64_t data = (at - NATIVE_DATA) / NATIVE_PAGE;
-
-    if (at == NATIVE_CODE)
-        return GUEST_PRESENT;
-    if (side_is_systems(at))
-        return GUEST_PRESENT | GUEST_WRITABLE | GUEST_SUPERVISOR;
-    return data < FUZZ_PAGES ? flags[fuzz_page[data]] : GUEST_ABSENT;
-}
-
 static void map_pages(struct guest *g)
 {
-    for (uint64_t at = 0; at < GUEST_RAM; at += PAGE_BYTES)
-        guest_map(g, at, at, page_flags(at));
+    side_map_pages(g);
     for (uint64_t at = 0; at < AREA_BYTES; at += PAGE_BYTES)
         guest_map(g, AREA_GVA + at, AREA_GPA + at, at == PROGRAM_AT ? GUEST_PRESENT : GUEST_PRESENT | GUEST_WRITABLE | GUEST_NO_EXECUTE);
     for (uint64_t at = 0; at < FUZZ_BYTES; at += PAGE_BYTES)
@@ -217,10 +203,7 @@ static void take_case(struct side_kvm *s, const struct fuzz_case *c, unsigned i,
     o->vector = (int)slot->vector;
     o->error = (uint32_t)slot->error;
     o->cr2 = slot->cr2;
-    if (o->vector == EXCEPTION_BP && o->cpu.rip - 1 != NATIVE_START && o->cpu.rip - 1 - NATIVE_CODE < NATIVE_PAGE) {
-        o->vector = -1;
-        o->cpu.rip--;
-    }
+    side_settle_breakpoint(o, NATIVE_START);
     o->memory.n = 0;
     lines_find(&o->memory, s->base->image, 0, memory, FUZZ_BYTES);
     o->transactions = 0;

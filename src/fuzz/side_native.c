@@ -32,10 +32,7 @@ static void take(struct side_native *s, struct fuzz_outcome *o, unsigned slot)
     o->cr2 = n->cr2;
     o->stuck = n->timed_out;
     o->transactions = o->wide = o->crossing = 0;
-    if (o->vector == EXCEPTION_BP && o->cpu.rip - 1 != start && o->cpu.rip - 1 - (start - (NATIVE_START - NATIVE_CODE)) < NATIVE_PAGE) {
-        o->vector = -1; /* it branched to an INT3 around the code: an end, as for a guest */
-        o->cpu.rip--;
-    }
+    side_settle_breakpoint(o, start);
     o->shutdown = o->inexpressible = false;
     o->touched = false;
     o->device[0] = 0;

@@ -24,27 +24,6 @@ struct side_soft {
     uint8_t *entry[SYSTEM_ENTRIES], *code_entry, *data_entry[FUZZ_PAGES];
 };
 
-bool side_is_systems(uint64_t at) { return (at >= GUEST_GDT && at < NATIVE_CODE) || (at >= GUEST_RAM / 2 && at < GUEST_RAM); }
-
-static unsigned page_flags(uint64_t at)
-{
-    static const unsigned flags[] = { [NATIVE_RW] = GUEST_PRESENT | GUEST_WRITABLE | GUEST_NO_EXECUTE,
-                                      [NATIVE_RO] = GUEST_PRESENT | GUEST_NO_EXECUTE, [NATIVE_NONE] = GUEST_ABSENT };
-    uint64_t data = (at - NATIVE_DATA) / NATIVE_PAGE;
-
-    if (at == NATIVE_CODE)
-        return GUEST_PRESENT;
-    if (side_is_systems(at))
-        return GUEST_PRESENT | GUEST_WRITABLE | GUEST_SUPERVISOR;
-    return data < FUZZ_PAGES ? flags[fuzz_page[data]] : GUEST_ABSENT;
-}
-
-static void map_pages(struct side_soft *s)
-{
-    for (uint64_t at = 0; at < GUEST_RAM; at += PAGE_BYTES)
-        guest_map(&s->guest, at, at, page_flags(at));
-}
-
 /* What a case changes. */
 static void copy_registers(struct cpu *to, const struct cpu *from)
 {
@@ -78,7 +57,7 @@ static void put_memory(struct side_soft *s, const struct fuzz_case *c, struct fu
     if (!s->on_device)
         return;
     if (s->window != c->window)
-        guest_map(&s->guest, FUZZ_DEVICE, FUZZ_DEVICE_GPA + c->window * PAGE_BYTES, page_flags(FUZZ_DEVICE));
+        guest_map(&s->guest, FUZZ_DEVICE, FUZZ_DEVICE_GPA + c->window * PAGE_BYTES, GUEST_PRESENT | GUEST_WRITABLE | GUEST_NO_EXECUTE);
     s->window = c->window;
     fuzz_device_begin(&s->device, c, o);
 }
@@ -219,7 +198,7 @@ bool side_soft_create(enum fuzz_engine e, const struct fuzz_base *base, struct s
         low_free(s, sizeof(*s));
         return false;
     }
-    map_pages(s);
+    side_map_pages(&s->guest);
     map_system_pages(&s->guest);
     for (unsigned i = 0; i < SYSTEM_ENTRIES; i++)
         s->entry[i] = entry_at(&s->guest, i);
