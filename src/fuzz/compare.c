@@ -125,13 +125,15 @@ static uint64_t flags_defined(const struct fuzz_case *c, bool faulted)
     return FLAGS_ARITHMETIC & ~undefined;
 }
 
+static bool is_of_operand(int vector) { return vector == EXCEPTION_SS || vector == EXCEPTION_GP || vector == EXCEPTION_PF; }
+
 /* Two ways it may end, both right? */
 static bool either(const struct fuzz_case *c, const struct fuzz_outcome *a, const struct fuzz_outcome *b)
 {
     uint64_t end = c->bits == 16 ? FUZZ_DATA_BASE_16 + 0xffffu : UINT32_MAX;
 
     for (unsigned i = 0; i < c->insns; i++)
-        if (undefined_order(&c->insn[i].insn) && a->vector == EXCEPTION_PF && b->vector == EXCEPTION_PF && a->cr2 != b->cr2)
+        if (undefined_order(&c->insn[i].insn) && is_of_operand(a->vector) && is_of_operand(b->vector))
             return true;
     for (unsigned i = 0; i < c->insns && a->vector != b->vector; i++)
         if (undefined_priority(&c->insn[i].insn, a->vector, b->vector) ||
