@@ -248,8 +248,6 @@ void machine_destroy(struct machine *m)
 {
     if (!m)
         return;
-    if (m->assistant)
-        engine_interp.destroy(m->assistant);
     if (m->engine)
         m->config.engine->destroy(m->engine);
     vcpu_free(&m->vcpu);
@@ -325,21 +323,22 @@ static bool machine_wait(struct machine *m)
 static enum stop_reason machine_assist(struct machine *m, struct err *err)
 {
     enum engine_id id = m->vcpu.bus.origin.engine;
-    enum stop_reason stop;
+    enum stop_reason stop = STOP_FAILED;
+    void *interp;
 
     g_strlcpy(m->gave_up, err->text, sizeof(m->gave_up));
     if (!m->config.engine->get_state(m->engine, err))
         return STOP_FAILED;
-    if (!m->assistant && !(m->assistant = engine_interp.create(&m->vcpu, err)))
-        return STOP_FAILED;
-    if (!engine_interp.set_state(m->assistant, err))
-        return STOP_FAILED;
-    m->vcpu.bus.origin.engine = ENGINE_INTERP;
-    stop = engine_interp.run(m->assistant, 1, err);
-    m->vcpu.retired--; /* it does not count for this engine */
+    /* A new one each time: nobody tells it what the guest writes to code under the other engine. */
+    interp = engine_interp.create(&m->vcpu, err);
+    if (interp) {
+        stop = engine_interp.run(interp, 1, err);
+        engine_interp.destroy(interp);
+        m->vcpu.retired--; /* it does not count for this engine */
+    }
     m->vcpu.bus.origin.engine = id;
     m->assisted++;
-    if (!m->config.engine->set_state(m->engine, err))
+    if (!interp || !m->config.engine->set_state(m->engine, err))
         return STOP_FAILED;
     return stop == STOP_BUDGET ? STOP_KICK : stop;
 }

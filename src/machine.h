@@ -56,7 +56,6 @@ struct machine {
     void *engine;               /* of config.engine */
     uint64_t skipped_ns;        /* virtual time that passed in HLT */
     uint64_t journeys;
-    void *assistant;            /* the interpreter, once it was needed */
     uint64_t assisted;          /* instructions */
     char gave_up[256];          /* why the engine could not do the last journey's instruction; "": it did */
     int exit_code;              /* as the debug-exit device asked */
