@@ -30,7 +30,7 @@ struct engine {
     /* NULL and err when this host cannot: no /dev/kvm, no permission. */
     void *(*create)(struct vcpu *vcpu, struct err *err);
     void (*destroy)(void *self);
-    /* Runs at most `budget` instructions (KVM: until an exit; it cannot count). */
+    /* Runs at most `budget` instructions (KVM: until an exit; with vcpu.exact it single-steps and counts). */
     enum stop_reason (*run)(void *self, uint64_t budget, struct err *err);
     /* From another thread or a signal handler: return from run() soon. */
     void (*kick)(void *self);

@@ -197,6 +197,22 @@ static bool machine_load(struct machine *m, struct err *err)
     return true;
 }
 
+/* KVM has its own mind about CPUID: a guest that will come there sees that from the start. */
+static bool machine_meet_kvm(struct machine *m, struct err *err)
+{
+    for (unsigned i = 0; i < m->config.switch_count; i++) {
+        void *kvm;
+
+        if (m->config.switches[i].to->id != ENGINE_KVM)
+            continue;
+        kvm = engine_kvm.create(&m->vcpu, err);
+        if (kvm)
+            engine_kvm.destroy(kvm);
+        return kvm;
+    }
+    return true;
+}
+
 static bool machine_assemble(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
@@ -217,7 +233,10 @@ static bool machine_assemble(struct machine *m, struct err *err)
     m->vcpu.bus.policy_arg = c->policy_arg;
     m->vcpu.bus.observe = c->observe;
     m->vcpu.bus.opaque = c->observer;
-    m->engine = c->engine->create(&m->vcpu, err);
+    m->runs = c->engine;
+    if (!machine_meet_kvm(m, err))
+        return false;
+    m->engine = m->runs->create(&m->vcpu, err);
     return m->engine && c->engine->set_state(m->engine, err);
 }
 
@@ -249,7 +268,7 @@ void machine_destroy(struct machine *m)
     if (!m)
         return;
     if (m->engine)
-        m->config.engine->destroy(m->engine);
+        m->runs->destroy(m->engine);
     vcpu_free(&m->vcpu);
     phys_free(&m->phys);
     board_destroy(m->board);
@@ -280,7 +299,62 @@ static bool machine_reset(struct machine *m, struct err *err)
     m->reset_requested = false;
     board_reset(m->board);
     vcpu_reset(&m->vcpu);
-    return m->config.engine->set_state(m->engine, err);
+    return m->runs->set_state(m->engine, err);
+}
+
+/* -- hand-overs ---------------------------------------------------------------------------------------------------------- */
+
+static const struct machine_switch *machine_next_switch(const struct machine *m)
+{
+    return m->switched < m->config.switch_count ? &m->config.switches[m->switched] : NULL;
+}
+
+/* Instructions; UINT64_MAX: not to be counted yet. */
+static uint64_t machine_until_switch(struct machine *m)
+{
+    const struct machine_switch *next = machine_next_switch(m);
+    uint64_t at;
+
+    if (!next || m->journeys < next->journeys)
+        return UINT64_MAX;
+    if (!m->switch_counts)
+        m->switch_from = next->journeys ? m->vcpu.retired : 0;
+    m->switch_counts = true;
+    at = m->switch_from + next->insns;
+    return at > m->vcpu.retired ? at - m->vcpu.retired : 0;
+}
+
+/* Between two instructions: all of the state is in vcpu.cpu, and the next engine takes it from there. */
+static bool machine_hand_over(struct machine *m, const struct engine *to, struct err *err)
+{
+    void *from = m->engine;
+
+    if (!m->runs->get_state(from, err))
+        return false;
+    m->engine = NULL;
+    m->runs->destroy(from);
+    m->runs = to;
+    m->engine = to->create(&m->vcpu, err);
+    return m->engine && to->set_state(m->engine, err);
+}
+
+static bool machine_switch_due(struct machine *m, struct err *err)
+{
+    while (machine_until_switch(m) == 0) {
+        m->switch_counts = false;
+        if (!machine_hand_over(m, m->config.switches[m->switched++].to, err))
+            return false;
+    }
+    m->vcpu.exact = m->switch_counts;
+    return true;
+}
+
+static bool machine_counts_journeys(const struct machine *m)
+{
+    for (unsigned i = m->switched; i < m->config.switch_count; i++)
+        if (m->config.switches[i].journeys)
+            return true;
+    return false;
 }
 
 /* Instructions until something has to be looked at. */
@@ -288,6 +362,7 @@ static uint64_t machine_budget(struct machine *m)
 {
     uint64_t left = m->config.limit - m->vcpu.retired, next = clock_next(&m->clock), now = clock_now(&m->clock);
 
+    left = bits_min(left, machine_until_switch(m));
     if (m->config.clock == MACHINE_CLOCK_HOST)
         return bits_min(left, HOST_SLICE);
     if (m->config.clock == MACHINE_CLOCK_VIRTUAL && next != CLOCK_NEVER)
@@ -323,22 +398,24 @@ static bool machine_wait(struct machine *m)
 static enum stop_reason machine_assist(struct machine *m, struct err *err)
 {
     enum engine_id id = m->vcpu.bus.origin.engine;
+    uint64_t retired = m->vcpu.retired;
     enum stop_reason stop = STOP_FAILED;
     void *interp;
 
     g_strlcpy(m->gave_up, err->text, sizeof(m->gave_up));
-    if (!m->config.engine->get_state(m->engine, err))
+    if (!m->runs->get_state(m->engine, err))
         return STOP_FAILED;
     /* A new one each time: nobody tells it what the guest writes to code under the other engine. */
     interp = engine_interp.create(&m->vcpu, err);
     if (interp) {
         stop = engine_interp.run(interp, 1, err);
         engine_interp.destroy(interp);
-        m->vcpu.retired--; /* it does not count for this engine */
+        if (!m->vcpu.exact)
+            m->vcpu.retired = retired; /* not counted under this engine */
     }
     m->vcpu.bus.origin.engine = id;
     m->assisted++;
-    if (!interp || !m->config.engine->set_state(m->engine, err))
+    if (!interp || !m->runs->set_state(m->engine, err))
         return STOP_FAILED;
     return stop == STOP_BUDGET ? STOP_KICK : stop;
 }
@@ -347,15 +424,17 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
 {
     enum machine_end end;
 
-    m->vcpu.stop_on_touch = one_journey || m->config.clock == MACHINE_CLOCK_JOURNEY;
-    while (!machine_over(m, &end)) {
+    m->vcpu.stop_on_touch = one_journey || m->config.clock == MACHINE_CLOCK_JOURNEY || machine_counts_journeys(m);
+    for (;;) {
         enum stop_reason stop;
 
-        if (m->reset_requested && !machine_reset(m, err))
+        if ((m->reset_requested && !machine_reset(m, err)) || !machine_switch_due(m, err))
             return MACHINE_FAILED;
+        if (machine_over(m, &end))
+            return end;
         clock_run(&m->clock);
         m->gave_up[0] = 0;
-        stop = m->config.engine->run(m->engine, machine_budget(m), err);
+        stop = m->runs->run(m->engine, machine_budget(m), err);
         if (stop == STOP_FAILED && m->config.assist == ASSIST_INSTRUCTION)
             stop = machine_assist(m, err);
         switch (stop) {
@@ -372,13 +451,12 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
                 return machine_over(m, &end) ? end : MACHINE_JOURNEY;
             break;
         case STOP_BUDGET:
-            if (m->config.clock == MACHINE_CLOCK_JOURNEY && m->vcpu.retired < m->config.limit)
+            if (m->config.clock == MACHINE_CLOCK_JOURNEY && m->vcpu.retired < m->config.limit && machine_until_switch(m))
                 return MACHINE_SPINNING;
             break;
         default: break;
         }
     }
-    return end;
 }
 
 enum machine_end machine_run(struct machine *m, struct err *err) { return machine_drive(m, false, err); }
@@ -386,8 +464,11 @@ enum machine_end machine_step(struct machine *m, struct err *err) { return machi
 
 void machine_interrupt(struct machine *m)
 {
+    void *engine = m->engine;
+
     m->interrupted = true;
-    m->config.engine->kick(m->engine);
+    if (engine)
+        m->runs->kick(engine);
 }
 
 const char *machine_end_name(enum machine_end end)

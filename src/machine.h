@@ -20,8 +20,19 @@ enum machine_assist {
     ASSIST_INSTRUCTION, /* the interpreter does that instruction, on the same devices */
 };
 
+/*
+ * Another engine runs the guest once so many journeys are complete and, from there on, so many instructions have retired;
+ * without journeys: so many since reset.  KVM counts instructions by single-stepping, and only where a switch asks for it.
+ */
+struct machine_switch {
+    uint64_t journeys, insns;
+    const struct engine *to;
+};
+
 struct machine_config {
-    const struct engine *engine;
+    const struct engine *engine;      /* ... at first */
+    const struct machine_switch *switches; /* in this order; the caller keeps them */
+    unsigned switch_count;
     struct cpu_model cpu;             /* signature 0: everything that is implemented */
     uint64_t ram_bytes;
     const char *bios, *kernel, *flat; /* at most one; file names */
@@ -53,7 +64,11 @@ struct machine {
     struct bus dma_bus;
     struct vcpu vcpu;
     struct board *board;
-    void *engine;               /* of config.engine */
+    const struct engine *runs;  /* now */
+    void *engine;               /* of `runs`; NULL for a moment, while it changes */
+    unsigned switched;          /* how many of config.switches */
+    uint64_t switch_from;       /* instructions when the next one's journeys were complete */
+    bool switch_counts;         /* ... and they are */
     uint64_t skipped_ns;        /* virtual time that passed in HLT */
     uint64_t journeys;
     uint64_t assisted;          /* instructions */

@@ -47,6 +47,7 @@ struct vcpu {
     uint8_t insn[15];
     bool watching;           /* DR7 asked for breakpoints last time it was looked at */
     bool stop_on_touch;      /* diff: return after each instruction that touched a device */
+    bool exact;              /* KVM: the budget is to be counted, by single-stepping */
     volatile bool attention; /* kicked: leave run() soon */
 };
 

@@ -58,6 +58,7 @@ static bool parse_number(const char *text, uint64_t unit, uint64_t *value)
 }
 
 bool guest_parse_size(const char *text, uint64_t *bytes) { return parse_number(text, 1024, bytes); }
+bool guest_parse_count(const char *text, uint64_t *n) { return parse_number(text, 1000, n); }
 
 static bool parse_clock(const char *text, enum machine_clock *clock, struct err *err)
 {

@@ -30,6 +30,8 @@ char *guest_command_line(int argc, char **argv, const char *skip, char letter);
 
 /* "512M", "2G", "4096K", plain bytes. */
 bool guest_parse_size(const char *text, uint64_t *bytes);
+/* 20M: million. */
+bool guest_parse_count(const char *text, uint64_t *n);
 
 /* Ctrl-C stops these machines; NULL: nobody. */
 void guest_catch_signals(struct machine *m, struct machine *other);

@@ -11,13 +11,14 @@
 #include <string.h>
 
 static gboolean run_stats, run_perf_map;
-static char *run_trace, *run_journeys, *run_jitdump, *run_assist;
+static char *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch;
 static uint64_t run_journeys_max = UINT64_MAX;
 static char **run_files;
 
 static const GOptionEntry run_entries[] = {
     { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default), jit or kvm", "ENGINE" },
     { "assist", 0, 0, G_OPTION_ARG_STRING, &run_assist, "What KVM cannot carry out: off (default) or instruction, by the interpreter", "WHAT" },
+    { "switch", 0, 0, G_OPTION_ARG_STRING, &run_switch, "Hand the guest over: interp@1M:jit,jit@300j:kvm,kvm@500j+20:interp", "LIST" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks, speed, and what the JIT did at the end", NULL },
@@ -37,9 +38,11 @@ static void print_stats(const struct machine *m, double seconds)
 {
     fprintf(stderr, "instructions %" PRIu64 "\nseconds %.3f\nmillion instructions a second %.1f\npage walks %" PRIu64 "\n",
             m->vcpu.retired, seconds, (double)m->vcpu.retired / seconds / 1e6, m->vcpu.mmu.walks);
+    if (m->switched)
+        fprintf(stderr, "hand-overs %u\n", m->switched);
     if (m->config.assist)
         fprintf(stderr, "assisted instructions %" PRIu64 "\n", m->assisted);
-    if (m->config.engine->id == ENGINE_JIT)
+    if (m->runs->id == ENGINE_JIT)
         jit_print_stats(m->engine, seconds, stderr);
 }
 
@@ -50,7 +53,7 @@ static int run_status(const struct machine *m, enum machine_end end, const struc
     case MACHINE_DEBUG_EXIT: return m->exit_code;
     case MACHINE_LIMIT: case MACHINE_JOURNEY: case MACHINE_UNTIL: case MACHINE_POWERED_OFF: return 0;
     case MACHINE_INTERRUPTED: fprintf(stderr, "wideload run: interrupted\n"); return 130;
-    case MACHINE_FAILED: fprintf(stderr, "wideload run: %s: %s\n", m->config.engine->name, err->text); return 1;
+    case MACHINE_FAILED: fprintf(stderr, "wideload run: %s: %s\n", m->runs->name, err->text); return 1;
     default: fprintf(stderr, "wideload run: %s\n", machine_end_name(end)); return 1;
     }
 }
@@ -155,12 +158,78 @@ static bool parse_assist(struct machine_config *config, struct err *err)
 {
     if (!run_assist)
         return true;
-    if (config->engine->id != ENGINE_KVM)
+    if (config->engine->id != ENGINE_KVM && !(run_switch && strstr(run_switch, ":kvm")))
         return err_set(err, "--assist is about what KVM cannot do: with --engine kvm");
     if (strcmp(run_assist, "off") != 0 && strcmp(run_assist, "instruction") != 0)
         return err_set(err, "--assist: off or instruction, not '%s'", run_assist);
     config->assist = run_assist[0] == 'o' ? ASSIST_OFF : ASSIST_INSTRUCTION;
     return true;
+}
+
+/* -- hand-overs --------------------------------------------------------------------------------------------------------------- */
+
+static GArray *switches; /* struct machine_switch */
+
+/* INSNS, Nj or Nj+INSNS. */
+static bool parse_moment(char *text, struct machine_switch *s)
+{
+    size_t n = strlen(text);
+    char *plus = strchr(text, '+'), *insns = plus ? plus + 1 : text;
+
+    if (plus)
+        n = (size_t)(plus - text);
+    if (!n || text[n - 1] != 'j')
+        return !plus && guest_parse_count(insns, &s->insns);
+    text[n - 1] = 0;
+    return guest_parse_count(text, &s->journeys) && s->journeys && (!plus || guest_parse_count(insns, &s->insns));
+}
+
+/* FROM@MOMENT:TO, where FROM runs by then. */
+static bool parse_switch(const char *text, const struct engine **runs, struct err *err)
+{
+    const char *name = (*runs)->name, *at = strchr(text, '@'), *colon = strrchr(text, ':');
+    char *moment = at && colon && at < colon ? g_strndup(at + 1, (gsize)(colon - at - 1)) : NULL;
+    struct machine_switch s = { 0 };
+    bool ok = moment && (size_t)(at - text) == strlen(name) && !strncmp(text, name, strlen(name)) && parse_moment(moment, &s);
+
+    g_free(moment);
+    if (!ok)
+        return err_set(err, "--switch: %s@INSNS:ENGINE or %s@JOURNEYSj+INSNS:ENGINE here, not '%s'", name, name, text);
+    s.to = guest_find_engine(colon + 1, err);
+    if (!s.to)
+        return false;
+    g_array_append_val(switches, s);
+    *runs = s.to;
+    return true;
+}
+
+static bool kvm_is_here(struct err *err)
+{
+    struct kvm_probe probe;
+
+    kvm_probe(&probe);
+    return probe.kind != KVM_KIND_NONE || err_set(err, "%s", probe.why);
+}
+
+static bool parse_switches(struct machine_config *config, struct err *err)
+{
+    const struct engine *runs = config->engine;
+    char **list = g_strsplit(run_switch ? run_switch : "", ",", -1);
+    bool ok = true, kvm = false;
+
+    switches = g_array_new(FALSE, FALSE, sizeof(struct machine_switch));
+    for (char **text = list; *text && ok; text++) {
+        ok = parse_switch(*text, &runs, err);
+        kvm |= runs->id == ENGINE_KVM;
+    }
+    g_strfreev(list);
+    config->switches = (const struct machine_switch *)(void *)switches->data;
+    config->switch_count = switches->len;
+    if (!ok || !kvm)
+        return ok;
+    if (config->clock == MACHINE_CLOCK_VIRTUAL)
+        return err_set(err, "--switch to kvm, which does not count instructions: with --clock host or journey");
+    return kvm_is_here(err);
 }
 
 static bool configure(struct machine_config *config, struct err *err)
@@ -171,7 +240,7 @@ static bool configure(struct machine_config *config, struct err *err)
         return err_set(err, "not a number of journeys: '%s'", run_journeys);
     if (!guest_configure(config, run_files ? run_files[0] : NULL, err))
         return false;
-    if (!parse_assist(config, err))
+    if (!parse_assist(config, err) || !parse_switches(config, err))
         return false;
     if ((run_perf_map || run_jitdump) && config->engine->id != ENGINE_JIT)
         return err_set(err, "--perf-map and --jitdump are about translated code: with --engine jit");
@@ -203,6 +272,8 @@ int cmd_run(int argc, char **argv)
         status = run_guest(&config, command);
     }
     guest_close_console();
+    if (switches)
+        g_array_free(switches, TRUE);
     g_free(command);
     g_option_context_free(context);
     return status;

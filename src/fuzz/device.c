@@ -97,11 +97,12 @@ static const struct operand *plain_operand(const struct fuzz_case *c)
     return only;
 }
 
-/* A bit string's operand is elsewhere; PUSH and POP, MOVDIR64B and ENQCMD have another; BOUND's are two. */
+/* A bit string's operand is elsewhere; PUSH, POP and CALL, MOVDIR64B and ENQCMD have another; BOUND's are two. */
 static bool is_special(uint16_t mnemonic)
 {
     return mnemonic == ZYDIS_MNEMONIC_BT || mnemonic == ZYDIS_MNEMONIC_BTS || mnemonic == ZYDIS_MNEMONIC_BTR || mnemonic == ZYDIS_MNEMONIC_BTC ||
-           mnemonic == ZYDIS_MNEMONIC_MOVDIR64B || mnemonic == ZYDIS_MNEMONIC_ENQCMD || mnemonic == ZYDIS_MNEMONIC_BOUND || mnemonic == ZYDIS_MNEMONIC_PUSH || mnemonic == ZYDIS_MNEMONIC_POP;
+           mnemonic == ZYDIS_MNEMONIC_MOVDIR64B || mnemonic == ZYDIS_MNEMONIC_ENQCMD || mnemonic == ZYDIS_MNEMONIC_BOUND ||
+           mnemonic == ZYDIS_MNEMONIC_PUSH || mnemonic == ZYDIS_MNEMONIC_POP || mnemonic == ZYDIS_MNEMONIC_CALL;
 }
 
 static void check_whole(struct fuzz_device *d, const struct access *a)

@@ -48,7 +48,7 @@ static bool is_unsuited(const struct insn *i)
     }
 }
 
-/* Flags it looks at; and, in *defined, those that it sets whatever its operands. */
+/* Flags it looks at; and, in *defined, those that it sets whatever its operands: with REP none, where RCX is 0. */
 static uint64_t flags_read(struct sequence *s, const uint8_t *code, unsigned bytes, uint64_t *defined)
 {
     ZydisDecodedInstruction z;
@@ -56,7 +56,8 @@ static uint64_t flags_read(struct sequence *s, const uint8_t *code, unsigned byt
     *defined = 0;
     if (ZYAN_FAILED(ZydisDecoderDecodeInstruction(&s->decoder, NULL, code, bytes, &z)) || !z.cpu_flags)
         return 0;
-    *defined = z.cpu_flags->modified | z.cpu_flags->set_0 | z.cpu_flags->set_1;
+    if (!(z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)))
+        *defined = z.cpu_flags->modified | z.cpu_flags->set_0 | z.cpu_flags->set_1;
     return z.cpu_flags->tested;
 }
 

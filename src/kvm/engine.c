@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "x86/cpuid.h"
 #include "x86/decode.h"
+#include "x86/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -271,6 +272,50 @@ static void describe_failure(const struct kvm_engine *k, struct err *err)
 
 /* -- running -------------------------------------------------------------------------------------------------------------- */
 
+/*
+ * The state, into vcpu->cpu.  An event on its way into the guest (KVM_RUN has been interrupted there) is no state that another
+ * engine knows: it is delivered here.
+ */
+static bool fetch_settled(struct kvm_engine *k, struct err *err)
+{
+    struct vcpu *v = k->v;
+    struct kvm_event event;
+
+    if (!kvm_fetch_state(k, &event, err))
+        return false;
+    if (event.kind == KVM_EVENT_NONE)
+        return true;
+    if (event.kind == KVM_EVENT_INTERRUPT) {
+        interrupt_deliver(v, event.vector);
+    } else {
+        v->fault = (struct fault){ .vector = event.vector, .has_error = event.has_error, .error = event.error, .address = v->cpu.cr2 };
+        fault_deliver(v);
+    }
+    vcpu_sync(v);
+    return kvm_put_state(k, err);
+}
+
+/* KVM's own way while it single-steps leaves RFLAGS.TF, which is not the guest's, in the frame it pushes. */
+static bool inject_stepping(struct kvm_engine *k, uint8_t vector, struct err *err)
+{
+    if (!fetch_settled(k, err))
+        return false;
+    interrupt_deliver(k->v, vector);
+    vcpu_sync(k->v);
+    return kvm_put_state(k, err);
+}
+
+static bool inject_interrupt(struct kvm_engine *k, struct err *err)
+{
+    struct vcpu *v = k->v;
+    struct kvm_interrupt irq = { .irq = v->pins.acknowledge(v->pins.opaque) };
+
+    v->cpu.activity = CPU_RUNNING;
+    if (k->single_step)
+        return inject_stepping(k, (uint8_t)irq.irq, err);
+    return ioctl(k->vcpu, KVM_INTERRUPT, &irq) == 0 || err_set(err, "KVM_INTERRUPT: %s", strerror(errno));
+}
+
 /* Interrupts are taken only between instructions: the caller has seen to that. */
 static bool inject(struct kvm_engine *k, struct err *err)
 {
@@ -285,13 +330,8 @@ static bool inject(struct kvm_engine *k, struct err *err)
     }
     if (!v->pins.intr)
         return true;
-    if (r->ready_for_interrupt_injection && r->if_flag) {
-        struct kvm_interrupt irq = { .irq = v->pins.acknowledge(v->pins.opaque) };
-
-        if (ioctl(k->vcpu, KVM_INTERRUPT, &irq) < 0)
-            return err_set(err, "KVM_INTERRUPT: %s", strerror(errno));
-        v->cpu.activity = CPU_RUNNING;
-    }
+    if (r->ready_for_interrupt_injection && r->if_flag && !inject_interrupt(k, err))
+        return false;
     r->request_interrupt_window = v->pins.intr;
     return true;
 }
@@ -370,9 +410,15 @@ static bool complete(struct kvm_engine *k, enum stop_reason *stop)
     k->repeating = is_repeating(k);
     v->rip_after = k->exit_wrote && k->exit_rip == v->cpu.rip;
     note_code(k);
-    if (!v->stop_on_touch || !v->bus.touched || k->repeating)
+    if (k->repeating)
         return false;
-    *stop = STOP_TOUCHED;
+    v->retired += v->exact;
+    if (v->stop_on_touch && v->bus.touched)
+        *stop = STOP_TOUCHED;
+    else if (v->exact && v->retired >= k->until)
+        *stop = STOP_BUDGET;
+    else
+        return false;
     return true;
 }
 
@@ -400,7 +446,11 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
     case KVM_EXIT_MMIO:
         exit_access(k, REGION_MMIO, r->mmio.is_write, r->mmio.phys_addr, r->mmio.len, r->mmio.data);
         return true;
-    case KVM_EXIT_HLT: k->v->cpu.activity = CPU_HALTED; *stop = STOP_HALT; return false;
+    case KVM_EXIT_HLT:
+        k->v->retired += k->v->exact;
+        k->v->cpu.activity = CPU_HALTED;
+        *stop = STOP_HALT;
+        return false;
     case KVM_EXIT_IRQ_WINDOW_OPEN: return true;
     case KVM_EXIT_SET_TPR:
         if (k->v->host.write_cr8)
@@ -463,7 +513,7 @@ static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *e
     struct kvm_engine *k = self;
     enum stop_reason stop = STOP_KICK;
 
-    (void)budget;
+    k->until = k->v->retired + budget;
     if (!k->in_instruction && !k->repeating)
         k->v->bus.touched = false;
     for (;;) {
@@ -472,7 +522,7 @@ static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *e
         if (!k->in_instruction) {
             if (halted_still(k))
                 return STOP_HALT;
-            if (!inject(k, err) || !single_step(k, k->repeating && k->v->stop_on_touch, err))
+            if (!single_step(k, k->v->exact || (k->repeating && k->v->stop_on_touch), err) || !inject(k, err))
                 return STOP_FAILED;
             k->v->cpu.activity = CPU_RUNNING;
         }
@@ -515,7 +565,7 @@ static void kvm_kick(void *self)
     k->run->immediate_exit = 1;
 }
 
-static bool kvm_get(void *self, struct err *err) { return kvm_fetch_state(self, err); }
+static bool kvm_get(void *self, struct err *err) { return fetch_settled(self, err); }
 
 static bool kvm_set(void *self, struct err *err)
 {

@@ -31,12 +31,21 @@ struct kvm_engine {
     bool single_step;       /* KVM_GUESTDBG_SINGLESTEP is on */
     bool exit_wrote;        /* the instruction's first exit was a store */
     uint64_t exit_rip;      /* as that exit reported it */
+    uint64_t until;         /* vcpu.exact: run() ends at so many instructions retired */
     unsigned idle_ticks;    /* timer ticks since the last exit of the guest's own making */
 };
 
-/* vcpu->cpu to KVM and back, whole. */
+/* What KVM was about to deliver to the guest. */
+struct kvm_event {
+    enum { KVM_EVENT_NONE, KVM_EVENT_INTERRUPT, KVM_EVENT_EXCEPTION } kind;
+    uint8_t vector;
+    bool has_error;
+    uint32_t error;
+};
+
+/* vcpu->cpu to KVM and back, whole.  To KVM: no event is pending there then. */
 bool kvm_put_state(struct kvm_engine *k, struct err *err);
-bool kvm_fetch_state(struct kvm_engine *k, struct err *err);
+bool kvm_fetch_state(struct kvm_engine *k, struct kvm_event *event, struct err *err);
 /* General registers, RIP, RFLAGS, segments and control registers out of the shared page: no system call. */
 void kvm_peek_state(const struct kvm_engine *k, struct cpu *cpu);
 

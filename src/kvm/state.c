@@ -262,19 +262,39 @@ static bool debug_move(struct kvm_engine *k, struct cpu *c, bool put, struct err
     return true;
 }
 
-static bool events_move(struct kvm_engine *k, struct cpu *c, bool put, struct err *err)
+static void event_in(struct kvm_event *to, const struct kvm_vcpu_events *e)
+{
+    *to = (struct kvm_event){ .kind = KVM_EVENT_NONE };
+    if (e->exception.injected || e->exception.pending)
+        *to = (struct kvm_event){ .kind = KVM_EVENT_EXCEPTION, .vector = e->exception.nr, .has_error = e->exception.has_error_code,
+                                  .error = e->exception.error_code };
+    else if (e->interrupt.injected && !e->interrupt.soft)
+        *to = (struct kvm_event){ .kind = KVM_EVENT_INTERRUPT, .vector = e->interrupt.nr };
+    else if (e->nmi.injected || e->nmi.pending)
+        *to = (struct kvm_event){ .kind = KVM_EVENT_INTERRUPT, .vector = EXCEPTION_NMI };
+}
+
+static bool events_get(struct kvm_engine *k, struct cpu *c, struct kvm_event *event, struct err *err)
 {
     struct kvm_vcpu_events e;
 
     memset(&e, 0, sizeof(e));
     if (ioctl(k->vcpu, KVM_GET_VCPU_EVENTS, &e) < 0)
         return err_set(err, "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
-    if (!put) {
-        c->shadow = e.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? SHADOW_MOV_SS
-                  : e.interrupt.shadow & KVM_X86_SHADOW_INT_STI ? SHADOW_STI : SHADOW_NONE;
-        c->nmi_blocked = e.nmi.masked;
-        return true;
-    }
+    c->shadow = e.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? SHADOW_MOV_SS
+              : e.interrupt.shadow & KVM_X86_SHADOW_INT_STI ? SHADOW_STI : SHADOW_NONE;
+    c->nmi_blocked = e.nmi.masked;
+    event_in(event, &e);
+    return true;
+}
+
+static bool events_put(struct kvm_engine *k, const struct cpu *c, struct err *err)
+{
+    struct kvm_vcpu_events e;
+
+    memset(&e, 0, sizeof(e));
+    if (ioctl(k->vcpu, KVM_GET_VCPU_EVENTS, &e) < 0)
+        return err_set(err, "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
     e.exception.injected = e.exception.pending = 0;
     e.interrupt.injected = 0;
     e.interrupt.shadow = c->shadow == SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : c->shadow == SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0;
@@ -303,10 +323,10 @@ bool kvm_put_state(struct kvm_engine *k, struct err *err)
         return err_set(err, "KVM_SET_REGS: %s", strerror(errno));
     xcr0_move(k, c, true);
     msrs_move(k, c, true);
-    return vectors_move(k, c, true, err) && debug_move(k, c, true, err) && events_move(k, c, true, err);
+    return vectors_move(k, c, true, err) && debug_move(k, c, true, err) && events_put(k, c, err);
 }
 
-bool kvm_fetch_state(struct kvm_engine *k, struct err *err)
+bool kvm_fetch_state(struct kvm_engine *k, struct kvm_event *event, struct err *err)
 {
     struct cpu *c = &k->v->cpu;
     struct kvm_regs r;
@@ -319,7 +339,7 @@ bool kvm_fetch_state(struct kvm_engine *k, struct err *err)
     c->msr.apic_base = s.apic_base;
     xcr0_move(k, c, false);
     msrs_move(k, c, false);
-    if (!vectors_move(k, c, false, err) || !debug_move(k, c, false, err) || !events_move(k, c, false, err))
+    if (!vectors_move(k, c, false, err) || !debug_move(k, c, false, err) || !events_get(k, c, event, err))
         return false;
     vcpu_sync(k->v);
     return true;

@@ -56,7 +56,7 @@ void recorder_finish(struct recorder *r)
     j->number = m->journeys - 1;
     if (m->gave_up[0]) {
         j->gave_up = g_strdup(m->gave_up);
-        j->engine = m->config.engine->id;
+        j->engine = m->runs->id;
     } else if (j->engine == ENGINE_KVM) {
         j->rip_after = m->vcpu.rip_after;
         j->code_bytes = m->vcpu.insn_bytes;

@@ -8,7 +8,8 @@
  *
  * Exit status: 0 no difference, 1 a difference, 2 it could not run.
  */
-#define _GNU_SOURCE
+#include "lib/machines.h"
+
 #include "jit/jit.h"
 #include "machine.h"
 #include "print/disasm.h"
@@ -18,9 +19,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-enum { CHUNK = 64 * PAGE_BYTES, MEMORY_EVERY = 20000 /* steps */, SHOWN = 400 /* instructions of a difference */ };
+enum { MEMORY_EVERY = 20000 /* steps */, SHOWN = 400 /* instructions of a difference */ };
 
 struct lockstep {
     struct machine_config config;
@@ -151,59 +151,6 @@ static void report(struct lockstep *l, uint64_t before, const char *text)
     print_state(l->m[1]);
 }
 
-/* Has the host given memory for any of it?  What nobody has touched is zero. */
-static bool touched(const uint8_t *p, uint64_t bytes)
-{
-    unsigned char pages[CHUNK / PAGE_BYTES];
-
-    if (mincore((void *)(uintptr_t)p, bytes, pages)) /* not aligned */
-        return true;
-    for (unsigned i = 0; i < bytes / PAGE_BYTES; i++)
-        if (pages[i] & 1)
-            return true;
-    return false;
-}
-
-static bool chunk_agrees(struct lockstep *l, uint64_t at, uint64_t bytes, char *text, size_t size)
-{
-    const uint8_t *a = phys_readable(&l->m[0]->phys, at, bytes), *b = phys_readable(&l->m[1]->phys, at, bytes);
-    uint64_t i = 0;
-
-    if (!a || !b) { /* not of one piece; or a device */
-        for (; bytes > PAGE_BYTES && i < bytes; i += PAGE_BYTES)
-            if (!chunk_agrees(l, at + i, PAGE_BYTES, text, size))
-                return false;
-        return true;
-    }
-    if ((!touched(a, bytes) && !touched(b, bytes)) || !memcmp(a, b, bytes))
-        return true;
-    while (a[i] == b[i])
-        i++;
-    snprintf(text, size, "memory at %" PRIx64 ": %02x != %02x", at + i, a[i], b[i]);
-    return false;
-}
-
-static bool memory_agrees(struct lockstep *l, char *text, size_t size)
-{
-    for (uint64_t at = 0; at < l->config.ram_bytes; at += CHUNK)
-        if (!chunk_agrees(l, at, bits_min(CHUNK, l->config.ram_bytes - at), text, size))
-            return false;
-    return true;
-}
-
-/* All registers: also those that cpu_compare() leaves alone, because KVM does not say or host processors disagree. */
-static bool state_agrees(const struct lockstep *l, char *text, size_t size)
-{
-    const struct cpu *a = &l->m[0]->vcpu.cpu, *b = &l->m[1]->vcpu.cpu;
-
-    if (!cpu_compare(a, b, 0, text, size))
-        return false;
-    snprintf(text, size, "x87, MXCSR, PKRU, an MSR, a debug register, RF, or what the CPU waits for");
-    return !memcmp(&a->x87, &b->x87, sizeof(a->x87)) && a->mxcsr == b->mxcsr && a->pkru == b->pkru && !memcmp(&a->msr, &b->msr, sizeof(a->msr)) &&
-           !memcmp(a->dr, b->dr, sizeof(a->dr)) && a->tsc_base == b->tsc_base && a->activity == b->activity && a->shadow == b->shadow &&
-           a->nmi_blocked == b->nmi_blocked && a->rflags == b->rflags;
-}
-
 static bool ends_agree(const struct lockstep *l, const enum machine_end *end, char *text, size_t size)
 {
     const struct machine *a = l->m[0], *b = l->m[1];
@@ -236,8 +183,8 @@ static bool step(struct lockstep *l, enum machine_end *end)
     same = ends_agree(l, ends, text, sizeof(text));
     if (same && l->done > l->from) {
         l->compared++;
-        same = state_agrees(l, text, sizeof(text)) &&
-               ((l->steps % MEMORY_EVERY && *end == MACHINE_LIMIT) || memory_agrees(l, text, sizeof(text)));
+        same = machines_same_state(l->m[0], l->m[1], text, sizeof(text)) &&
+               ((l->steps % MEMORY_EVERY && *end == MACHINE_LIMIT) || machines_same_memory(l->m[0], l->m[1], text, sizeof(text)));
     }
     if (!same)
         report(l, before, text);

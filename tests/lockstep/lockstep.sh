@@ -1,5 +1,6 @@
 #!/bin/sh
-# lockstep.sh - the interpreter and the JIT in step over real guests and random programs.  Prints TAP.
+# lockstep.sh - the interpreter and the JIT in step over real guests and random programs; guests handed from engine to
+# engine.  Prints TAP.
 #
 # usage: tests/lockstep/lockstep.sh [long]      (with BUILD, OBJ, WIDELOAD set, from the sources' folder)
 #
@@ -7,7 +8,7 @@
 # it is, with a code cache that keeps filling up, with all code dropped now and then, and with its code written to.
 # shellcheck disable=SC2086 # options are words
 set -u
-lockstep=$BUILD/$OBJ/tests/lockstep/lockstep cases=$BUILD/$OBJ/tests/lockstep/cases bench=$BUILD/$OBJ/bench
+lockstep=$BUILD/$OBJ/tests/lockstep/lockstep handover=$BUILD/$OBJ/tests/lockstep/handover cases=$BUILD/$OBJ/tests/lockstep/cases bench=$BUILD/$OBJ/bench
 bios=/usr/share/seabios/bios-256k.bin
 tmp=$(mktemp -d) || exit 2
 trap 'rm -rf "$tmp"' EXIT INT TERM
@@ -46,9 +47,11 @@ as --64 -o "$tmp/wide.o" tests/guest/wide.S && ld -Ttext=0x100000 -o "$tmp/wide.
 
 if [ "${1:-}" = long ]; then
     seabios=100M wide=50K row_insns=20M programs=300000 rounds=20 rows=$(sed 's/ .*//' tests/bench/expected)
+    handed_seabios=1000 handed=100 handed_rows=$rows
     disturbances="--flush=0 --cache=1M --flush=100 --poke=20"
 else
     seabios=3M wide=2K row_insns=1M programs=4000 rounds=10 rows="sieve fib string bytecode protected32 smc pagefault ipi nbody floats32 base64 mandelbrot87 nbody87"
+    handed_seabios=100 handed=30 handed_rows="fib ints64 ipi pagefault smc mmio64"
     disturbances="--flush=0 --cache=1M+--flush=300+--poke=50"
 fi
 if [ -r "$bios" ]; then guest SeaBIOS $seabios --bios "$bios"
@@ -69,5 +72,13 @@ done
 for flush in 0 100; do
     same "random programs of tests/insn, --flush $flush" "$cases" --programs $programs --flush $flush tests/insn/*.case
     same "random x87 instructions, --flush $flush" "$cases" --x87 --programs $programs --flush $flush tests/insn/*.case
+done
+# KVM takes part where it is.  The emulator of a `pvm` has no SYSRET: it raises #UD.
+[ ! -r "$bios" ] || same "SeaBIOS handed over" "$handover" --bios "$bios" --until "No bootable device." --hand-overs $handed_seabios
+for row in $handed_rows; do
+    bits= soft=
+    [ "$row" != protected32 ] || bits=32
+    case $row-$("$WIDELOAD" list engines) in syscall-*"KVM pvm"*) soft=--soft ;; esac
+    same "$row handed over" "$handover" --memory 256 --kernel "$bench/guest$bits.elf" --append "$row 1" --hand-overs $handed $soft
 done
 echo "1..$n"
