@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "clock.h"
 #include "dma.h"
+#include "fields.h"
 #include "irq.h"
 #include "region.h"
 
@@ -41,6 +42,12 @@ struct device_class {
     void (*create)(struct device *device);      /* once, after state is zeroed and regions are filled in */
     void (*reset)(struct device *device);
     void (*destroy)(struct device *device);
+    const struct fields *fields;                /* all of the state, for snapshots */
+    /*
+     * After fields have been loaded, here and in all other devices: checks what a row's `max` cannot, and recomputes what
+     * follows from them (where regions are, A20).  Wires have their levels already, and stay as they are.
+     */
+    bool (*restored)(struct device *device, struct err *err);
 };
 
 struct device {
@@ -59,5 +66,15 @@ struct device {
 struct device *device_create(const struct device_class *class, const struct device_host *host);
 void device_reset(struct device *device);
 void device_destroy(struct device *device);
+
+/* A device's state as bytes, device_saved_size() of them. */
+size_t device_saved_size(const struct device *device);
+void device_save(const struct device *device, uint8_t *to);
+/*
+ * Instead of what it has; device_restored() comes when all devices of a board have been loaded.  False and err for bytes
+ * that this device cannot have written: the device is then in no state to go on with.
+ */
+bool device_load(struct device *device, const uint8_t *from, size_t size, struct err *err);
+bool device_restored(struct device *device, struct err *err);
 
 #endif
