@@ -1,4 +1,4 @@
-/* device.c - making, resetting, saving, loading and ending a device. */
+/* device.c - making, resetting, restoring and ending a device. */
 #include "device.h"
 
 #include <stdlib.h>
@@ -50,15 +50,6 @@ void device_destroy(struct device *device)
         device->class->destroy(device);
     free(device->state);
     free(device);
-}
-
-size_t device_saved_size(const struct device *device) { return fields_size(device->class->fields); }
-
-void device_save(const struct device *device, uint8_t *to) { fields_save(device->class->fields, device->state, to); }
-
-bool device_load(struct device *device, const uint8_t *from, size_t size, struct err *err)
-{
-    return fields_load(device->class->fields, device->state, device->host.clock, from, size, err);
 }
 
 bool device_restored(struct device *device, struct err *err)

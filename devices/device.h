@@ -67,14 +67,7 @@ struct device *device_create(const struct device_class *class, const struct devi
 void device_reset(struct device *device);
 void device_destroy(struct device *device);
 
-/* A device's state as bytes, device_saved_size() of them. */
-size_t device_saved_size(const struct device *device);
-void device_save(const struct device *device, uint8_t *to);
-/*
- * Instead of what it has; device_restored() comes when all devices of a board have been loaded.  False and err for bytes
- * that this device cannot have written: the device is then in no state to go on with.
- */
-bool device_load(struct device *device, const uint8_t *from, size_t size, struct err *err);
+/* After the fields of all devices have been loaded; false and err for a state that the device cannot be in. */
 bool device_restored(struct device *device, struct err *err);
 
 #endif

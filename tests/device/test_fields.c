@@ -8,6 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+static size_t saved_size(const struct device *d) { return fields_size(d->class->fields); }
+static void save(const struct device *d, uint8_t *to) { fields_save(d->class->fields, d->state, to); }
+
+static bool load(struct device *d, const uint8_t *from, size_t size, struct err *err)
+{
+    return fields_load(d->class->fields, d->state, &bench.clock, from, size, err) && device_restored(d, err);
+}
+
 static const struct device_class *a_class(int i) { return device_classes[i]; }
 
 static int count_classes(void)
@@ -68,16 +76,16 @@ START_TEST(device_state_loads_into_another_device)
 {
     for (int i = 0; i < count_classes(); i++) {
         struct device *a = device_create(a_class(i), &bench.host), *b = device_create(a_class(i), &bench.host);
-        size_t size = device_saved_size(a);
+        size_t size = saved_size(a);
         uint8_t *saved = malloc(size + 1), *again = malloc(size + 1);
         struct err err;
 
-        device_save(a, saved);
-        ck_assert_msg(device_load(b, saved, size, &err) && device_restored(b, &err), "%s: %s", a->class->name, err.text);
-        device_save(b, again);
+        save(a, saved);
+        ck_assert_msg(load(b, saved, size, &err), "%s: %s", a->class->name, err.text);
+        save(b, again);
         ck_assert_mem_eq(saved, again, size);
-        ck_assert(size == 0 || !device_load(b, saved, size - 1, &err));
-        ck_assert(!device_load(b, saved, size + 1, &err));
+        ck_assert(size == 0 || !load(b, saved, size - 1, &err));
+        ck_assert(!load(b, saved, size + 1, &err));
         free(saved);
         free(again);
         device_destroy(a);
@@ -99,16 +107,16 @@ static struct device *running_pit(void)
 START_TEST(device_timer_is_armed_after_loading_as_it_was)
 {
     struct device *a = running_pit(), *b;
-    size_t size = device_saved_size(a);
+    size_t size = saved_size(a);
     uint8_t *saved = malloc(size);
     uint64_t next = clock_next(&bench.clock);
     struct err err;
 
-    device_save(a, saved);
+    save(a, saved);
     device_destroy(a);
     ck_assert_uint_eq(clock_next(&bench.clock), CLOCK_NEVER);
     b = device_create(&pit_class, &bench.host);
-    ck_assert(device_load(b, saved, size, &err) && device_restored(b, &err));
+    ck_assert(load(b, saved, size, &err));
     ck_assert_uint_eq(clock_next(&bench.clock), next);
     free(saved);
     device_destroy(b);
@@ -146,14 +154,14 @@ static uint8_t *value_of(uint8_t *saved, size_t size, const char *name)
 static bool loads_with(const char *field, unsigned byte, uint8_t value)
 {
     struct device *pit = running_pit();
-    size_t size = device_saved_size(pit);
+    size_t size = saved_size(pit);
     uint8_t *saved = malloc(size);
     struct err err;
     bool ok;
 
-    device_save(pit, saved);
+    save(pit, saved);
     value_of(saved, size, field)[byte] = value;
-    ok = device_load(pit, saved, size, &err) && device_restored(pit, &err);
+    ok = load(pit, saved, size, &err);
     free(saved);
     device_destroy(pit);
     return ok;
