@@ -1,0 +1,375 @@
+/*
+ * test_snapshot.c - snapshots that are damaged are refused; those with any content and a right checksum harm nobody; and
+ * the tables of what is saved are complete.
+ */
+#include "snapshot/snapshot.h"
+#include "snapshot/stream.h"
+#include "snapshot/tables.h"
+
+#include "lib/machines.h"
+#include "lib/which_engine.h"
+
+#include <check.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+enum { FLIPS = 10000, CUTS = 2000, SEEDS = 8, CHANGES = 150, HEAD_BYTES = STREAM_NAME_BYTES + 8, INSNS = 3000, POKES = 300 };
+
+static char *folder, *path;
+static GRand *random_numbers;
+
+static void setup(void)
+{
+    folder = g_dir_make_tmp("wideload-snapshot-XXXXXX", NULL);
+    path = g_build_filename(folder, "snapshot", NULL);
+    random_numbers = g_rand_new_with_seed(1);
+}
+
+static void teardown(void)
+{
+    g_unlink(path);
+    g_rmdir(folder);
+    g_free(path);
+    g_free(folder);
+    g_rand_free(random_numbers);
+}
+
+static uint64_t below(uint64_t n) { return (uint64_t)(g_rand_double(random_numbers) * (double)n); }
+
+/* -- a small guest ---------------------------------------------------------------------------------------------------------- */
+
+/* Programs the PIT, the second PIC's mask and widereg's command, and counts for ever: enough that timers and lines are in use. */
+static const uint8_t image[] = {
+    0xfa,                               /* cli */
+    0xb0, 0x34, 0xe6, 0x43,             /* mov al, 0x34; out 0x43, al */
+    0xb0, 0x40, 0xe6, 0x40, 0xe6, 0x40, /* mov al, 0x40; out 0x40, al, twice */
+    0xb0, 0xfe, 0xe6, 0x21,             /* mov al, 0xfe; out 0x21, al */
+    0x40,                               /* inc ax */
+    0xe7, 0x80,                         /* out 0x80, ax */
+    0xeb, 0xfb,                         /* jmp to inc */
+};
+
+static struct machine_config config_of(struct snapshot *load)
+{
+    struct machine_config c = { .engine = test_engine(), .ram_bytes = MIB(1), .flat = path, .limit = INSNS };
+
+    if (load) {
+        c.flat = NULL;
+        c.load = load;
+        c.ram_bytes = snapshot_guest(load)->ram_bytes;
+        c.clock = (enum machine_clock)snapshot_guest(load)->clock;
+        c.limit = snapshot_guest(load)->retired + INSNS;
+    }
+    return c;
+}
+
+static void write_file(const void *data, size_t bytes)
+{
+    FILE *f = fopen(path, "wb");
+
+    ck_assert(f && fwrite(data, 1, bytes, f) == bytes && fclose(f) == 0);
+}
+
+/* A machine that has run for a while. */
+static struct machine *running(void)
+{
+    struct machine_config c;
+    struct machine *m;
+    struct err err;
+
+    write_file(image, sizeof(image));
+    c = config_of(NULL);
+    m = machine_create(&c, &err);
+    ck_assert_msg(m != NULL, "%s", err.text);
+    ck_assert_int_eq(machine_run(m, &err), MACHINE_LIMIT);
+    return m;
+}
+
+static struct machine *loaded(struct err *err)
+{
+    struct snapshot *s = snapshot_open(path, err);
+    struct machine_config c;
+    struct machine *m;
+
+    if (!s)
+        return NULL;
+    c = config_of(s);
+    m = machine_create(&c, err);
+    snapshot_close(s);
+    return m;
+}
+
+static uint8_t *saved(size_t *bytes)
+{
+    struct machine *m = running();
+    gchar *data;
+    gsize n;
+    struct err err;
+
+    ck_assert_msg(snapshot_save(m, path, NULL, &err), "%s", err.text);
+    machine_destroy(m);
+    ck_assert(g_file_get_contents(path, &data, &n, NULL));
+    *bytes = n;
+    return (uint8_t *)data;
+}
+
+static void expect_refusal(const uint8_t *data, size_t bytes, const char *what, size_t at)
+{
+    struct err err = { "" };
+    struct machine *m;
+
+    write_file(data, bytes);
+    m = loaded(&err);
+    ck_assert_msg(!m, "%s %zu was not seen", what, at);
+    ck_assert_msg(*err.text && !strchr(err.text, '\n'), "%s %zu: not one line: '%s'", what, at, err.text);
+}
+
+/* -- tests -------------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(snapshot_tables_cover_every_byte)
+{
+    const struct fields *const all[] = { &cpu_fields, &vcpu_fields, &machine_fields, &board_fields };
+
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++)
+        ck_assert_msg(fields_uncovered(all[i]) == all[i]->state_size, "table %u: the byte at %zu is in no row", i, fields_uncovered(all[i]));
+}
+END_TEST
+
+START_TEST(snapshot_loads_as_it_was_saved_and_goes_on_the_same)
+{
+    struct machine *a = running(), *b;
+    char text[256];
+    struct err err;
+
+    ck_assert(snapshot_save(a, path, NULL, &err));
+    b = loaded(&err);
+    ck_assert_msg(b != NULL, "%s", err.text);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_msg(machines_same_state(a, b, text, sizeof(text)) && machines_same_memory(a, b, text, sizeof(text)), "%s", text);
+        ck_assert_uint_eq(a->vcpu.retired, b->vcpu.retired);
+        ck_assert_uint_eq(clock_now(&a->clock), clock_now(&b->clock));
+        ck_assert_uint_eq(clock_next(&a->clock), clock_next(&b->clock));
+        ck_assert_uint_ne(clock_next(&a->clock), CLOCK_NEVER);
+        a->config.limit = b->config.limit = a->vcpu.retired + 12345;
+        ck_assert_int_eq(machine_run(a, &err), MACHINE_LIMIT);
+        ck_assert_int_eq(machine_run(b, &err), MACHINE_LIMIT);
+    }
+    machine_destroy(a);
+    machine_destroy(b);
+}
+END_TEST
+
+START_TEST(snapshot_with_one_bit_changed_is_refused)
+{
+    size_t bytes;
+    uint8_t *data = saved(&bytes);
+
+    for (unsigned i = 0; i < FLIPS; i++) {
+        size_t bit = below(bytes * 8);
+
+        data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        expect_refusal(data, bytes, "bit", bit);
+        data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    g_free(data);
+}
+END_TEST
+
+START_TEST(snapshot_cut_off_or_longer_is_refused)
+{
+    size_t bytes;
+    uint8_t *data = saved(&bytes), *longer = g_malloc0(bytes + 1);
+
+    memcpy(longer, data, bytes);
+    expect_refusal(longer, bytes + 1, "longer by one", bytes);
+    for (unsigned i = 0; i < CUTS; i++) {
+        size_t n = i < 100 ? i : i < 200 ? bytes - 1 - (i - 100) : below(bytes);
+
+        expect_refusal(data, n, "cut to", n);
+    }
+    g_free(longer);
+    g_free(data);
+}
+END_TEST
+
+/* -- any content, with a right checksum ------------------------------------------------------------------------------------------ */
+
+static GByteArray *unpack(const uint8_t *data, size_t bytes)
+{
+    GByteArray *content = g_byte_array_sized_new(4 << 20);
+    ZSTD_DCtx *zstd = ZSTD_createDCtx();
+    ZSTD_inBuffer in = { data + STREAM_HEAD_BYTES, bytes - STREAM_HEAD_BYTES - STREAM_TAIL_BYTES, 0 };
+    ZSTD_outBuffer out = { content->data, 4 << 20, 0 };
+
+    ck_assert_uint_eq(ZSTD_decompressStream(zstd, &out, &in), 0);
+    g_byte_array_set_size(content, (guint)out.pos);
+    ZSTD_freeDCtx(zstd);
+    return content;
+}
+
+static void pack(const GByteArray *content)
+{
+    size_t room = ZSTD_compressBound(content->len), n;
+    uint8_t *data = g_malloc0(STREAM_HEAD_BYTES + room + STREAM_TAIL_BYTES);
+    GChecksum *checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    gsize digest = STREAM_CHECKSUM_BYTES;
+
+    memcpy(data, STREAM_MAGIC, 8);
+    data[8] = STREAM_VERSION;
+    n = STREAM_HEAD_BYTES + ZSTD_compress(data + STREAM_HEAD_BYTES, room, content->data, content->len, 1);
+    memcpy(data + n, STREAM_END, 8);
+    g_checksum_update(checksum, data, (gssize)n + 8);
+    g_checksum_get_digest(checksum, data + n + 8, &digest);
+    write_file(data, n + STREAM_TAIL_BYTES);
+    g_checksum_free(checksum);
+    g_free(data);
+}
+
+struct place {
+    size_t head, at, bytes;
+};
+
+/* Where a section's head and its bytes are; false behind the last. */
+static bool section(const GByteArray *content, unsigned n, struct place *p)
+{
+    size_t at = 0;
+
+    do {
+        uint64_t bytes;
+
+        if (at >= content->len)
+            return false;
+        memcpy(&bytes, content->data + at + STREAM_NAME_BYTES, 8);
+        *p = (struct place){ at, at + HEAD_BYTES, bytes };
+        at += HEAD_BYTES + bytes;
+    } while (n--);
+    return true;
+}
+
+static unsigned count_sections(const GByteArray *content)
+{
+    struct place p;
+    unsigned n = 0;
+
+    while (section(content, n, &p))
+        n++;
+    return n;
+}
+
+static void change_byte(uint8_t *at)
+{
+    switch (below(4)) {
+    case 0: *at ^= (uint8_t)(1u << below(8)); break;
+    case 1: *at = (uint8_t)below(256); break;
+    case 2: *at = 0xff; break;
+    default: *at += below(2) ? 1 : 0xff; break;
+    }
+}
+
+/* Some bytes of one section, or its head, or all of it. */
+static void corrupt(GByteArray *content)
+{
+    struct place p = { 0 };
+
+    section(content, (unsigned)below(count_sections(content)), &p);
+    switch (below(12)) {
+    case 0: change_byte(content->data + p.head + below(HEAD_BYTES)); return;
+    case 1: g_byte_array_remove_range(content, (guint)p.head, (guint)(HEAD_BYTES + p.bytes)); return;
+    case 2: g_byte_array_append(content, content->data + p.head, (guint)(HEAD_BYTES + bits_min(p.bytes, 64))); return;
+    case 3: g_byte_array_set_size(content, (guint)(p.at + below(p.bytes + 1))); return;
+    default: break;
+    }
+    for (uint64_t n = 1 + below(3); n && p.bytes; n--)
+        change_byte(content->data + p.at + below(p.bytes));
+}
+
+/* Any access, anywhere that somebody is. */
+static void poke(struct machine *m)
+{
+    enum region_space space = below(2) ? REGION_PIO : REGION_MMIO;
+    size_t n;
+    const struct phys_range *all = phys_ranges(&m->phys, space, &n), *range = &all[below(n)];
+    unsigned width = 1u << below(space == REGION_PIO ? 3 : 7);
+    uint64_t at = range->base + below(bits_min(range->size, 0x2000));
+    struct access a = { .space = space, .type = below(2) ? TRANSACTION_STORE : TRANSACTION_LOAD, .width = (uint8_t)width, .gva = at,
+                        .enables = bits_mask(width) };
+
+    if (range->kind != PIECE_REGION || (at & 0xfff) + width > 0x1000)
+        return;
+    for (unsigned i = 0; i < width; i++)
+        a.data.b[i] = (uint8_t)below(256);
+    dispatch_physical(&m->vcpu.bus, &a, at);
+}
+
+static void exercise(struct machine *m)
+{
+    struct err err;
+
+    machine_run(m, &err);
+    for (unsigned i = 0; i < POKES; i++)
+        poke(m);
+    m->skipped_ns += 60000000000; /* timers that are due */
+    clock_run(&m->clock);
+    if (m->vcpu.pins.intr)
+        m->vcpu.pins.acknowledge(m->vcpu.pins.opaque);
+    m->config.limit = m->vcpu.retired + INSNS;
+    machine_run(m, &err);
+}
+
+START_TEST(snapshot_of_any_content_harms_nobody)
+{
+    size_t bytes;
+    uint8_t *data = saved(&bytes);
+    GByteArray *good = unpack(data, bytes);
+    unsigned ran = 0, refused = 0;
+
+    g_rand_set_seed(random_numbers, (guint32)_i + 1);
+    for (unsigned i = 0; i < CHANGES; i++) {
+        GByteArray *content = g_byte_array_append(g_byte_array_new(), good->data, good->len);
+        struct err err = { "" };
+        struct machine *m;
+
+        corrupt(content);
+        pack(content);
+        m = loaded(&err);
+        if (m)
+            exercise(m);
+        ck_assert_msg(m || (*err.text && !strchr(err.text, '\n')), "not one line: '%s'", err.text);
+        ran += m != NULL;
+        refused += !m;
+        machine_destroy(m);
+        g_byte_array_free(content, TRUE);
+    }
+    ck_assert_uint_gt(ran, 0);
+    ck_assert_uint_gt(refused, 0);
+    g_byte_array_free(good, TRUE);
+    g_free(data);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("snapshot");
+    TCase *tcase = tcase_create("snapshot");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, snapshot_tables_cover_every_byte);
+    tcase_add_test(tcase, snapshot_loads_as_it_was_saved_and_goes_on_the_same);
+    tcase_add_test(tcase, snapshot_with_one_bit_changed_is_refused);
+    tcase_add_test(tcase, snapshot_cut_off_or_longer_is_refused);
+    tcase_add_loop_test(tcase, snapshot_of_any_content_harms_nobody, 0, SEEDS);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
