@@ -6,6 +6,7 @@
  */
 #include "snapshot/snapshot.h"
 
+#include "snapshot/pages.h"
 #include "snapshot/stream.h"
 #include "snapshot/tables.h"
 #include "x86/model.h"
@@ -13,7 +14,7 @@
 #include <glib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 8192, PROGRESS_PAGES = 4096, FLASH_MAX = 16 << 20 };
+enum { TEXT_MAX = 8192, PROGRESS_PAGES = 1024, FLASH_MAX = 16 << 20 };
 
 struct snapshot {
     char *path;
@@ -145,32 +146,23 @@ static void save_device(struct snapshot_out *out, const struct device *device)
     save_fields(out, device->class->name, device->class->fields, device->state);
 }
 
-static bool page_is_zero(const uint8_t *page) { return !*page && !memcmp(page, page + 1, PAGE_BYTES - 1); }
-
-static uint64_t count_pages(const struct board *b)
-{
-    uint64_t n = 0;
-
-    for (uint64_t at = 0; at < b->config.ram_bytes; at += PAGE_BYTES)
-        n += !page_is_zero(b->ram + at);
-    return n;
-}
-
 static void save_ram(struct snapshot_out *out, const struct board *b, void (*progress)(uint64_t done, uint64_t of))
 {
-    uint64_t pages = b->config.ram_bytes / PAGE_BYTES;
+    uint64_t pages = b->config.ram_bytes / PAGE_BYTES, used, done = 0;
+    uint8_t *map = pages_used(b->ram, pages, &used);
 
-    out_section(out, "ram", count_pages(b) * (8 + PAGE_BYTES));
+    out_section(out, "ram", used * (8 + PAGE_BYTES));
     for (uint64_t i = 0; i < pages; i++) {
         uint64_t number = GUINT64_TO_LE(i);
 
-        if (progress && i % PROGRESS_PAGES == 0)
-            progress(i, pages);
-        if (page_is_zero(b->ram + i * PAGE_BYTES))
+        if (!map[i])
             continue;
+        if (progress && done++ % PROGRESS_PAGES == 0)
+            progress(done, used);
         out_write(out, &number, sizeof(number));
         out_write(out, b->ram + i * PAGE_BYTES, PAGE_BYTES);
     }
+    g_free(map);
 }
 
 bool snapshot_possible(const char *path, struct err *err) { return out_possible(path, err); }

@@ -25,7 +25,7 @@ struct snapshot;
 /*
  * snapshot_save - between two runs of the machine's engine.
  *
- * progress   told now and then how much of RAM has been looked at; NULL: nobody
+ * progress   told now and then how many of the pages to be written are; NULL: nobody
  * False and err, and whatever was at `path` is still there, if it cannot be written.
  */
 bool snapshot_save(struct machine *m, const char *path, void (*progress)(uint64_t done, uint64_t of), struct err *err);
