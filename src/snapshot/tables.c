@@ -9,7 +9,8 @@
 #include "machine.h"
 
 #define STATE struct cpu
-#define SEGMENT_FIELDS(name) FIELD_EACH(name, selector), FIELD_EACH_MAX(name, ar, 0x1ffff), FIELD_EACH(name, limit), FIELD_EACH(name, base)
+#define SEGMENT_FIELDS(name)                                                                                           \
+    FIELD_EACH(name, selector), FIELD_EACH_MAX(name, ar, 0x1ffff), FIELD_EACH(name, limit), FIELD_EACH(name, base)
 #define TABLE_FIELDS(name) FIELD(name.base), FIELD(name.limit)
 #define X87_FIELDS(x)                                                                                                  \
     FIELD_ARRAY(x.significand), FIELD_ARRAY(x.exponent), FIELD(x.control), FIELD(x.status), FIELD(x.opcode),           \
@@ -21,20 +22,24 @@
         FIELD_ARRAY(m.mtrr_base), FIELD_ARRAY(m.mtrr_mask), FIELD(m.misc_enable), FIELD(m.feature_control),            \
         FIELD(m.mcg_status), FIELD(m.debugctl), FIELD(m.spec_ctrl), FIELD(m.microcode), FIELD(m.smbase), FIELD(m.xss)
 
-FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), WIRING_REST(slot, GPRS), FIELD(rip), FIELD_MAX(rflags, 0x3f7fd7), WIRING(flag_z), WIRING(flag_s),
-       WIRING(flag_c), SEGMENT_FIELDS(seg), TABLE_FIELDS(gdtr), TABLE_FIELDS(idtr), FIELD(cr0), FIELD(cr2), FIELD(cr3), FIELD(cr4),
-       FIELD_MAX(cr8, 15), FIELD(efer), FIELD(xcr0), FIELD_ARRAY(dr), FIELD(pkru), MSR_FIELDS(msr), FIELD(tsc_base), FIELD_EACH_ARRAY(zmm, q),
-       FIELD_ARRAY(k), FIELD_MAX(mxcsr, 0xffff), X87_FIELDS(x87), WIRING(scratch), FIELD_MAX(activity, CPU_SHUTDOWN),
-       FIELD_MAX(shadow, SHADOW_MOV_SS), FIELD(nmi_blocked), WIRING(mode), WIRING(cpl))
+FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), WIRING_REST(slot, GPRS), FIELD(rip), FIELD_MAX(rflags, 0x3f7fd7), WIRING(flag_z),
+       WIRING(flag_s), WIRING(flag_c), SEGMENT_FIELDS(seg), TABLE_FIELDS(gdtr), TABLE_FIELDS(idtr), FIELD(cr0), FIELD(cr2), FIELD(cr3),
+       FIELD(cr4), FIELD_MAX(cr8, 15), FIELD(efer), FIELD(xcr0), FIELD_ARRAY(dr), FIELD(pkru), MSR_FIELDS(msr), FIELD(tsc_base),
+       FIELD_EACH_ARRAY(zmm, q), FIELD_ARRAY(k), FIELD_MAX(mxcsr, 0xffff), X87_FIELDS(x87), WIRING(scratch),
+       FIELD_MAX(activity, CPU_SHUTDOWN), FIELD_MAX(shadow, SHADOW_MOV_SS), FIELD(nmi_blocked), WIRING(mode), WIRING(cpl))
 #undef STATE
 
-/* Between two instructions, or two elements of a repetition (`again`). */
+/*
+ * Between two instructions, or two elements of a repetition (`again`).  A data breakpoint that MOV SS has hit is told after the
+ * next instruction.
+ */
 #define STATE struct vcpu
 FIELDS(vcpu_fields, WIRING(cpu), WIRING(fault), WIRING(first_fault), WIRING(next_rip), WIRING(delivered), FIELD(again), WIRING(mmu),
-       FIELD_ARRAY(mmu.pdpte), WIRING(bus), FIELD(bus.touched), WIRING(code), FIELD(pins.intr), FIELD(pins.nmi), FIELD(pins.init), FIELD(pins.startup),
-       FIELD(pins.startup_vector), WIRING(pins.acknowledge), WIRING(pins.opaque), WIRING(pins.changed), WIRING(pins.engine), WIRING(host),
-       WIRING(features), WIRING(cpuid), FIELD_MAX(retired, INT64_MAX), WIRING(in_block), WIRING(rip_after), WIRING(insn_bytes), WIRING(insn),
-       WIRING(watching), WIRING(stop_on_touch), WIRING(exact), WIRING(attention))
+       FIELD_ARRAY(mmu.pdpte), FIELD_MAX(mmu.watch_hits, 15), WIRING(bus),
+       FIELD(bus.touched), WIRING(code), FIELD(pins.intr), FIELD(pins.nmi), FIELD(pins.init),
+       FIELD(pins.startup), FIELD(pins.startup_vector), WIRING(pins.acknowledge), WIRING(pins.opaque), WIRING(pins.changed),
+       WIRING(pins.engine), WIRING(host), WIRING(features), WIRING(cpuid), FIELD_MAX(retired, INT64_MAX), WIRING(in_block),
+       WIRING(rip_after), WIRING(insn_bytes), WIRING(insn), WIRING(watching), WIRING(stop_on_touch), WIRING(exact), WIRING(attention))
 #undef STATE
 
 /* Looking for --until's text, hand-overs and counts for --stats belong to a run, not to the guest. */
@@ -48,17 +53,17 @@ FIELDS(machine_fields, WIRING(config), WIRING(phys), WIRING(clock), WIRING(dma),
 
 #define STATE struct board
 FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram), WIRING(flash), WIRING(isa_rom), WIRING(ram_low_bytes),
-       WIRING(ram_high_bytes), WIRING(ram_base), WIRING(ram_low), WIRING(ram_high), WIRING(rom_high), WIRING(segment), FIELD_EACH_IRQ(pic_line),
-       FIELD_EACH_IRQ(ioapic_line), FIELD_IRQ(lint0), FIELD_ARRAY(pic_sources), FIELD_ARRAY(ioapic_sources), WIRING(pic), WIRING(ioapic),
-       WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci), WIRING(mch), WIRING(lpc), WIRING(acpi_pm),
-       WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(post), WIRING(widereg))
+       WIRING(ram_high_bytes), WIRING(ram_base), WIRING(ram_low), WIRING(ram_high), WIRING(rom_high), WIRING(segment),
+       FIELD_EACH_IRQ(pic_line), FIELD_EACH_IRQ(ioapic_line), FIELD_IRQ(lint0), FIELD_ARRAY(pic_sources), FIELD_ARRAY(ioapic_sources),
+       WIRING(pic), WIRING(ioapic), WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci),
+       WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(post), WIRING(widereg))
 #undef STATE
 
 /* -- a CPU that can be ----------------------------------------------------------------------------------------------------- */
 
 enum { CR0_ALL = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD,
-       CR4_ALL = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP |
-                 CR4_LA57 | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP | CR4_PKE,
+       CR4_ALL = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT |
+                 CR4_UMIP | CR4_LA57 | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP | CR4_PKE,
        EFER_ALL = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME | EFER_FFXSR,
        XCR0_AVX512 = XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM,
        XCR0_ALL = XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU };

@@ -21,12 +21,14 @@ enum { FLIPS = 10000, CUTS = 2000, SEEDS = 8, CHANGES = 150, HEAD_BYTES = STREAM
 
 static char *folder, *path;
 static GRand *random_numbers;
+static const struct engine *engine;
 
 static void setup(void)
 {
     folder = g_dir_make_tmp("wideload-snapshot-XXXXXX", NULL);
     path = g_build_filename(folder, "snapshot", NULL);
     random_numbers = g_rand_new_with_seed(1);
+    engine = test_engine();
 }
 
 static void teardown(void)
@@ -55,7 +57,7 @@ static const uint8_t image[] = {
 
 static struct machine_config config_of(struct snapshot *load)
 {
-    struct machine_config c = { .engine = test_engine(), .ram_bytes = MIB(1), .flat = path, .limit = INSNS };
+    struct machine_config c = { .engine = engine, .ram_bytes = MIB(1), .flat = path, .limit = INSNS };
 
     if (load) {
         c.flat = NULL;
@@ -270,13 +272,50 @@ static void change_byte(uint8_t *at)
     }
 }
 
-/* Some bytes of one section, or its head, or all of it. */
+static bool has_fields(const uint8_t *head)
+{
+    static const char *const others[] = { "model", "features", "cpuid", "bios", "ram", "end" };
+
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+        if (!strcmp((const char *)head, others[i]))
+            return false;
+    return true;
+}
+
+/* A value of one row: an element's bytes, all of them or one. */
+static void change_value(uint8_t *at, const uint8_t *end)
+{
+    uint8_t *row[64];
+    unsigned rows = 0, size;
+    uint32_t count;
+
+    for (; at < end && rows < ARRAY_LEN(row); at += (size_t)size * count) {
+        row[rows++] = at;
+        at += 1 + *at;
+        size = *at++;
+        memcpy(&count, at, 4);
+        at += 4;
+    }
+    at = row[below(rows)];
+    at += 1 + *at;
+    size = *at++;
+    memcpy(&count, at, 4);
+    at += 4 + below(count) * size;
+    switch (below(4)) {
+    case 0: memset(at, 0, size); break;
+    case 1: memset(at, 0xff, size); break;
+    case 2: change_byte(at); break;
+    default: change_byte(at + below(size)); break;
+    }
+}
+
+/* Some values of one section; or its head, or its bytes, or all of it. */
 static void corrupt(GByteArray *content)
 {
     struct place p = { 0 };
 
     section(content, (unsigned)below(count_sections(content)), &p);
-    switch (below(12)) {
+    switch (below(40)) {
     case 0: change_byte(content->data + p.head + below(HEAD_BYTES)); return;
     case 1: g_byte_array_remove_range(content, (guint)p.head, (guint)(HEAD_BYTES + p.bytes)); return;
     case 2: g_byte_array_append(content, content->data + p.head, (guint)(HEAD_BYTES + bits_min(p.bytes, 64))); return;
@@ -284,7 +323,10 @@ static void corrupt(GByteArray *content)
     default: break;
     }
     for (uint64_t n = 1 + below(3); n && p.bytes; n--)
-        change_byte(content->data + p.at + below(p.bytes));
+        if (has_fields(content->data + p.head) && below(10))
+            change_value(content->data + p.at, content->data + p.at + p.bytes);
+        else
+            change_byte(content->data + p.at + below(p.bytes));
 }
 
 /* Any access, anywhere that somebody is. */
@@ -326,6 +368,8 @@ START_TEST(snapshot_of_any_content_harms_nobody)
     uint8_t *data = saved(&bytes);
     GByteArray *good = unpack(data, bytes);
     unsigned ran = 0, refused = 0;
+    struct err none;
+    bool jit = test_engine_usable(&engine_jit, &none);
 
     g_rand_set_seed(random_numbers, (guint32)_i + 1);
     for (unsigned i = 0; i < CHANGES; i++) {
@@ -333,6 +377,7 @@ START_TEST(snapshot_of_any_content_harms_nobody)
         struct err err = { "" };
         struct machine *m;
 
+        engine = jit && i % 2 ? &engine_jit : test_engine();
         corrupt(content);
         pack(content);
         m = loaded(&err);
