@@ -313,6 +313,7 @@ static void change_value(uint8_t *at, const uint8_t *end)
 static void corrupt(GByteArray *content)
 {
     struct place p = { 0 };
+    bool values;
 
     section(content, (unsigned)below(count_sections(content)), &p);
     switch (below(40)) {
@@ -322,30 +323,72 @@ static void corrupt(GByteArray *content)
     case 3: g_byte_array_set_size(content, (guint)(p.at + below(p.bytes + 1))); return;
     default: break;
     }
+    values = has_fields(content->data + p.head) && below(10);
     for (uint64_t n = 1 + below(3); n && p.bytes; n--)
-        if (has_fields(content->data + p.head) && below(10))
+        if (values)
             change_value(content->data + p.at, content->data + p.at + p.bytes);
         else
             change_byte(content->data + p.at + below(p.bytes));
 }
 
-/* Any access, anywhere that somebody is.  Returns what a load gave. */
+/* A device's region that is on the map now, any of them as likely. */
+static const struct phys_range *any_region(struct machine *m, enum region_space *space)
+{
+    const struct phys_range *found = NULL;
+    unsigned seen = 0;
+
+    for (unsigned s = 0; s < REGION_SPACES; s++) {
+        size_t n;
+        const struct phys_range *all = phys_ranges(&m->phys, (enum region_space)s, &n);
+
+        for (size_t i = 0; i < n; i++)
+            if (all[i].kind == PIECE_REGION && !below(++seen)) {
+                found = &all[i];
+                *space = (enum region_space)s;
+            }
+    }
+    return found;
+}
+
+/* Any access to a device, mostly of a shape that it takes.  Returns what a load gave. */
 static union wide poke(struct machine *m)
 {
-    enum region_space space = below(2) ? REGION_PIO : REGION_MMIO;
-    size_t n;
-    const struct phys_range *all = phys_ranges(&m->phys, space, &n), *range = &all[below(n)];
-    unsigned width = 1u << below(space == REGION_PIO ? 3 : 7);
-    uint64_t at = range->base + below(bits_min(range->size, 0x2000));
-    struct access a = { .space = space, .type = below(2) ? TRANSACTION_STORE : TRANSACTION_LOAD, .width = (uint8_t)width, .gva = at,
-                        .enables = bits_mask(width) };
+    enum region_space space = REGION_PIO;
+    const struct phys_range *range = any_region(m, &space);
+    unsigned width = 1u << below(space == REGION_PIO ? 3 : 7), widths = range->region->ops->limits.widths;
+    uint64_t at = range->base + below(bits_min(range->size, 0x1000));
+    struct access a = { .space = space, .type = below(2) ? TRANSACTION_STORE : TRANSACTION_LOAD };
 
-    if (range->kind != PIECE_REGION || (at & 0xfff) + width > 0x1000)
+    while (below(16) && !(widths & width))
+        width = width < 64 ? width * 2 : 1;
+    if (below(16))
+        at &= ~(uint64_t)(width - 1);
+    if (space == REGION_MMIO && below(2))
+        at &= ~UINT64_C(15);
+    a.width = (uint8_t)width;
+    a.gva = at;
+    a.enables = bits_mask(width);
+    if ((at & 0xfff) + width > 0x1000)
         return (union wide){ 0 };
     for (unsigned i = 0; i < width; i++)
-        a.data.b[i] = (uint8_t)below(256);
+        a.data.b[i] = (uint8_t)below(below(2) ? 256 : i ? 1 : 48);
     dispatch_physical(&m->vcpu.bus, &a, at);
     return a.data;
+}
+
+/* The local APIC's: its base, and x2APIC's registers. */
+static union wide poke_msr(struct machine *m)
+{
+    static const uint64_t bases[] = { 0xfee00900, 0xfee00900, 0xfee00d00, 0xfee00100, 0xfed80900 };
+    const struct vcpu_host *h = &m->vcpu.host;
+    uint32_t index = below(2) ? 0x1b : 0x800 + (uint32_t)below(0x40);
+    union wide answer = { .q = { below(0x400) } };
+
+    if (below(2))
+        answer.q[1] = h->write_msr(h->opaque, index, index == 0x1b ? bases[below(ARRAY_LEN(bases))] : answer.q[0]);
+    else
+        answer.q[1] = h->read_msr(h->opaque, index, &answer.q[0]);
+    return answer;
 }
 
 static void pass_time(struct machine *m, uint64_t ns)
@@ -408,7 +451,7 @@ END_TEST
 static void step(struct machine *m, GRand *r, union wide *answer, unsigned *vector)
 {
     random_numbers = r;
-    *answer = poke(m);
+    *answer = below(20) ? poke(m) : poke_msr(m);
     if (!below(4))
         pass_time(m, below(below(8) ? 100000 : 2000000000));
     *vector = !below(8) && m->vcpu.pins.intr ? m->vcpu.pins.acknowledge(m->vcpu.pins.opaque) : 256;
