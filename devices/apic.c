@@ -701,8 +701,8 @@ static const struct region_ops apic_ops = { .transact = apic_transact, .limits =
 FIELDS(apic_fields, WIRING_EACH(apic, all), WIRING_EACH(apic, cpu), FIELD_EACH(apic, base), FIELD_EACH(apic, id),
        FIELD_EACH_MAX(apic, tpr, 0xff), FIELD_EACH(apic, ldr), FIELD_EACH(apic, dfr), FIELD_EACH(apic, svr), FIELD_EACH(apic, esr),
        FIELD_EACH(apic, esr_pending), FIELD_EACH_ARRAY(apic, icr), FIELD_EACH_ARRAY(apic, lvt), FIELD_EACH_ARRAY(apic, isr.word),
-       WIRING_EACH(apic, isr.any), FIELD_EACH_ARRAY(apic, tmr.word), WIRING_EACH(apic, tmr.any), FIELD_EACH_ARRAY(apic, irr.word),
-       WIRING_EACH(apic, irr.any), FIELD_EACH(apic, initial), FIELD_EACH(apic, divide), FIELD_EACH_PAST(apic, count_start_ns),
+       SCRATCH_EACH(apic, isr.any), FIELD_EACH_ARRAY(apic, tmr.word), SCRATCH_EACH(apic, tmr.any), FIELD_EACH_ARRAY(apic, irr.word),
+       SCRATCH_EACH(apic, irr.any), FIELD_EACH(apic, initial), FIELD_EACH(apic, divide), FIELD_EACH_PAST(apic, count_start_ns),
        FIELD_EACH(apic, count), FIELD_EACH(apic, running), FIELD_EACH(apic, lint0), FIELD_EACH(apic, extint),
        FIELD_EACH_DEADLINE(apic, timer), WIRING_EACH(apic, pins), WIRING(cpus), WIRING(device), WIRING(pic_acknowledge), WIRING(pic))
 #undef STATE

@@ -74,5 +74,5 @@ uint64_t clock_ticks_to_ns(uint64_t ticks, uint64_t hz)
 }
 
 #define STATE struct clock
-FIELDS(clock_fields, FIELD_MAX(ns, INT64_MAX), FIELD(armings), WIRING(source), WIRING(opaque), WIRING(timers))
+FIELDS(clock_fields, FIELD_MAX(ns, INT64_MAX), FIELD(armings), WIRING(source), WIRING(opaque), SCRATCH(timers))
 #undef STATE

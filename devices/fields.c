@@ -8,11 +8,11 @@ enum { TIMER_BYTES = 17 };
 #define DEADLINE_MAX (UINT64_C(3) << 62) /* 438 years: what a device may ask for in its first 146 */
 
 static unsigned fields_element_bytes(const struct field *f) { return f->kind == FIELD_TIMER ? TIMER_BYTES : f->size; }
-static uint32_t fields_elements(const struct field *f) { return f->count * f->repeat; }
+static bool fields_is_saved(const struct field *f) { return f->kind < FIELD_WIRING; }
 
 static size_t fields_row_size(const struct field *f)
 {
-    if (f->kind == FIELD_WIRING)
+    if (!fields_is_saved(f))
         return 0;
     return 1 + strlen(f->name) + 1 + 4 + (size_t)fields_elements(f) * fields_element_bytes(f);
 }
@@ -24,11 +24,6 @@ size_t fields_size(const struct fields *fields)
     for (size_t i = 0; i < fields->rows; i++)
         size += fields_row_size(&fields->row[i]);
     return size;
-}
-
-static size_t fields_place(const struct field *f, uint32_t n)
-{
-    return f->offset + (size_t)(n / f->count) * f->stride + (size_t)(n % f->count) * f->size;
 }
 
 /* -- numbers, little endian ----------------------------------------------------------------------------------------- */
@@ -103,7 +98,7 @@ static uint8_t *fields_save_row(const struct field *f, const uint8_t *state, uin
 void fields_save(const struct fields *fields, const void *state, uint8_t *to)
 {
     for (size_t i = 0; i < fields->rows; i++)
-        if (fields->row[i].kind != FIELD_WIRING)
+        if (fields_is_saved(&fields->row[i]))
             to = fields_save_row(&fields->row[i], state, to);
 }
 

@@ -1,8 +1,9 @@
 /*
  * fields.h - what a struct's state is, field by field: a table of it can be saved, loaded and checked for completeness.
  *
- * A table has a row for every field: numbers, deadlines, and wiring.  Wiring is what creation sets up and what nothing
- * of the guest is in (pointers to the host's memory, callbacks, scratch): it is not saved.  Saved rows are written in
+ * A table has a row for every field: numbers, deadlines, wiring and scratch.  Wiring is what creation sets up and what stays
+ * (pointers to the host's memory, callbacks); scratch follows from the rest, or nothing of the guest is in it between two
+ * accesses: these are not saved.  Saved rows are written in
  * the table's order, each with its name, the size of its elements and their count, little endian; loading takes exactly
  * that, so that what another build has written is seen.  Format: docs/snapshot.md.
  */
@@ -17,7 +18,8 @@ enum field_kind {
     FIELD_NUMBER, /* integers of 1, 2, 4 or 8 bytes, bools, enums */
     FIELD_MOMENT, /* nanoseconds of a clock, which lie in the past */
     FIELD_TIMER,  /* a struct clock_timer: its deadline, if it is armed, and when it was */
-    FIELD_WIRING, /* not saved */
+    FIELD_WIRING,
+    FIELD_SCRATCH,
 };
 
 /* `count` elements of `size` bytes, and that `repeat` times, `stride` bytes from one to the next. */
@@ -46,7 +48,7 @@ struct fields {
 
 #define FIELD_MAX(m, max) FIELD_ROW(#m, FIELD_NUMBER, m, 1, 0, 1, max)
 #define FIELD(m) FIELD_MAX(m, FIELD_TOP(m))
-#define FIELD_FIRST(m, n) FIELD_ROW(#m, FIELD_NUMBER, m[0], n, 0, 1, FIELD_TOP(m[0])) /* n elements, the others are wiring */
+#define FIELD_FIRST(m, n) FIELD_ROW(#m, FIELD_NUMBER, m[0], n, 0, 1, FIELD_TOP(m[0])) /* n elements; SCRATCH_REST: the others */
 #define FIELD_ARRAY_MAX(m, max) FIELD_ROW(#m, FIELD_NUMBER, m[0], ARRAY_LEN(FIELD_OF(m)), 0, 1, max)
 #define FIELD_ARRAY(m) FIELD_ARRAY_MAX(m, FIELD_TOP(m[0]))
 #define FIELD_EACH_ROW(a, kind, m, n, max) FIELD_ROW(#a "." #m, kind, a[0].m, n, sizeof(FIELD_OF(a[0])), ARRAY_LEN(FIELD_OF(a)), max)
@@ -68,7 +70,9 @@ struct fields {
 
 #define WIRING(m) FIELD_ROW(#m, FIELD_WIRING, m, 1, 0, 1, 0)
 #define WIRING_EACH(a, m) FIELD_EACH_ROW(a, FIELD_WIRING, m, 1, 0)
-#define WIRING_REST(m, n) FIELD_ROW(#m, FIELD_WIRING, m[n], ARRAY_LEN(FIELD_OF(m)) - (n), 0, 1, 0)
+#define SCRATCH(m) FIELD_ROW(#m, FIELD_SCRATCH, m, 1, 0, 1, 0)
+#define SCRATCH_EACH(a, m) FIELD_EACH_ROW(a, FIELD_SCRATCH, m, 1, 0)
+#define SCRATCH_REST(m, n) FIELD_ROW(#m, FIELD_SCRATCH, m[n], ARRAY_LEN(FIELD_OF(m)) - (n), 0, 1, 0)
 
 /* A wire: where it leads is wiring, its level is not. */
 #define FIELD_IRQ(m) FIELD(m.level), WIRING(m.set), WIRING(m.opaque), WIRING(m.line)
@@ -110,6 +114,13 @@ void fields_save(const struct fields *fields, const void *state, uint8_t *to);
  * but every value in it is in range.
  */
 bool fields_load(const struct fields *fields, void *state, struct clock *clock, const uint8_t *from, size_t size, struct err *err);
+
+/* How many elements a row has, and where in the state one is. */
+static inline uint32_t fields_elements(const struct field *f) { return f->count * f->repeat; }
+static inline size_t fields_place(const struct field *f, uint32_t n)
+{
+    return f->offset + (size_t)(n / f->count) * f->stride + (size_t)(n % f->count) * f->size;
+}
 
 /* The offset of a byte that is neither in a row nor padding, or the state's size: there is none. */
 size_t fields_uncovered(const struct fields *fields);

@@ -346,7 +346,7 @@ static const struct region_ops i8042_92_ops = {
 FIELDS(i8042_fields, FIELD(status), FIELD(mode), FIELD(output), FIELD(p2), FIELD(port92), FIELD(command), FIELD_ARRAY(answer),
        FIELD_MAX(answers, ARRAY_LEN(FIELD_OF(answer))), FIELD(answer_aux), FIELD_ARRAY(queue), FIELD_MAX(first, KBD_QUEUE - 1),
        FIELD_MAX(count, KBD_QUEUE), FIELD(kbd_command), FIELD(last_sent), FIELD(scanning), FIELD(broken), FIELD_IRQ(wires.keyboard),
-       FIELD_IRQ(wires.auxiliary), WIRING(wires.a20), FIELD_IRQ(wires.reset))
+       FIELD_IRQ(wires.auxiliary), SCRATCH(wires.a20), FIELD_IRQ(wires.reset))
 #undef STATE
 
 static bool i8042_restored(struct device *device, struct err *err)

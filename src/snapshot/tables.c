@@ -22,11 +22,11 @@
         FIELD_ARRAY(m.mtrr_base), FIELD_ARRAY(m.mtrr_mask), FIELD(m.misc_enable), FIELD(m.feature_control),            \
         FIELD(m.mcg_status), FIELD(m.debugctl), FIELD(m.spec_ctrl), FIELD(m.microcode), FIELD(m.smbase), FIELD(m.xss)
 
-FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), WIRING_REST(slot, GPRS), FIELD(rip), FIELD_MAX(rflags, 0x3f7fd7), WIRING(flag_z),
-       WIRING(flag_s), WIRING(flag_c), SEGMENT_FIELDS(seg), TABLE_FIELDS(gdtr), TABLE_FIELDS(idtr), FIELD(cr0), FIELD(cr2), FIELD(cr3),
+FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), SCRATCH_REST(slot, GPRS), FIELD(rip), FIELD_MAX(rflags, 0x3f7fd7), SCRATCH(flag_z),
+       SCRATCH(flag_s), SCRATCH(flag_c), SEGMENT_FIELDS(seg), TABLE_FIELDS(gdtr), TABLE_FIELDS(idtr), FIELD(cr0), FIELD(cr2), FIELD(cr3),
        FIELD(cr4), FIELD_MAX(cr8, 15), FIELD(efer), FIELD(xcr0), FIELD_ARRAY(dr), FIELD(pkru), MSR_FIELDS(msr), FIELD(tsc_base),
-       FIELD_EACH_ARRAY(zmm, q), FIELD_ARRAY(k), FIELD_MAX(mxcsr, 0xffff), X87_FIELDS(x87), WIRING(scratch),
-       FIELD_MAX(activity, CPU_SHUTDOWN), FIELD_MAX(shadow, SHADOW_MOV_SS), FIELD(nmi_blocked), WIRING(mode), WIRING(cpl))
+       FIELD_EACH_ARRAY(zmm, q), FIELD_ARRAY(k), FIELD_MAX(mxcsr, 0xffff), X87_FIELDS(x87), SCRATCH(scratch),
+       FIELD_MAX(activity, CPU_SHUTDOWN), FIELD_MAX(shadow, SHADOW_MOV_SS), FIELD(nmi_blocked), SCRATCH(mode), SCRATCH(cpl))
 #undef STATE
 
 /*
@@ -34,26 +34,26 @@ FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), WIRING_REST(slot, GPRS), FIELD(rip),
  * next instruction.
  */
 #define STATE struct vcpu
-FIELDS(vcpu_fields, WIRING(cpu), WIRING(fault), WIRING(first_fault), WIRING(next_rip), WIRING(delivered), FIELD(again), WIRING(mmu),
-       FIELD_ARRAY(mmu.pdpte), FIELD_MAX(mmu.watch_hits, 15), WIRING(bus),
-       FIELD(bus.touched), WIRING(code), FIELD(pins.intr), FIELD(pins.nmi), FIELD(pins.init),
+FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(next_rip), SCRATCH(delivered), FIELD(again), SCRATCH(mmu),
+       FIELD_ARRAY(mmu.pdpte), FIELD_MAX(mmu.watch_hits, 15), SCRATCH(bus),
+       FIELD(bus.touched), SCRATCH(code), FIELD(pins.intr), FIELD(pins.nmi), FIELD(pins.init),
        FIELD(pins.startup), FIELD(pins.startup_vector), WIRING(pins.acknowledge), WIRING(pins.opaque), WIRING(pins.changed),
-       WIRING(pins.engine), WIRING(host), WIRING(features), WIRING(cpuid), FIELD_MAX(retired, INT64_MAX), WIRING(in_block),
-       WIRING(rip_after), WIRING(insn_bytes), WIRING(insn), WIRING(watching), WIRING(stop_on_touch), WIRING(exact), WIRING(attention))
+       WIRING(pins.engine), WIRING(host), SCRATCH(features), SCRATCH(cpuid), FIELD_MAX(retired, INT64_MAX), SCRATCH(in_block),
+       SCRATCH(rip_after), SCRATCH(insn_bytes), SCRATCH(insn), SCRATCH(watching), SCRATCH(stop_on_touch), SCRATCH(exact), SCRATCH(attention))
 #undef STATE
 
 /* Looking for --until's text, hand-overs and counts for --stats belong to a run, not to the guest. */
 #define STATE struct machine
-FIELDS(machine_fields, WIRING(config), WIRING(phys), WIRING(clock), WIRING(dma), WIRING(dma_bus), WIRING(vcpu), WIRING(board), WIRING(runs),
-       WIRING(engine), WIRING(switched), WIRING(switch_from), WIRING(switch_counts), FIELD_MAX(skipped_ns, INT64_MAX),
-       FIELD_MAX(journeys, INT64_MAX / 1000), WIRING(assisted), WIRING(gave_up), FIELD_MAX(exit_code, 0x7f), FIELD(debug_exited),
-       FIELD(powered_off), FIELD(reset_requested), WIRING(until_seen), WIRING(interrupted), WIRING(until_matched), WIRING(host_start_ns),
+FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma), SCRATCH(dma_bus), SCRATCH(vcpu), WIRING(board), SCRATCH(runs),
+       SCRATCH(engine), SCRATCH(switched), SCRATCH(switch_from), SCRATCH(switch_counts), FIELD_MAX(skipped_ns, INT64_MAX),
+       FIELD_MAX(journeys, INT64_MAX / 1000), SCRATCH(assisted), SCRATCH(gave_up), FIELD_MAX(exit_code, 0x7f), FIELD(debug_exited),
+       FIELD(powered_off), FIELD(reset_requested), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), SCRATCH(host_start_ns),
        WIRING(console))
 #undef STATE
 
 #define STATE struct board
 FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram), WIRING(flash), WIRING(isa_rom), WIRING(ram_low_bytes),
-       WIRING(ram_high_bytes), WIRING(ram_base), WIRING(ram_low), WIRING(ram_high), WIRING(rom_high), WIRING(segment),
+       WIRING(ram_high_bytes), WIRING(ram_base), WIRING(ram_low), WIRING(ram_high), WIRING(rom_high), SCRATCH(segment),
        FIELD_EACH_IRQ(pic_line), FIELD_EACH_IRQ(ioapic_line), FIELD_IRQ(lint0), FIELD_ARRAY(pic_sources), FIELD_ARRAY(ioapic_sources),
        WIRING(pic), WIRING(ioapic), WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci),
        WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(post), WIRING(widereg))
