@@ -5,6 +5,7 @@
 #include "kvm/kvm.h"
 
 #include "x86/cpuid.h"
+#include "x86/fault.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -86,7 +87,7 @@ static void sregs_in(struct cpu *c, const struct kvm_sregs *s)
     c->efer = s->efer;
 }
 
-void kvm_peek_state(const struct kvm_engine *k, struct cpu *cpu)
+void kvm_peek_state(const struct kvm_cpu *k, struct cpu *cpu)
 {
     regs_in(cpu, &k->run->s.regs.regs);
     sregs_in(cpu, &k->run->s.regs.sregs);
@@ -110,7 +111,7 @@ static const struct state_msr state_msrs[] = {
 #undef ROW
 
 /* One at a time: a register this KVM does not have is left out, not an error. */
-static void msrs_move(struct kvm_engine *k, struct cpu *c, bool put)
+static void msrs_move(struct kvm_cpu *k, struct cpu *c, bool put)
 {
     struct {
         struct kvm_msrs head;
@@ -124,7 +125,7 @@ static void msrs_move(struct kvm_engine *k, struct cpu *c, bool put)
         m.head.nmsrs = 1;
         m.entry.index = state_msrs[i].index;
         m.entry.data = *value;
-        if (ioctl(k->vcpu, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m) == 1 && !put)
+        if (ioctl(k->fd, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m) == 1 && !put)
             *value = m.entry.data;
     }
 }
@@ -214,13 +215,13 @@ static uint64_t xsave_all(const struct vcpu *v)
     return all;
 }
 
-static bool vectors_move(struct kvm_engine *k, struct cpu *c, bool put, struct err *err)
+static bool vectors_move(struct kvm_cpu *k, struct cpu *c, bool put, struct err *err)
 {
     struct kvm_xsave x;
     uint64_t present;
 
     /* Read first: what is not ours stays as it is. */
-    if (ioctl(k->vcpu, KVM_GET_XSAVE, &x) < 0)
+    if (ioctl(k->fd, KVM_GET_XSAVE, &x) < 0)
         return err_set(err, "KVM_GET_XSAVE: %s", strerror(errno));
     memcpy(&present, (uint8_t *)x.region + 512, 8);
     if (!put) {
@@ -234,27 +235,27 @@ static bool vectors_move(struct kvm_engine *k, struct cpu *c, bool put, struct e
     xsave_move(c, (uint8_t *)x.region, present, true);
     present = xsave_all(k->v);
     memcpy((uint8_t *)x.region + 512, &present, 8);
-    return ioctl(k->vcpu, KVM_SET_XSAVE, &x) == 0 || err_set(err, "KVM_SET_XSAVE: %s", strerror(errno));
+    return ioctl(k->fd, KVM_SET_XSAVE, &x) == 0 || err_set(err, "KVM_SET_XSAVE: %s", strerror(errno));
 }
 
-static void xcr0_move(struct kvm_engine *k, struct cpu *c, bool put)
+static void xcr0_move(struct kvm_cpu *k, struct cpu *c, bool put)
 {
     struct kvm_xcrs x = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = c->xcr0 } } };
 
     if (put)
-        ioctl(k->vcpu, KVM_SET_XCRS, &x); /* a KVM without XSAVE keeps x87 and SSE */
-    else if (ioctl(k->vcpu, KVM_GET_XCRS, &x) == 0 && x.nr_xcrs)
+        ioctl(k->fd, KVM_SET_XCRS, &x); /* a KVM without XSAVE keeps x87 and SSE */
+    else if (ioctl(k->fd, KVM_GET_XCRS, &x) == 0 && x.nr_xcrs)
         c->xcr0 = x.xcrs[0].value;
 }
 
 /* -- debug registers and events ------------------------------------------------------------------------------------------------ */
 
-static bool debug_move(struct kvm_engine *k, struct cpu *c, bool put, struct err *err)
+static bool debug_move(struct kvm_cpu *k, struct cpu *c, bool put, struct err *err)
 {
     struct kvm_debugregs d = { .dr6 = c->dr[6], .dr7 = c->dr[7] };
 
     memcpy(d.db, c->dr, sizeof(d.db));
-    if (ioctl(k->vcpu, put ? KVM_SET_DEBUGREGS : KVM_GET_DEBUGREGS, &d) < 0)
+    if (ioctl(k->fd, put ? KVM_SET_DEBUGREGS : KVM_GET_DEBUGREGS, &d) < 0)
         return err_set(err, "KVM debug registers: %s", strerror(errno));
     memcpy(c->dr, d.db, sizeof(d.db));
     c->dr[6] = d.dr6;
@@ -274,12 +275,12 @@ static void event_in(struct kvm_event *to, const struct kvm_vcpu_events *e)
         *to = (struct kvm_event){ .kind = KVM_EVENT_INTERRUPT, .vector = EXCEPTION_NMI };
 }
 
-static bool events_get(struct kvm_engine *k, struct cpu *c, struct kvm_event *event, struct err *err)
+static bool events_get(struct kvm_cpu *k, struct cpu *c, struct kvm_event *event, struct err *err)
 {
     struct kvm_vcpu_events e;
 
     memset(&e, 0, sizeof(e));
-    if (ioctl(k->vcpu, KVM_GET_VCPU_EVENTS, &e) < 0)
+    if (ioctl(k->fd, KVM_GET_VCPU_EVENTS, &e) < 0)
         return err_set(err, "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
     c->shadow = e.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? SHADOW_MOV_SS
               : e.interrupt.shadow & KVM_X86_SHADOW_INT_STI ? SHADOW_STI : SHADOW_NONE;
@@ -288,12 +289,12 @@ static bool events_get(struct kvm_engine *k, struct cpu *c, struct kvm_event *ev
     return true;
 }
 
-static bool events_put(struct kvm_engine *k, const struct cpu *c, struct err *err)
+static bool events_put(struct kvm_cpu *k, const struct cpu *c, struct err *err)
 {
     struct kvm_vcpu_events e;
 
     memset(&e, 0, sizeof(e));
-    if (ioctl(k->vcpu, KVM_GET_VCPU_EVENTS, &e) < 0)
+    if (ioctl(k->fd, KVM_GET_VCPU_EVENTS, &e) < 0)
         return err_set(err, "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
     e.exception.injected = e.exception.pending = 0;
     e.interrupt.injected = 0;
@@ -301,38 +302,38 @@ static bool events_put(struct kvm_engine *k, const struct cpu *c, struct err *er
     e.nmi.injected = e.nmi.pending = 0;
     e.nmi.masked = c->nmi_blocked;
     e.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
-    return ioctl(k->vcpu, KVM_SET_VCPU_EVENTS, &e) == 0 || err_set(err, "KVM_SET_VCPU_EVENTS: %s", strerror(errno));
+    return ioctl(k->fd, KVM_SET_VCPU_EVENTS, &e) == 0 || err_set(err, "KVM_SET_VCPU_EVENTS: %s", strerror(errno));
 }
 
 /* -- all of it ------------------------------------------------------------------------------------------------------------------- */
 
-bool kvm_put_state(struct kvm_engine *k, struct err *err)
+bool kvm_put_state(struct kvm_cpu *k, struct err *err)
 {
     struct cpu *c = &k->v->cpu;
     struct kvm_regs r;
     struct kvm_sregs s;
 
-    if (ioctl(k->vcpu, KVM_GET_SREGS, &s) < 0)
+    if (ioctl(k->fd, KVM_GET_SREGS, &s) < 0)
         return err_set(err, "KVM_GET_SREGS: %s", strerror(errno));
     memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
     sregs_out(c, &s);
     regs_out(c, &r);
-    if (ioctl(k->vcpu, KVM_SET_SREGS, &s) < 0)
+    if (ioctl(k->fd, KVM_SET_SREGS, &s) < 0)
         return err_set(err, "KVM_SET_SREGS: %s", strerror(errno));
-    if (ioctl(k->vcpu, KVM_SET_REGS, &r) < 0)
+    if (ioctl(k->fd, KVM_SET_REGS, &r) < 0)
         return err_set(err, "KVM_SET_REGS: %s", strerror(errno));
     xcr0_move(k, c, true);
     msrs_move(k, c, true);
     return vectors_move(k, c, true, err) && debug_move(k, c, true, err) && events_put(k, c, err);
 }
 
-bool kvm_fetch_state(struct kvm_engine *k, struct kvm_event *event, struct err *err)
+bool kvm_fetch_undelivered(struct kvm_cpu *k, struct kvm_event *event, struct err *err)
 {
     struct cpu *c = &k->v->cpu;
     struct kvm_regs r;
     struct kvm_sregs s;
 
-    if (ioctl(k->vcpu, KVM_GET_REGS, &r) < 0 || ioctl(k->vcpu, KVM_GET_SREGS, &s) < 0)
+    if (ioctl(k->fd, KVM_GET_REGS, &r) < 0 || ioctl(k->fd, KVM_GET_SREGS, &s) < 0)
         return err_set(err, "KVM_GET_REGS: %s", strerror(errno));
     regs_in(c, &r);
     sregs_in(c, &s);
@@ -343,4 +344,57 @@ bool kvm_fetch_state(struct kvm_engine *k, struct kvm_event *event, struct err *
         return false;
     vcpu_sync(k->v);
     return true;
+}
+
+bool kvm_fetch_state(struct kvm_cpu *k, struct err *err)
+{
+    struct vcpu *v = k->v;
+    struct kvm_event event;
+
+    if (!kvm_fetch_undelivered(k, &event, err))
+        return false;
+    if (event.kind == KVM_EVENT_NONE)
+        return true;
+    if (event.kind == KVM_EVENT_INTERRUPT) {
+        interrupt_deliver(v, event.vector);
+    } else {
+        v->fault = (struct fault){ .vector = event.vector, .has_error = event.has_error, .error = event.error, .address = v->cpu.cr2 };
+        fault_deliver(v);
+    }
+    vcpu_sync(v);
+    return kvm_put_state(k, err);
+}
+
+/* -- code and the way through it --------------------------------------------------------------------------------------------- */
+
+const uint8_t *kvm_code_at(const struct kvm_cpu *k, const struct cpu *c, uint64_t rip, struct insn *insn)
+{
+    struct kvm_translation t = { .linear_address = c->mode & MODE_CODE64 ? rip : (uint32_t)(c->seg[SEG_CS].base + rip) };
+    const uint8_t *code;
+    size_t n;
+
+    if (c->cr0 & CR0_PG) {
+        if (ioctl(k->fd, KVM_TRANSLATE, &t) < 0 || !t.valid)
+            return NULL;
+    } else {
+        t.physical_address = t.linear_address;
+    }
+    n = bits_min(INSN_BYTES, PAGE_BYTES - (t.physical_address & PAGE_OFFSET));
+    code = phys_readable(k->v->bus.phys, t.physical_address, n);
+    return code && decode(c->mode, code, n, insn) == DECODE_OK ? code : NULL;
+}
+
+int kvm_advance(const struct kvm_cpu *k, struct err *err)
+{
+    int result;
+
+    k->run->immediate_exit = 1;
+    result = ioctl(k->fd, KVM_RUN, 0);
+    k->run->immediate_exit = 0;
+    if (result == 0)
+        return 1;
+    if (errno == EINTR || errno == EAGAIN)
+        return 0;
+    err_set(err, "KVM_RUN: %s", strerror(errno));
+    return -1;
 }
