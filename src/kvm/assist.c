@@ -162,22 +162,37 @@ static bool says_more(const struct region_limits *l)
     return l->widths & ~W_REGISTERS || l->types || l->atomic_widths || l->flags & REGION_ENABLES;
 }
 
-/* More than 8 bytes, or one transaction where KVM makes two; KVM never comes to an end with LGDT and LIDT of a device. */
-static bool needs_whole(const struct insn *insn)
+/*
+ * What KVM's emulator does otherwise than a processor once it has loaded: LGDT and LIDT never end, SLDT and STR should not
+ * load at all, nor should CLFLUSH; some KVMs do not know MOVBE after all; a far RET pops its first word twice.
+ */
+static bool goes_wrong(const struct insn *insn)
 {
-    bool memory = false;
+    switch (insn->mnemonic) {
+    case ZYDIS_MNEMONIC_LGDT: case ZYDIS_MNEMONIC_LIDT: case ZYDIS_MNEMONIC_SLDT: case ZYDIS_MNEMONIC_STR: case ZYDIS_MNEMONIC_CLFLUSH:
+    case ZYDIS_MNEMONIC_CLFLUSHOPT: case ZYDIS_MNEMONIC_MOVBE:
+        return true;
+    default:
+        return insn->map == 0 && insn->encoding == ENCODING_LEGACY && (insn->opcode == 0xca || insn->opcode == 0xcb);
+    }
+}
 
+/*
+ * The load at gpa: is it one of more than 8 bytes, or half of one transaction?  A read-modify-write that goes on in the next
+ * page may fault there, after KVM has loaded.
+ */
+static bool needs_whole(const struct insn *insn, uint64_t gpa)
+{
+    if (goes_wrong(insn))
+        return true;
     for (unsigned i = 0; i < insn->operands; i++) {
         const struct operand *o = &insn->op[i];
 
-        if (o->kind != OPERAND_MEMORY || o->address_only)
-            continue;
-        memory = true;
-        if (o->width > 8)
+        if (o->kind == OPERAND_MEMORY && !o->address_only &&
+            (o->width > 8 || insn->prefixes & PREFIX_LOCK || insn->mnemonic == ZYDIS_MNEMONIC_XCHG || (gpa & PAGE_OFFSET) + o->width > PAGE_BYTES))
             return true;
     }
-    return memory && (insn->prefixes & PREFIX_LOCK || insn->mnemonic == ZYDIS_MNEMONIC_XCHG || insn->mnemonic == ZYDIS_MNEMONIC_LGDT ||
-                      insn->mnemonic == ZYDIS_MNEMONIC_LIDT);
+    return false;
 }
 
 /* What KVM still has of the instruction reaches nobody: its state is replaced. */
@@ -208,7 +223,7 @@ static enum kvm_assisted take_over(struct kvm_assist *a, enum stop_reason *stop,
 
     kvm_peek_state(a->cpu, &cpu);
     code = kvm_code_at(a->cpu, &cpu, cpu.rip, &insn);
-    if (!code || !needs_whole(&insn))
+    if (!code || !needs_whole(&insn, a->cpu->run->mmio.phys_addr))
         return KVM_ASSISTED_NOT;
     v->rip_after = false;
     v->insn_bytes = insn.length;
@@ -253,7 +268,7 @@ static bool hold(struct held_store *h, const struct kvm_run *r)
 
 static bool is_non_temporal(uint16_t mnemonic)
 {
-    return mnemonic == ZYDIS_MNEMONIC_MOVNTPS || mnemonic == ZYDIS_MNEMONIC_MOVNTPD || mnemonic == ZYDIS_MNEMONIC_MOVNTDQ ||
+    return mnemonic == ZYDIS_MNEMONIC_MOVNTI || mnemonic == ZYDIS_MNEMONIC_MOVNTPS || mnemonic == ZYDIS_MNEMONIC_MOVNTPD || mnemonic == ZYDIS_MNEMONIC_MOVNTDQ ||
            mnemonic == ZYDIS_MNEMONIC_VMOVNTPS || mnemonic == ZYDIS_MNEMONIC_VMOVNTPD || mnemonic == ZYDIS_MNEMONIC_VMOVNTDQ;
 }
 
@@ -277,7 +292,7 @@ static void let_go(const struct kvm_assist *a, const struct held_store *h)
     struct access access = { .type = TRANSACTION_STORE, .width = (uint8_t)h->width, .gva = h->part[0].gpa, .enables = bits_mask(h->width),
                              .data = h->data };
 
-    if (h->width > 8 && store_is_non_temporal(a, h->width))
+    if (h->width >= 4 && store_is_non_temporal(a, h->width))
         access.flags |= TRANSACTION_NON_TEMPORAL;
     for (unsigned i = 0; i < h->parts; i++)
         phys_resolve(bus->phys, &access, h->part[i].gpa, h->part[i].at, h->part[i].width, i);
