@@ -71,7 +71,7 @@ _wideload() {
     previous=${previous##*[[:space:]]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        _wideload_words 'run diff explain fuzz list --help' "$word"
+        _wideload_words 'run diff explain fuzz bench list --help' "$word"
     elif [[ $word == --*=* ]]; then
         _wideload_value "${word%%=*}" "${word#*=}"
         cut=${word#*=}
@@ -81,6 +81,8 @@ _wideload() {
         cut=$word
     elif [[ $command == list ]]; then
         _wideload_words 'devices engines policies unimplemented cpus cpuid jit-switches' "$word"
+    elif [[ $command == bench ]]; then
+        _wideload_words assist "$word"
     elif [[ $command == run || $command == diff ]]; then
         _wideload_files '' "$word"
     fi

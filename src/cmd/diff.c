@@ -98,8 +98,12 @@ static void print_side(const struct diff_side *s)
         printf("%s: recorded trace of %s, kernel %s, %s%s%s\n", s->name, s->header.engine, s->header.kernel, s->header.cpu,
                *s->header.kvm ? ", KVM " : "", s->header.kvm);
     else
-        printf("%s: %" PRIu64 " journeys, %" PRIu64 " instructions it could not carry out (done by interp)\n", s->name,
-               s->machine->journeys, s->machine->vcpu.assist.instructions);
+        printf("%s: %" PRIu64 " journeys", s->name, s->machine->journeys);
+    if (s->machine && s->machine->vcpu.assist.instructions)
+        printf(", %" PRIu64 " instructions carried out for it by %s", s->machine->vcpu.assist.instructions,
+               s->machine->config.assist == ASSIST_BURST ? "jit" : "interp");
+    if (!s->trace)
+        printf("\n");
 }
 
 static void print_state(const struct diff_side *s)

@@ -13,11 +13,9 @@
 
 #include "dispatch.h"
 
-#include <errno.h>
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 enum { DRAIN_MAX = 256, BURST_FIRST = 16, BURST_MAX = 1 << 16, BURST_AGAIN_US = 300 };
 
@@ -135,11 +133,37 @@ static uint64_t burst_insns(struct kvm_assist *a)
     return a->burst;
 }
 
+/* The rest of the state that the instruction may look at. */
+static unsigned parts_of(const struct insn *insn, const struct cpu *cpu)
+{
+    unsigned parts = KVM_PART_DEBUG | (cpu->cr4 & CR4_PKE ? KVM_PART_VECTORS : 0);
+    bool general = insn->mnemonic == ZYDIS_MNEMONIC_CMPXCHG8B || insn->mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B;
+
+    if (insn->encoding != ENCODING_LEGACY)
+        parts |= KVM_PART_XCR0;
+    for (unsigned i = 0; i < insn->operands; i++) {
+        const struct operand *o = &insn->op[i];
+
+        if (o->kind != OPERAND_REGISTER)
+            continue;
+        if (o->class == REG_GPR || o->class == REG_GPR_HIGH)
+            general = true;
+        else
+            parts |= KVM_PART_VECTORS;
+    }
+    return general ? parts : KVM_PARTS_ALL;
+}
+
 bool kvm_assist_instruction(struct kvm_assist *a, enum stop_reason *stop, struct err *err)
 {
     struct kvm_event event;
+    struct insn insn;
+    unsigned parts = KVM_PARTS_ALL;
 
-    if (!kvm_fetch_undelivered(a->cpu, &event, err) || !soft_run(a, burst_insns(a), stop, err) || !kvm_put_state(a->cpu, err))
+    kvm_peek_state(a->cpu, &a->cpu->v->cpu);
+    if (a->cpu->v->assist.mode != ASSIST_BURST && kvm_code_at(a->cpu, a->cpu->v->cpu.rip, &insn))
+        parts = parts_of(&insn, &a->cpu->v->cpu);
+    if (!kvm_fetch_parts(a->cpu, parts, &event, err) || !soft_run(a, burst_insns(a), stop, err) || !kvm_put_parts(a->cpu, false, err))
         return false;
     a->returned_us = g_get_monotonic_time();
     return true;
@@ -147,12 +171,9 @@ bool kvm_assist_instruction(struct kvm_assist *a, enum stop_reason *stop, struct
 
 bool kvm_assist_is_stuck(struct kvm_assist *a)
 {
-    struct kvm_vcpu_events e;
+    const struct kvm_vcpu_events *e = &a->cpu->run->s.regs.events;
 
-    memset(&e, 0, sizeof(e));
-    if (ioctl(a->cpu->fd, KVM_GET_VCPU_EVENTS, &e) < 0)
-        return false;
-    return !(e.exception.injected || e.exception.pending) || e.exception.nr == EXCEPTION_UD;
+    return !(e->exception.injected || e->exception.pending) || e->exception.nr == EXCEPTION_UD;
 }
 
 /* -- a load that KVM cannot say whole -------------------------------------------------------------------------------------------- */
@@ -214,23 +235,75 @@ static bool drain(struct kvm_assist *a, struct err *err)
     return err_set(err, "KVM does not come to an end with the instruction at %#llx", r->s.regs.regs.rip);
 }
 
-static enum kvm_assisted take_over(struct kvm_assist *a, enum stop_reason *stop, struct err *err)
+static enum kvm_assisted take_over(struct kvm_assist *a, const struct insn *insn, enum stop_reason *stop, struct err *err)
+{
+    struct kvm_event event;
+
+    if (!kvm_fetch_parts(a->cpu, parts_of(insn, &a->cpu->v->cpu), &event, err) || !soft_run(a, 1, stop, err) || !drain(a, err) ||
+        !kvm_put_parts(a->cpu, true, err))
+        return KVM_ASSISTED_FAILED;
+    return KVM_ASSISTED_WHOLE;
+}
+
+/* Where in its page an operand begins. */
+static uint64_t page_offset(const struct insn *insn, const struct operand *o, const struct cpu *c)
+{
+    uint64_t at = (uint64_t)o->displacement;
+
+    if (!(c->mode & MODE_CODE64) || o->segment >= SEG_FS)
+        at += c->seg[o->segment].base;
+    if (o->has_base)
+        at += c->slot[o->base];
+    if (o->has_index)
+        at += c->slot[o->index] << o->scale;
+    if (o->rip_relative)
+        at += c->rip + insn->length;
+    return at & PAGE_OFFSET;
+}
+
+/* A vector load that begins at gpa and ends on its page, and KVM knows the instruction: all it lacks is the bytes. */
+static bool is_vector_load(const struct insn *insn, const struct cpu *c, uint64_t gpa)
+{
+    const struct operand *from = &insn->op[1];
+
+    return insn->operands == 2 && insn->op[0].kind == OPERAND_REGISTER && from->kind == OPERAND_MEMORY && from->width > 8 &&
+           bits_is_pow2(from->width) && !insn->mask && !from->vsib && page_offset(insn, from, c) == (gpa & PAGE_OFFSET) &&
+           (gpa & PAGE_OFFSET) + from->width <= PAGE_BYTES;
+}
+
+static enum kvm_assisted load_once(struct kvm_assist *a, const struct insn *insn, struct err *err)
+{
+    struct kvm_run *r = a->cpu->run;
+    uint64_t gpa = r->mmio.phys_addr;
+    unsigned width = insn->op[1].width;
+    struct access access = { .type = TRANSACTION_LOAD, .width = (uint8_t)width, .gva = gpa, .enables = bits_mask(width) };
+    int more = 1;
+
+    if (insn->mnemonic == ZYDIS_MNEMONIC_MOVNTDQA || insn->mnemonic == ZYDIS_MNEMONIC_VMOVNTDQA)
+        access.flags |= TRANSACTION_NON_TEMPORAL;
+    dispatch_physical(&a->cpu->v->bus, &access, gpa);
+    while (more == 1 && r->exit_reason == KVM_EXIT_MMIO && !r->mmio.is_write && r->mmio.phys_addr - gpa + r->mmio.len <= width) {
+        memcpy(r->mmio.data, access.data.b + (r->mmio.phys_addr - gpa), r->mmio.len);
+        more = kvm_advance(a->cpu, err);
+    }
+    return more < 0 ? KVM_ASSISTED_FAILED : more ? KVM_ASSISTED_MORE : KVM_ASSISTED_COMPLETE;
+}
+
+static enum kvm_assisted load_whole(struct kvm_assist *a, enum stop_reason *stop, struct err *err)
 {
     struct vcpu *v = a->cpu->v;
+    uint64_t gpa = a->cpu->run->mmio.phys_addr;
     struct insn insn;
-    struct cpu cpu = { 0 };
     const uint8_t *code;
 
-    kvm_peek_state(a->cpu, &cpu);
-    code = kvm_code_at(a->cpu, &cpu, cpu.rip, &insn);
-    if (!code || !needs_whole(&insn, a->cpu->run->mmio.phys_addr))
+    kvm_peek_state(a->cpu, &v->cpu);
+    code = kvm_code_at(a->cpu, v->cpu.rip, &insn);
+    if (!code || !needs_whole(&insn, gpa))
         return KVM_ASSISTED_NOT;
     v->rip_after = false;
     v->insn_bytes = insn.length;
     memcpy(v->insn, code, insn.length);
-    if (!kvm_fetch_state(a->cpu, err) || !soft_run(a, 1, stop, err) || !drain(a, err) || !kvm_put_state(a->cpu, err))
-        return KVM_ASSISTED_FAILED;
-    return KVM_ASSISTED_WHOLE;
+    return is_vector_load(&insn, &v->cpu, gpa) ? load_once(a, &insn, err) : take_over(a, &insn, stop, err);
 }
 
 /* -- a store in pieces --------------------------------------------------------------------------------------------------------------- */
@@ -275,12 +348,12 @@ static bool is_non_temporal(uint16_t mnemonic)
 /* KVM has moved RIP behind the store: it is the instruction that ends there and stores so many bytes. */
 static bool store_is_non_temporal(const struct kvm_assist *a, unsigned width)
 {
-    struct cpu cpu = { 0 };
+    struct vcpu *v = a->cpu->v;
     struct insn insn;
 
-    kvm_peek_state(a->cpu, &cpu);
+    kvm_peek_state(a->cpu, &v->cpu);
     for (unsigned n = INSN_BYTES; n >= 3; n--)
-        if (kvm_code_at(a->cpu, &cpu, cpu.rip - n, &insn) && insn.length == n && insn.operands && insn.op[0].kind == OPERAND_MEMORY &&
+        if (kvm_code_at(a->cpu, v->cpu.rip - n, &insn) && insn.length == n && insn.operands && insn.op[0].kind == OPERAND_MEMORY &&
             insn.op[0].width == width)
             return is_non_temporal(insn.mnemonic);
     return false;
@@ -320,5 +393,5 @@ enum kvm_assisted kvm_assist_access(struct kvm_assist *a, enum stop_reason *stop
 
     if (range->kind != PIECE_REGION || !says_more(&range->region->ops->limits))
         return KVM_ASSISTED_NOT;
-    return r->mmio.is_write ? gather_stores(a, err) : take_over(a, stop, err);
+    return r->mmio.is_write ? gather_stores(a, err) : load_whole(a, stop, err);
 }

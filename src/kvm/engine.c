@@ -162,7 +162,7 @@ static bool create_vcpu(struct kvm_engine *k, struct err *err)
         k->cpu.run = NULL;
         return err_set(err, "KVM run page: %s", strerror(errno));
     }
-    k->cpu.run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    k->cpu.run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
     return create_cpuid(k, err);
 }
 
@@ -340,7 +340,7 @@ static unsigned rep_string_length(struct kvm_engine *k)
     const struct cpu *c = &k->cpu.v->cpu;
     struct insn insn;
 
-    return kvm_code_at(&k->cpu, c, c->rip, &insn) && insn.prefixes & (PREFIX_REP | PREFIX_REPNE) ? insn.length : 0;
+    return kvm_code_at(&k->cpu, c->rip, &insn) && insn.prefixes & (PREFIX_REP | PREFIX_REPNE) ? insn.length : 0;
 }
 
 /* For whoever looks at the journey: the instruction, where KVM has said where it begins. */
@@ -351,7 +351,7 @@ static void note_code(struct kvm_engine *k)
     struct insn insn;
 
     v->insn_bytes = 0;
-    if (v->rip_after || !v->bus.observe || !(code = kvm_code_at(&k->cpu, &v->cpu, k->exit_rip, &insn)))
+    if (v->rip_after || !v->bus.observe || !(code = kvm_code_at(&k->cpu, k->exit_rip, &insn)))
         return;
     v->insn_bytes = insn.length;
     memcpy(v->insn, code, insn.length);
@@ -495,13 +495,17 @@ static bool finish(struct kvm_engine *k, enum stop_reason *stop, struct err *err
     return !complete(k, stop);
 }
 
-/* A tick without an exit since the last: is KVM going round on one instruction (SGDT to a device, a GDT in one)? */
+/*
+ * A tick without an exit since the last: is KVM going round on one instruction (SGDT to a device, a GDT in one)?  Not if that
+ * is a string instruction, which counts down.
+ */
 static bool is_spinning(struct kvm_engine *k)
 {
-    uint64_t rip = k->cpu.run->s.regs.regs.rip;
-    bool same = k->idle_ticks > 1 && rip == k->tick_rip;
+    const struct kvm_regs *r = &k->cpu.run->s.regs.regs;
+    bool same = k->idle_ticks > 1 && r->rip == k->tick_rip && r->rcx == k->tick_rcx;
 
-    k->tick_rip = rip;
+    k->tick_rip = r->rip;
+    k->tick_rcx = r->rcx;
     return same && k->cpu.v->assist.mode != ASSIST_OFF;
 }
 

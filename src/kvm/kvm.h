@@ -13,10 +13,22 @@
 
 /* -- a CPU of KVM's, and ours that has its state while KVM does not run -------------------------------------------------------- */
 
+enum { KVM_MSRS_MAX = 16 };
+
+/* What costs a system call to move. */
+enum kvm_part { KVM_PART_VECTORS = 1 /* x87, PKRU too */, KVM_PART_XCR0 = 2, KVM_PART_DEBUG = 4, KVM_PART_MSRS = 8, KVM_PARTS_ALL = 15 };
+
 struct kvm_cpu {
     struct vcpu *v;
     int fd;
     struct kvm_run *run;
+    /* since kvm_fetch_parts() */
+    unsigned parts;         /* enum kvm_part: what was asked for */
+    bool event;             /* KVM was about to deliver something */
+    struct cpu before;      /* as it was */
+    struct kvm_xsave xsave; /* ... with what is not ours */
+    uint16_t msrs;          /* which of ours this KVM has */
+    bool msrs_known;
 };
 
 /* What KVM was about to deliver to the guest. */
@@ -29,15 +41,20 @@ struct kvm_event {
 
 /* v->cpu to KVM, whole; no event is pending there then. */
 bool kvm_put_state(struct kvm_cpu *k, struct err *err);
-/* KVM's state to v->cpu; the event is left out of it. */
-bool kvm_fetch_undelivered(struct kvm_cpu *k, struct kvm_event *event, struct err *err);
-/* The same, and an event on its way into the guest is delivered, so that another engine can go on from there. */
+/* KVM's state to v->cpu: general and control registers, segments and events always, of the rest `parts`. */
+bool kvm_fetch_parts(struct kvm_cpu *k, unsigned parts, struct kvm_event *event, struct err *err);
+/*
+ * What of it has changed since goes back, in part with the next KVM_RUN, and no event is pending then.  `went_on`: so has KVM
+ * since, and its own vectors and events may be others.
+ */
+bool kvm_put_parts(struct kvm_cpu *k, bool went_on, struct err *err);
+/* Everything, and an event on its way into the guest is delivered, so that another engine can go on from there. */
 bool kvm_fetch_state(struct kvm_cpu *k, struct err *err);
 /* General registers, RIP, RFLAGS, segments and control registers out of the shared page: no system call. */
 void kvm_peek_state(const struct kvm_cpu *k, struct cpu *cpu);
 
-/* The guest's code at a RIP, with the state of `cpu`; NULL: not in plain memory, on two pages, or no instruction. */
-const uint8_t *kvm_code_at(const struct kvm_cpu *k, const struct cpu *cpu, uint64_t rip, struct insn *insn);
+/* The guest's code at a RIP, with the state of v->cpu; NULL: not in plain memory, on two pages, or no instruction. */
+const uint8_t *kvm_code_at(struct kvm_cpu *k, uint64_t rip, struct insn *insn);
 
 /*
  * One KVM_RUN with `immediate_exit`: 1: an exit, of which the instruction under way is not complete; 0: it is, and nothing
@@ -117,7 +134,7 @@ struct kvm_engine {
     uint64_t exit_rip;      /* as that exit reported it */
     uint64_t until;         /* vcpu.exact: run() ends at so many instructions retired */
     unsigned idle_ticks;    /* timer ticks since the last exit of the guest's own making */
-    uint64_t tick_rip;      /* RIP at the last of them */
+    uint64_t tick_rip, tick_rcx; /* at the last of them */
 };
 
 /* Memory slots follow the physical map. */

@@ -110,24 +110,40 @@ static const struct state_msr state_msrs[] = {
 };
 #undef ROW
 
-/* One at a time: a register this KVM does not have is left out, not an error. */
+struct msr_list {
+    struct kvm_msrs head;
+    struct kvm_msr_entry entry[ARRAY_LEN(state_msrs)];
+};
+
+_Static_assert(ARRAY_LEN(state_msrs) <= KVM_MSRS_MAX, "one bit each");
+
+static uint64_t *msr_field(struct cpu *c, unsigned i) { return (uint64_t *)(void *)((char *)c + state_msrs[i].offset); }
+
+/* A register this KVM does not have is left out, not an error. */
+static void msrs_learn(struct kvm_cpu *k)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(state_msrs); i++) {
+        struct msr_list m = { .head.nmsrs = 1, .entry = { { .index = state_msrs[i].index } } };
+
+        if (ioctl(k->fd, KVM_GET_MSRS, &m) == 1)
+            k->msrs |= BIT(i);
+    }
+    k->msrs_known = true;
+}
+
 static void msrs_move(struct kvm_cpu *k, struct cpu *c, bool put)
 {
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry;
-    } m;
+    struct msr_list m = { .head.nmsrs = 0 };
 
-    for (unsigned i = 0; i < ARRAY_LEN(state_msrs); i++) {
-        uint64_t *value = (uint64_t *)(void *)((char *)c + state_msrs[i].offset);
-
-        memset(&m, 0, sizeof(m));
-        m.head.nmsrs = 1;
-        m.entry.index = state_msrs[i].index;
-        m.entry.data = *value;
-        if (ioctl(k->fd, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m) == 1 && !put)
-            *value = m.entry.data;
-    }
+    if (!k->msrs_known)
+        msrs_learn(k);
+    for (unsigned i = 0; i < ARRAY_LEN(state_msrs); i++)
+        if (k->msrs >> i & 1)
+            m.entry[m.head.nmsrs++] = (struct kvm_msr_entry){ .index = state_msrs[i].index, .data = *msr_field(c, i) };
+    ioctl(k->fd, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m);
+    for (unsigned i = 0, n = 0; i < ARRAY_LEN(state_msrs) && !put; i++)
+        if (k->msrs >> i & 1)
+            *msr_field(c, i) = m.entry[n++].data;
 }
 
 /* -- vector and x87 state -------------------------------------------------------------------------------------------------- */
@@ -215,27 +231,29 @@ static uint64_t xsave_all(const struct vcpu *v)
     return all;
 }
 
-static bool vectors_move(struct kvm_cpu *k, struct cpu *c, bool put, struct err *err)
+/* What is not ours in it stays as it is. */
+static bool vectors_get(struct kvm_cpu *k, struct cpu *c, struct err *err)
 {
-    struct kvm_xsave x;
+    uint8_t *area = (uint8_t *)k->xsave.region;
     uint64_t present;
 
-    /* Read first: what is not ours stays as it is. */
-    if (ioctl(k->fd, KVM_GET_XSAVE, &x) < 0)
+    if (ioctl(k->fd, KVM_GET_XSAVE, &k->xsave) < 0)
         return err_set(err, "KVM_GET_XSAVE: %s", strerror(errno));
-    memcpy(&present, (uint8_t *)x.region + 512, 8);
-    if (!put) {
-        uint8_t *area = (uint8_t *)x.region;
+    memcpy(&present, area + 512, 8);
+    if (!(present & XCR0_SSE))
+        memset(area + 160, 0, 256);
+    xsave_move(c, area, present, false);
+    return true;
+}
 
-        if (!(present & XCR0_SSE))
-            memset(area + 160, 0, 256);
-        xsave_move(c, area, present, false);
-        return true;
-    }
-    xsave_move(c, (uint8_t *)x.region, present, true);
-    present = xsave_all(k->v);
-    memcpy((uint8_t *)x.region + 512, &present, 8);
-    return ioctl(k->fd, KVM_SET_XSAVE, &x) == 0 || err_set(err, "KVM_SET_XSAVE: %s", strerror(errno));
+/* After a vectors_get(). */
+static bool vectors_put(struct kvm_cpu *k, struct cpu *c, struct err *err)
+{
+    uint64_t present = xsave_all(k->v);
+
+    xsave_move(c, (uint8_t *)k->xsave.region, present, true);
+    memcpy((uint8_t *)k->xsave.region + 512, &present, 8);
+    return ioctl(k->fd, KVM_SET_XSAVE, &k->xsave) == 0 || err_set(err, "KVM_SET_XSAVE: %s", strerror(errno));
 }
 
 static void xcr0_move(struct kvm_cpu *k, struct cpu *c, bool put)
@@ -275,75 +293,115 @@ static void event_in(struct kvm_event *to, const struct kvm_vcpu_events *e)
         *to = (struct kvm_event){ .kind = KVM_EVENT_INTERRUPT, .vector = EXCEPTION_NMI };
 }
 
-static bool events_get(struct kvm_cpu *k, struct cpu *c, struct kvm_event *event, struct err *err)
+static void events_in(struct cpu *c, const struct kvm_vcpu_events *e)
 {
-    struct kvm_vcpu_events e;
-
-    memset(&e, 0, sizeof(e));
-    if (ioctl(k->fd, KVM_GET_VCPU_EVENTS, &e) < 0)
-        return err_set(err, "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
-    c->shadow = e.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? SHADOW_MOV_SS
-              : e.interrupt.shadow & KVM_X86_SHADOW_INT_STI ? SHADOW_STI : SHADOW_NONE;
-    c->nmi_blocked = e.nmi.masked;
-    event_in(event, &e);
-    return true;
+    c->shadow = e->interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? SHADOW_MOV_SS
+              : e->interrupt.shadow & KVM_X86_SHADOW_INT_STI ? SHADOW_STI : SHADOW_NONE;
+    c->nmi_blocked = e->nmi.masked;
 }
 
-static bool events_put(struct kvm_cpu *k, const struct cpu *c, struct err *err)
+static void events_out(const struct cpu *c, struct kvm_vcpu_events *e)
 {
-    struct kvm_vcpu_events e;
-
-    memset(&e, 0, sizeof(e));
-    if (ioctl(k->fd, KVM_GET_VCPU_EVENTS, &e) < 0)
-        return err_set(err, "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
-    e.exception.injected = e.exception.pending = 0;
-    e.interrupt.injected = 0;
-    e.interrupt.shadow = c->shadow == SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : c->shadow == SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0;
-    e.nmi.injected = e.nmi.pending = 0;
-    e.nmi.masked = c->nmi_blocked;
-    e.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
-    return ioctl(k->fd, KVM_SET_VCPU_EVENTS, &e) == 0 || err_set(err, "KVM_SET_VCPU_EVENTS: %s", strerror(errno));
+    e->exception.injected = e->exception.pending = 0;
+    e->interrupt.injected = 0;
+    e->interrupt.shadow = c->shadow == SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : c->shadow == SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0;
+    e->nmi.injected = e->nmi.pending = 0;
+    e->nmi.masked = c->nmi_blocked;
+    e->flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
 }
 
 /* -- all of it ------------------------------------------------------------------------------------------------------------------- */
 
+/*
+ * Registers, segments, control registers and events are in the shared page, as KVM_RUN left them; what is written there with
+ * kvm_dirty_regs KVM takes at the next KVM_RUN.  So the page always has the truth about them, also before the first one.
+ */
 bool kvm_put_state(struct kvm_cpu *k, struct err *err)
 {
+    struct kvm_sync_regs *page = &k->run->s.regs;
     struct cpu *c = &k->v->cpu;
-    struct kvm_regs r;
-    struct kvm_sregs s;
 
-    if (ioctl(k->fd, KVM_GET_SREGS, &s) < 0)
+    if (ioctl(k->fd, KVM_GET_SREGS, &page->sregs) < 0 || ioctl(k->fd, KVM_GET_VCPU_EVENTS, &page->events) < 0)
         return err_set(err, "KVM_GET_SREGS: %s", strerror(errno));
-    memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
-    sregs_out(c, &s);
-    regs_out(c, &r);
-    if (ioctl(k->fd, KVM_SET_SREGS, &s) < 0)
+    memset(page->sregs.interrupt_bitmap, 0, sizeof(page->sregs.interrupt_bitmap));
+    sregs_out(c, &page->sregs);
+    regs_out(c, &page->regs);
+    events_out(c, &page->events);
+    k->run->kvm_dirty_regs = 0;
+    if (ioctl(k->fd, KVM_SET_SREGS, &page->sregs) < 0)
         return err_set(err, "KVM_SET_SREGS: %s", strerror(errno));
-    if (ioctl(k->fd, KVM_SET_REGS, &r) < 0)
+    if (ioctl(k->fd, KVM_SET_REGS, &page->regs) < 0)
         return err_set(err, "KVM_SET_REGS: %s", strerror(errno));
     xcr0_move(k, c, true);
     msrs_move(k, c, true);
-    return vectors_move(k, c, true, err) && debug_move(k, c, true, err) && events_put(k, c, err);
+    if (ioctl(k->fd, KVM_GET_XSAVE, &k->xsave) < 0)
+        return err_set(err, "KVM_GET_XSAVE: %s", strerror(errno));
+    if (!vectors_put(k, c, err) || !debug_move(k, c, true, err))
+        return false;
+    return ioctl(k->fd, KVM_SET_VCPU_EVENTS, &page->events) == 0 || err_set(err, "KVM_SET_VCPU_EVENTS: %s", strerror(errno));
 }
 
-bool kvm_fetch_undelivered(struct kvm_cpu *k, struct kvm_event *event, struct err *err)
+bool kvm_fetch_parts(struct kvm_cpu *k, unsigned parts, struct kvm_event *event, struct err *err)
 {
     struct cpu *c = &k->v->cpu;
-    struct kvm_regs r;
-    struct kvm_sregs s;
 
-    if (ioctl(k->fd, KVM_GET_REGS, &r) < 0 || ioctl(k->fd, KVM_GET_SREGS, &s) < 0)
-        return err_set(err, "KVM_GET_REGS: %s", strerror(errno));
-    regs_in(c, &r);
-    sregs_in(c, &s);
-    c->msr.apic_base = s.apic_base;
-    xcr0_move(k, c, false);
-    msrs_move(k, c, false);
-    if (!vectors_move(k, c, false, err) || !debug_move(k, c, false, err) || !events_get(k, c, event, err))
+    kvm_peek_state(k, c);
+    c->msr.apic_base = k->run->s.regs.sregs.apic_base;
+    events_in(c, &k->run->s.regs.events);
+    event_in(event, &k->run->s.regs.events);
+    if (parts & KVM_PART_XCR0)
+        xcr0_move(k, c, false);
+    if (parts & KVM_PART_MSRS)
+        msrs_move(k, c, false);
+    if ((parts & KVM_PART_VECTORS && !vectors_get(k, c, err)) || (parts & KVM_PART_DEBUG && !debug_move(k, c, false, err)))
         return false;
     vcpu_sync(k->v);
+    k->parts = parts;
+    k->event = event->kind != KVM_EVENT_NONE;
+    k->before = *c;
     return true;
+}
+
+static bool vectors_changed(const struct cpu *a, const struct cpu *b)
+{
+    return memcmp(a->zmm, b->zmm, sizeof(a->zmm)) || memcmp(a->k, b->k, sizeof(a->k)) || memcmp(&a->x87, &b->x87, sizeof(a->x87)) ||
+           a->mxcsr != b->mxcsr || a->pkru != b->pkru;
+}
+
+/* In the shared page, for the next KVM_RUN. */
+static void page_put(struct kvm_cpu *k, bool events)
+{
+    struct kvm_sync_regs *page = &k->run->s.regs;
+    const struct cpu *c = &k->v->cpu;
+    struct kvm_sregs sregs = page->sregs;
+
+    regs_out(c, &page->regs);
+    k->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
+    sregs_out(c, &sregs);
+    if (memcmp(&sregs, &page->sregs, sizeof(sregs)) != 0) {
+        page->sregs = sregs;
+        k->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+    }
+    if (events || k->event || c->shadow != k->before.shadow || c->nmi_blocked != k->before.nmi_blocked) {
+        events_out(c, &page->events);
+        k->run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+    }
+}
+
+bool kvm_put_parts(struct kvm_cpu *k, bool went_on, struct err *err)
+{
+    const struct cpu *b = &k->before;
+    struct cpu *c = &k->v->cpu;
+
+    page_put(k, went_on);
+    if (k->parts & KVM_PART_XCR0 && c->xcr0 != b->xcr0)
+        xcr0_move(k, c, true);
+    if (k->parts & KVM_PART_MSRS && memcmp(&c->msr, &b->msr, sizeof(c->msr)) != 0)
+        msrs_move(k, c, true);
+    if (k->parts & KVM_PART_VECTORS && (went_on || vectors_changed(c, b)) && !vectors_put(k, c, err))
+        return false;
+    return !(k->parts & KVM_PART_DEBUG) || !memcmp(c->dr, b->dr, sizeof(c->dr)) || debug_move(k, c, true, err);
 }
 
 bool kvm_fetch_state(struct kvm_cpu *k, struct err *err)
@@ -351,7 +409,7 @@ bool kvm_fetch_state(struct kvm_cpu *k, struct err *err)
     struct vcpu *v = k->v;
     struct kvm_event event;
 
-    if (!kvm_fetch_undelivered(k, &event, err))
+    if (!kvm_fetch_parts(k, KVM_PARTS_ALL, &event, err))
         return false;
     if (event.kind == KVM_EVENT_NONE)
         return true;
@@ -367,20 +425,21 @@ bool kvm_fetch_state(struct kvm_cpu *k, struct err *err)
 
 /* -- code and the way through it --------------------------------------------------------------------------------------------- */
 
-const uint8_t *kvm_code_at(const struct kvm_cpu *k, const struct cpu *c, uint64_t rip, struct insn *insn)
+const uint8_t *kvm_code_at(struct kvm_cpu *k, uint64_t rip, struct insn *insn)
 {
-    struct kvm_translation t = { .linear_address = c->mode & MODE_CODE64 ? rip : (uint32_t)(c->seg[SEG_CS].base + rip) };
+    struct vcpu *v = k->v;
+    const struct cpu *c = &v->cpu;
+    uint64_t linear = c->mode & MODE_CODE64 ? rip : (uint32_t)(c->seg[SEG_CS].base + rip), gpa;
+    const struct tlb_entry *e;
     const uint8_t *code;
-    size_t n;
+    size_t n = bits_min(INSN_BYTES, PAGE_BYTES - (linear & PAGE_OFFSET));
 
-    if (c->cr0 & CR0_PG) {
-        if (ioctl(k->fd, KVM_TRANSLATE, &t) < 0 || !t.valid)
-            return NULL;
-    } else {
-        t.physical_address = t.linear_address;
-    }
-    n = bits_min(INSN_BYTES, PAGE_BYTES - (t.physical_address & PAGE_OFFSET));
-    code = phys_readable(k->v->bus.phys, t.physical_address, n);
+    vcpu_sync(v);
+    e = tlb_translate(&v->mmu, linear, ACCESS_EXECUTE, v->mmu.bank);
+    if (!e)
+        return NULL;
+    gpa = e->gpa + (linear & PAGE_OFFSET);
+    code = phys_readable(v->bus.phys, gpa, n);
     return code && decode(c->mode, code, n, insn) == DECODE_OK ? code : NULL;
 }
 

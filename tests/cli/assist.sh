@@ -3,6 +3,8 @@
 . tests/cli/tap
 
 as --64 -o "$tmp/wide.o" tests/guest/wide.S && ld -Ttext=0x100000 -o "$images/wide.elf" "$tmp/wide.o"
+refused "bench of nothing" bench
+refused "bench of something else" bench speed
 refused "--assist without KVM" run --assist instruction --kernel "$images/wide.elf"
 if ! kvm_usable; then
     skip "the guest of wide accesses under KVM" "$kvm_says"
@@ -14,6 +16,9 @@ done
 wideload run --engine kvm --assist burst --stats --kernel "$images/wide.elf"
 [ "$status" = 0 ] && grep -q '^assisted instructions [1-9][0-9]*$' "$tmp/err"
 check "the guest of wide accesses runs to its end with --assist burst" $?
+wideload bench assist
+[ "$status" = 0 ] && [ "$(grep -c '^copy 64 bytes.* [0-9.]*$' "$tmp/out")" = 4 ]
+check "bench assist prints its table" $?
 refused "an assist nobody knows in diff" diff --assist sometimes --kernel "$images/wide.elf"
 finish
     exit 0
@@ -40,5 +45,8 @@ done
 wideload run --engine kvm --assist burst --stats --kernel "$images/wide.elf"
 [ "$status" = 0 ] && grep -q '^assisted instructions [1-9][0-9]*$' "$tmp/err"
 check "the guest of wide accesses runs to its end with --assist burst" $?
+wideload bench assist
+[ "$status" = 0 ] && [ "$(grep -c '^copy 64 bytes.* [0-9.]*$' "$tmp/out")" = 4 ]
+check "bench assist prints its table" $?
 refused "an assist nobody knows in diff" diff --assist sometimes --kernel "$images/wide.elf"
 finish
