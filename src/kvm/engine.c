@@ -101,48 +101,18 @@ static void cpuid_out(const struct cpuid_table *t, struct kvm_cpuid2 *c)
         };
 }
 
-static void cpuid_in(struct cpuid_table *t, const struct kvm_cpuid2 *c)
-{
-    t->n = (unsigned)bits_min(c->nent, CPUID_ROWS);
-    for (unsigned i = 0; i < t->n; i++) {
-        const struct kvm_cpuid_entry2 *e = &c->entries[i];
-
-        t->row[i] = (struct cpuid_row){ .leaf = e->function, .subleaf = e->index, .r = { e->eax, e->ebx, e->ecx, e->edx },
-                                        .indexed = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX };
-    }
-}
-
-/* The features that a guest sees in spite of its model. */
-static void log_not_hidden(const struct vcpu *v, const struct cpuid_table *seen)
-{
-    for (unsigned f = 1; f < FEATURES; f++)
-        if (cpuid_offers(seen, f) && !feature_has(&v->features, f))
-            log_printf(LOG_KVM, "CPUID offers %s all the same\n", feature_rows[f].name);
-}
-
 /* Gives KVM our table and takes back what the guest will see: some KVMs add what the host cannot hide. */
 static bool create_cpuid(struct kvm_engine *k, struct err *err)
 {
     struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_ROWS * sizeof(c->entries[0]));
-    struct cpuid_table seen;
     bool ok;
 
     if (!c)
         abort();
     cpuid_out(&k->cpu.v->cpuid, c);
-    ok = ioctl(k->cpu.fd, KVM_SET_CPUID2, c) == 0;
-    c->nent = CPUID_ROWS;
-    ok = ok && ioctl(k->cpu.fd, KVM_GET_CPUID2, c) == 0;
-    if (ok) {
-        cpuid_in(&seen, c);
-        if (log_on(LOG_KVM))
-            log_not_hidden(k->cpu.v, &seen);
-        vcpu_set_cpuid(k->cpu.v, &seen);
-    } else {
-        err_set(err, "KVM_SET_CPUID2: %s", strerror(errno));
-    }
+    ok = ioctl(k->cpu.fd, KVM_SET_CPUID2, c) == 0 || err_set(err, "KVM_SET_CPUID2: %s", strerror(errno));
     free(c);
-    return ok;
+    return ok && kvm_adopt_cpuid(&k->cpu, err);
 }
 
 static bool create_vcpu(struct kvm_engine *k, struct err *err)

@@ -56,6 +56,9 @@ void kvm_peek_state(const struct kvm_cpu *k, struct cpu *cpu);
 /* The guest's code at a RIP, with the state of v->cpu; NULL: not in plain memory, on two pages, or no instruction. */
 const uint8_t *kvm_code_at(struct kvm_cpu *k, uint64_t rip, struct insn *insn);
 
+/* The guest's CPUID, as KVM has it, for v too. */
+bool kvm_adopt_cpuid(struct kvm_cpu *k, struct err *err);
+
 /*
  * One KVM_RUN with `immediate_exit`: 1: an exit, of which the instruction under way is not complete; 0: it is, and nothing
  * else has run; -1 and err.

@@ -4,11 +4,13 @@
  */
 #include "kvm/kvm.h"
 
+#include "base/log.h"
 #include "x86/cpuid.h"
 #include "x86/fault.h"
 
 #include <cpuid.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -456,4 +458,45 @@ int kvm_advance(const struct kvm_cpu *k, struct err *err)
         return 0;
     err_set(err, "KVM_RUN: %s", strerror(errno));
     return -1;
+}
+
+/* -- CPUID -------------------------------------------------------------------------------------------------------------------- */
+
+static void cpuid_in(struct cpuid_table *t, const struct kvm_cpuid2 *c)
+{
+    t->n = (unsigned)bits_min(c->nent, CPUID_ROWS);
+    for (unsigned i = 0; i < t->n; i++) {
+        const struct kvm_cpuid_entry2 *e = &c->entries[i];
+
+        t->row[i] = (struct cpuid_row){ .leaf = e->function, .subleaf = e->index, .r = { e->eax, e->ebx, e->ecx, e->edx },
+                                        .indexed = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX };
+    }
+}
+
+/* The features that a guest sees in spite of its model. */
+static void log_not_hidden(const struct vcpu *v, const struct cpuid_table *seen)
+{
+    for (unsigned f = 1; f < FEATURES; f++)
+        if (cpuid_offers(seen, f) && !feature_has(&v->features, f))
+            log_printf(LOG_KVM, "CPUID offers %s all the same\n", feature_rows[f].name);
+}
+
+bool kvm_adopt_cpuid(struct kvm_cpu *k, struct err *err)
+{
+    struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_ROWS * sizeof(c->entries[0]));
+    struct cpuid_table seen;
+    bool ok;
+
+    if (!c)
+        abort();
+    c->nent = CPUID_ROWS;
+    ok = ioctl(k->fd, KVM_GET_CPUID2, c) == 0 || err_set(err, "KVM_GET_CPUID2: %s", strerror(errno));
+    if (ok) {
+        cpuid_in(&seen, c);
+        if (log_on(LOG_KVM))
+            log_not_hidden(k->v, &seen);
+        vcpu_set_cpuid(k->v, &seen);
+    }
+    free(c);
+    return ok;
 }
