@@ -126,7 +126,7 @@ static uint64_t burst_insns(struct kvm_assist *a)
 {
     bool again = g_get_monotonic_time() - a->returned_us < BURST_AGAIN_US;
 
-    if (a->cpu->v->assist.mode != ASSIST_BURST)
+    if (a->cpu->v->assist.mode != ASSIST_BURST || a->cpu->v->exact)
         return 1;
     a->burst = again ? bits_min(a->burst * 2, BURST_MAX) : a->burst / 2;
     a->burst = a->burst > BURST_FIRST ? a->burst : BURST_FIRST;
