@@ -177,11 +177,14 @@ static bool goes_wrong(const struct insn *insn)
     }
 }
 
+/* KVM loads as much of an operand as lies on the page, up to 8 bytes: is there more on another page? */
+static bool is_cut(const struct operand *o, const struct kvm_run *r) { return r->mmio.len < bits_min(o->width, 8); }
+
 /*
- * The load at gpa: is it one of more than 8 bytes, or half of one transaction?  A read-modify-write that goes on in the next
- * page may fault there, after KVM has loaded.
+ * Is the load one of more than 8 bytes, or half of one transaction?  A read-modify-write on two pages may fault at the second,
+ * after KVM has loaded.
  */
-static bool needs_whole(const struct insn *insn, uint64_t gpa)
+static bool needs_whole(const struct insn *insn, const struct kvm_run *r)
 {
     if (goes_wrong(insn))
         return true;
@@ -189,10 +192,16 @@ static bool needs_whole(const struct insn *insn, uint64_t gpa)
         const struct operand *o = &insn->op[i];
 
         if (o->kind == OPERAND_MEMORY && !o->address_only &&
-            (o->width > 8 || insn->prefixes & PREFIX_LOCK || insn->mnemonic == ZYDIS_MNEMONIC_XCHG || (gpa & PAGE_OFFSET) + o->width > PAGE_BYTES))
+            (o->width > 8 || insn->prefixes & PREFIX_LOCK || insn->mnemonic == ZYDIS_MNEMONIC_XCHG || is_cut(o, r)))
             return true;
     }
     return false;
+}
+
+/* May KVM's own attempt store to RAM?  The operand's other page may be RAM; and so is the stack of PUSH. */
+static bool may_store_to_ram(const struct insn *insn, const struct kvm_run *r)
+{
+    return insn->operands && insn->op[0].kind == OPERAND_MEMORY && is_cut(&insn->op[0], r);
 }
 
 /* What KVM still has of the instruction reaches nobody: its state is replaced. */
@@ -214,21 +223,33 @@ static bool drain(struct kvm_assist *a, struct err *err)
     return err_set(err, "KVM does not come to an end with the instruction at %#llx", r->s.regs.regs.rip);
 }
 
+/*
+ * The same, and RAM stays as the soft engine has left it.  KVM would store there what becomes of the wrong answers, and in front
+ * of a page fault too.
+ */
+static bool drain_off_ram(struct kvm_assist *a, struct err *err)
+{
+    return kvm_protect_memory(a->kvm, true, err) && drain(a, err) && kvm_protect_memory(a->kvm, false, err);
+}
+
 static enum kvm_assisted take_over(struct kvm_assist *a, enum stop_reason *stop, struct err *err)
 {
     struct vcpu *v = a->cpu->v;
     struct insn insn;
     struct cpu cpu = { 0 };
     const uint8_t *code;
+    bool protect;
 
     kvm_peek_state(a->cpu, &cpu);
     code = kvm_code_at(a->cpu, &cpu, cpu.rip, &insn);
-    if (!code || !needs_whole(&insn, a->cpu->run->mmio.phys_addr))
+    if (!code || !needs_whole(&insn, a->cpu->run))
         return KVM_ASSISTED_NOT;
+    protect = may_store_to_ram(&insn, a->cpu->run);
     v->rip_after = false;
     v->insn_bytes = insn.length;
     memcpy(v->insn, code, insn.length);
-    if (!kvm_fetch_state(a->cpu, err) || !soft_run(a, 1, stop, err) || !drain(a, err) || !kvm_put_state(a->cpu, err))
+    if (!kvm_fetch_state(a->cpu, err) || !soft_run(a, 1, stop, err) || !(protect ? drain_off_ram : drain)(a, err) ||
+        !kvm_put_state(a->cpu, err))
         return KVM_ASSISTED_FAILED;
     return KVM_ASSISTED_WHOLE;
 }

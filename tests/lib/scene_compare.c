@@ -45,6 +45,8 @@ void scene_compare(const struct scene *alone, const struct scene *other, char *w
         snprintf(why, size, "RAM changed %.100s, not %.100s", ram[1], ram[0]);
     else if (memcmp(alone->ram, other->ram, SCENE_RAM_PAGES * PAGE_BYTES))
         snprintf(why, size, "RAM at %.100s holds something else", ram[0]);
+    else if (memcmp(alone->g.ram + GUEST_STACK, other->g.ram + GUEST_STACK, PAGE_BYTES))
+        snprintf(why, size, "the stack holds something else");
     else
         cpu_compare(&alone->g.vcpu.cpu, &other->g.vcpu.cpu, undefined_flags(&alone->insn, &alone->before) | FLAG_IOPL, why, size);
 }

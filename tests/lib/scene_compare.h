@@ -7,7 +7,7 @@
 #include "lib/scene.h"
 
 /*
- * "" or what differs between `other` and `alone`, the interpreter: the end, transactions, RAM, registers.  Not IOPL, which some
+ * "" or what differs between `other` and `alone`, the interpreter: the end, transactions, RAM, stack, registers.  Not IOPL, which some
  * KVMs do not show at CPL 3, and no flag that the instruction leaves undefined.
  */
 void scene_compare(const struct scene *alone, const struct scene *other, char *why, size_t size);
