@@ -198,11 +198,14 @@ static bool goes_wrong(const struct insn *insn)
     }
 }
 
+/* KVM loads as much of an operand as lies on the page, up to 8 bytes: is there more on another page? */
+static bool is_cut(const struct operand *o, const struct kvm_run *r) { return r->mmio.len < bits_min(o->width, 8); }
+
 /*
- * The load at gpa: is it one of more than 8 bytes, or half of one transaction?  A read-modify-write that goes on in the next
- * page may fault there, after KVM has loaded.
+ * Is the load one of more than 8 bytes, or half of one transaction?  A read-modify-write on two pages may fault at the second,
+ * after KVM has loaded.
  */
-static bool needs_whole(const struct insn *insn, uint64_t gpa)
+static bool needs_whole(const struct insn *insn, const struct kvm_run *r)
 {
     if (goes_wrong(insn))
         return true;
@@ -210,10 +213,16 @@ static bool needs_whole(const struct insn *insn, uint64_t gpa)
         const struct operand *o = &insn->op[i];
 
         if (o->kind == OPERAND_MEMORY && !o->address_only &&
-            (o->width > 8 || insn->prefixes & PREFIX_LOCK || insn->mnemonic == ZYDIS_MNEMONIC_XCHG || (gpa & PAGE_OFFSET) + o->width > PAGE_BYTES))
+            (o->width > 8 || insn->prefixes & PREFIX_LOCK || insn->mnemonic == ZYDIS_MNEMONIC_XCHG || is_cut(o, r)))
             return true;
     }
     return false;
+}
+
+/* May KVM's own attempt store to RAM?  The operand's other page may be RAM; and so is the stack of PUSH. */
+static bool may_store_to_ram(const struct insn *insn, const struct kvm_run *r)
+{
+    return insn->operands && insn->op[0].kind == OPERAND_MEMORY && is_cut(&insn->op[0], r);
 }
 
 /* What KVM still has of the instruction reaches nobody: its state is replaced. */
@@ -235,12 +244,25 @@ static bool drain(struct kvm_assist *a, struct err *err)
     return err_set(err, "KVM does not come to an end with the instruction at %#llx", r->s.regs.regs.rip);
 }
 
+/*
+ * The same, and RAM stays as the soft engine has left it.  KVM would store there what becomes of the wrong answers, and in front
+ * of a page fault too.
+ */
+static bool drain_off_ram(struct kvm_assist *a, struct err *err)
+{
+    return kvm_protect_memory(a->kvm, true, err) && drain(a, err) && kvm_protect_memory(a->kvm, false, err);
+}
+
+/* Not where RAM has to be kept from KVM and the memory slots are somebody else's. */
 static enum kvm_assisted take_over(struct kvm_assist *a, const struct insn *insn, enum stop_reason *stop, struct err *err)
 {
+    bool protect = may_store_to_ram(insn, a->cpu->run);
     struct kvm_event event;
 
-    if (!kvm_fetch_parts(a->cpu, parts_of(insn, &a->cpu->v->cpu), &event, err) || !soft_run(a, 1, stop, err) || !drain(a, err) ||
-        !kvm_put_parts(a->cpu, true, err))
+    if (protect && !a->kvm)
+        return KVM_ASSISTED_NOT;
+    if (!kvm_fetch_parts(a->cpu, parts_of(insn, &a->cpu->v->cpu), &event, err) || !soft_run(a, 1, stop, err) ||
+        !(protect ? drain_off_ram : drain)(a, err) || !kvm_put_parts(a->cpu, true, err))
         return KVM_ASSISTED_FAILED;
     return KVM_ASSISTED_WHOLE;
 }
@@ -298,7 +320,7 @@ static enum kvm_assisted load_whole(struct kvm_assist *a, enum stop_reason *stop
 
     kvm_peek_state(a->cpu, &v->cpu);
     code = kvm_code_at(a->cpu, v->cpu.rip, &insn);
-    if (!code || !needs_whole(&insn, gpa))
+    if (!code || !needs_whole(&insn, a->cpu->run))
         return KVM_ASSISTED_NOT;
     v->rip_after = false;
     v->insn_bytes = insn.length;

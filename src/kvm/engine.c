@@ -79,15 +79,24 @@ bool kvm_sync_slots(struct kvm_engine *k, struct err *err)
     return true;
 }
 
-bool kvm_forget_tables(struct kvm_engine *k, struct err *err)
+/* KVM drops what it has of a slot that goes. */
+static bool slots_replace(struct kvm_engine *k, bool read_only, struct err *err)
 {
     struct kvm_slot none = { 0 };
 
-    for (unsigned i = 0; i < k->slots; i++)
-        if (!slot_set(k, i, &none, err) || !slot_set(k, i, &k->slot[i], err))
+    for (unsigned i = 0; i < k->slots; i++) {
+        struct kvm_slot s = k->slot[i];
+
+        s.read_only |= read_only;
+        if (!slot_set(k, i, &none, err) || !slot_set(k, i, &s, err))
             return false;
+    }
     return true;
 }
+
+bool kvm_forget_tables(struct kvm_engine *k, struct err *err) { return slots_replace(k, false, err); }
+
+bool kvm_protect_memory(struct kvm_engine *k, bool on, struct err *err) { return slots_replace(k, on, err); }
 
 /* -- creation --------------------------------------------------------------------------------------------------------- */
 
@@ -176,6 +185,7 @@ static void *kvm_create(struct vcpu *v, struct err *err)
     k->cpu.v = v;
     k->system = k->vm = k->cpu.fd = -1;
     k->assist.cpu = &k->cpu;
+    k->assist.kvm = k;
     k->listener.changed = slots_changed;
     phys_listen(v->bus.phys, &k->listener);
     v->bus.origin.engine = ENGINE_KVM;

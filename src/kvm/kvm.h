@@ -74,8 +74,11 @@ struct kvm_code_copy {
     uint8_t bytes[PAGE_BYTES];
 };
 
+struct kvm_engine;
+
 struct kvm_assist {
     struct kvm_cpu *cpu;
+    struct kvm_engine *kvm;          /* whose memory slots it may change; NULL: nobody's */
     const struct engine *soft;
     void *engine;                    /* of `soft`; NULL until it is needed */
     struct kvm_code_copy *copy;      /* pages that it has translated, as they were */
@@ -148,6 +151,9 @@ bool kvm_sync_slots(struct kvm_engine *k, struct err *err);
  * not what the host does; this makes it look again.
  */
 bool kvm_forget_tables(struct kvm_engine *k, struct err *err);
+
+/* All memory as ROM for KVM, whose stores to it then exit; or as it is again.  Forgets tables too. */
+bool kvm_protect_memory(struct kvm_engine *k, bool on, struct err *err);
 
 /* -- what kind of KVM (probe.c) ------------------------------------------------------------------------------------------------------ */
 

@@ -29,6 +29,7 @@ static void reset_ram(struct scene *s)
     for (unsigned page = 0; page < SCENE_RAM_PAGES; page++)
         for (unsigned i = 0; i < PAGE_BYTES; i++)
             s->ram[page * PAGE_BYTES + i] = ram_byte(content_offset(page, i));
+    memset(s->g.ram + GUEST_STACK, 0, PAGE_BYTES);
 }
 
 /* -- placements ----------------------------------------------------------------------------------------------------- */

@@ -5,9 +5,8 @@
  * must be sent the same, and the end, registers and RAM must be the same.  In the other rows assist has no part; where KVM
  * does something else there (docs/findings.md), the row is listed in $BUILD/$OBJ/assist-cplN.txt.
  */
-#include "lib/scene.h"
+#include "lib/scene_compare.h"
 
-#include "fuzz/undefined.h"
 #include "kvm/kvm.h"
 
 #include <check.h>
@@ -20,62 +19,6 @@ static struct snippet forms[VECTOR_FORMS];
 static struct scene alone, kvm;
 
 static bool is(const char *a, const char *b) { return !strcmp(a, b); }
-
-/* -- two scenes --------------------------------------------------------------------------------------------------------- */
-
-static bool same_transaction(const struct transaction *a, const struct transaction *b)
-{
-    return a->type == b->type && a->width == b->width && a->flags == b->flags && a->offset == b->offset && a->enables == b->enables &&
-           !memcmp(&a->data, &b->data, a->width) && (a->type != TRANSACTION_COMPARE_SWAP || !memcmp(&a->compare, &b->compare, a->width));
-}
-
-static bool same_transactions(char *why, size_t size)
-{
-    const struct recorder *a = &alone.recorder, *b = &kvm.recorder;
-
-    for (unsigned i = 0; i < bits_min(bits_min(a->transactions, b->transactions), RECORDS); i++)
-        if (!same_transaction(&a->transaction[i], &b->transaction[i])) {
-            snprintf(why, size, "transaction %u: type %d of %u bytes at %+d, not type %d of %u bytes at %+d", i, (int)b->transaction[i].type,
-                     b->transaction[i].width, scene_operand_offset(&kvm, (unsigned)b->transaction[i].offset), (int)a->transaction[i].type,
-                     a->transaction[i].width, scene_operand_offset(&alone, (unsigned)a->transaction[i].offset));
-            return false;
-        }
-    if (a->transactions != b->transactions)
-        snprintf(why, size, "%u transactions, not %u", b->transactions, a->transactions);
-    return a->transactions == b->transactions;
-}
-
-/* "" or what differs.  Not IOPL, which some KVMs do not show at CPL 3. */
-static void compare(char *why, size_t size)
-{
-    char ours[64], theirs[64], ram[2][VECTOR_TEXT];
-
-    *why = 0;
-    scene_print_outcome(&alone, ours, sizeof(ours));
-    scene_print_outcome(&kvm, theirs, sizeof(theirs));
-    scene_ram_changed(&alone, ram[0], sizeof(ram[0]));
-    scene_ram_changed(&kvm, ram[1], sizeof(ram[1]));
-    if (!is(ours, theirs) || alone.end.error != kvm.end.error)
-        snprintf(why, size, "ends with %s error %x, not %s error %x", theirs, kvm.end.error, ours, alone.end.error);
-    else if (!same_transactions(why, size))
-        return;
-    else if (!is(ram[0], ram[1]))
-        snprintf(why, size, "RAM changed %.100s, not %.100s", ram[1], ram[0]);
-    else
-        cpu_compare(&alone.g.vcpu.cpu, &kvm.g.vcpu.cpu, undefined_flags(&alone.insn, &alone.before) | FLAG_IOPL, why, size);
-}
-
-/* Did KVM fail in this row?  A fault is an answer, if sometimes a wrong one. */
-static bool kvm_fails(const struct vector_row *row, unsigned column) { return !is(row->outcome[column], "ok") && row->outcome[column][0] != '#'; }
-
-/* Or was there something that it cannot say? */
-static bool kvm_cuts(const struct vector_row *row, unsigned column)
-{
-    for (unsigned i = 0; is(row->outcome[column], "ok") && i < bits_min(alone.recorder.transactions, RECORDS); i++)
-        if (alone.recorder.transaction[i].width > 8 || alone.recorder.transaction[i].type > TRANSACTION_STORE)
-            return true;
-    return false;
-}
 
 static FILE *open_list(int ring)
 {
@@ -101,12 +44,12 @@ START_TEST(assist_rows_that_kvm_fails_or_cuts_are_whole)
             continue;
         scene_run(&alone, row, &forms[row->id], ring, &split_whole);
         scene_run(&kvm, row, &forms[row->id], ring, &split_whole);
-        compare(why, sizeof(why));
-        ours = kvm_fails(row, (unsigned)_i) || kvm_cuts(row, (unsigned)_i);
+        scene_compare(&alone, &kvm, why, sizeof(why));
+        ours = scene_kvm_fails(row, (unsigned)_i) || scene_kvm_cuts(&alone, row, (unsigned)_i);
         rows++;
         same += !*why;
-        fails += kvm_fails(row, (unsigned)_i);
-        cuts += kvm_cuts(row, (unsigned)_i);
+        fails += scene_kvm_fails(row, (unsigned)_i);
+        cuts += scene_kvm_cuts(&alone, row, (unsigned)_i);
         missed += ours && *why;
         if (ours && *why && !*first)
             snprintf(first, sizeof(first), "%u %s %s: %s", row->id, row->placement, row->insn, why);
