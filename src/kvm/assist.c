@@ -408,12 +408,18 @@ static enum kvm_assisted gather_stores(struct kvm_assist *a, struct err *err)
     return more ? KVM_ASSISTED_MORE : KVM_ASSISTED_COMPLETE;
 }
 
-enum kvm_assisted kvm_assist_access(struct kvm_assist *a, enum stop_reason *stop, struct err *err)
+/* Its own region, or perhaps the one on the next page. */
+static bool is_for_more(const struct kvm_assist *a)
 {
     const struct kvm_run *r = a->cpu->run;
     const struct phys_range *range = phys_find(a->cpu->v->bus.phys, REGION_MMIO, r->mmio.phys_addr);
 
-    if (range->kind != PIECE_REGION || !says_more(&range->region->ops->limits))
+    return (range->kind == PIECE_REGION && says_more(&range->region->ops->limits)) || (r->mmio.phys_addr + r->mmio.len) % PAGE_BYTES == 0;
+}
+
+enum kvm_assisted kvm_assist_access(struct kvm_assist *a, enum stop_reason *stop, struct err *err)
+{
+    if (!is_for_more(a))
         return KVM_ASSISTED_NOT;
-    return r->mmio.is_write ? gather_stores(a, err) : load_whole(a, stop, err);
+    return a->cpu->run->mmio.is_write ? gather_stores(a, err) : load_whole(a, stop, err);
 }

@@ -283,15 +283,40 @@ static bool inject_stepping(struct kvm_engine *k, uint8_t vector, struct err *er
     return kvm_put_state(&k->cpu, err);
 }
 
+/* Events that wait in the shared page for the next KVM_RUN would replace what is put in beside them. */
+static struct kvm_vcpu_events *waiting_events(struct kvm_engine *k)
+{
+    return k->cpu.run->kvm_dirty_regs & KVM_SYNC_X86_EVENTS ? &k->cpu.run->s.regs.events : NULL;
+}
+
 static bool inject_interrupt(struct kvm_engine *k, struct err *err)
 {
     struct vcpu *v = k->cpu.v;
     struct kvm_interrupt irq = { .irq = v->pins.acknowledge(v->pins.opaque) };
+    struct kvm_vcpu_events *waiting = waiting_events(k);
 
     v->cpu.activity = CPU_RUNNING;
     if (k->single_step)
         return inject_stepping(k, (uint8_t)irq.irq, err);
+    if (waiting) {
+        waiting->interrupt.injected = 1;
+        waiting->interrupt.nr = (uint8_t)irq.irq;
+        waiting->interrupt.soft = 0;
+        return true;
+    }
     return ioctl(k->cpu.fd, KVM_INTERRUPT, &irq) == 0 || err_set(err, "KVM_INTERRUPT: %s", strerror(errno));
+}
+
+static bool inject_nmi(struct kvm_engine *k, struct err *err)
+{
+    struct kvm_vcpu_events *waiting = waiting_events(k);
+
+    k->cpu.v->pins.nmi = false;
+    if (waiting) {
+        waiting->nmi.pending = 1;
+        return true;
+    }
+    return ioctl(k->cpu.fd, KVM_NMI, 0) == 0 || err_set(err, "KVM_NMI: %s", strerror(errno));
 }
 
 /* Interrupts are taken only between instructions: the caller has seen to that. */
@@ -301,11 +326,8 @@ static bool inject(struct kvm_engine *k, struct err *err)
     struct kvm_run *r = k->cpu.run;
 
     r->request_interrupt_window = 0;
-    if (v->pins.nmi) {
-        v->pins.nmi = false;
-        if (ioctl(k->cpu.fd, KVM_NMI, 0) < 0)
-            return err_set(err, "KVM_NMI: %s", strerror(errno));
-    }
+    if (v->pins.nmi && !inject_nmi(k, err))
+        return false;
     if (!v->pins.intr)
         return true;
     if (r->ready_for_interrupt_injection && r->if_flag && !inject_interrupt(k, err))
@@ -439,23 +461,34 @@ static bool by_soft_engine(struct kvm_engine *k, enum stop_reason *stop, struct 
     return goes_on(k, stop);
 }
 
+static bool finish(struct kvm_engine *k, enum stop_reason *stop, struct err *err);
+
 static bool exit_mmio(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
 {
     struct kvm_run *r = k->cpu.run;
     bool write = r->mmio.is_write;
     enum kvm_assisted done = KVM_ASSISTED_NOT;
 
-    if (k->cpu.v->assist.mode >= ASSIST_INSTRUCTION && !k->in_instruction && !k->repeating) {
+    if (k->cpu.v->assist.mode >= ASSIST_INSTRUCTION && !k->in_instruction) {
         begin_instruction(k, write);
         done = kvm_assist_access(&k->assist, stop, err);
     }
     switch (done) {
     case KVM_ASSISTED_WHOLE: return goes_on(k, stop);
-    case KVM_ASSISTED_COMPLETE: return !complete(k, stop);
+    case KVM_ASSISTED_COMPLETE: return finish(k, stop, err);
     case KVM_ASSISTED_MORE: return handle_exit(k, stop, err);
     case KVM_ASSISTED_FAILED: *stop = STOP_FAILED; return false;
     default: exit_access(k, REGION_MMIO, write, r->mmio.phys_addr, r->mmio.len, r->mmio.data); return true;
     }
+}
+
+/* A journey ends with the exception that its instruction has raised, a single-step trap too. */
+static void settle(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
+{
+    const struct kvm_vcpu_events *e = &k->cpu.run->s.regs.events;
+
+    if ((e->exception.injected || e->exception.pending) && !kvm_fetch_state(&k->cpu, err))
+        *stop = STOP_FAILED;
 }
 
 /*
@@ -472,7 +505,11 @@ static bool finish(struct kvm_engine *k, enum stop_reason *stop, struct err *err
         err_set(err, "does not come to an end at %#" PRIx64, c->rip);
         return by_soft_engine(k, stop, err);
     }
-    return !complete(k, stop);
+    if (!complete(k, stop))
+        return true;
+    if (*stop == STOP_TOUCHED)
+        settle(k, stop, err);
+    return false;
 }
 
 /*

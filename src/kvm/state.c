@@ -186,6 +186,8 @@ static void legacy_move(struct cpu *c, uint8_t *area, bool put)
     copy(&x->opcode, area + 6, 2, put);
     copy(&x->ip, area + 8, 8, put);
     copy(&x->dp, area + 16, 8, put);
+    if (!put)
+        x->cs = x->ds = 0; /* this format has no place for them */
     copy(&c->mxcsr, area + 24, 4, put);
     top = x->status >> 11 & 7;
     for (unsigned i = 0; i < 8; i++) {
@@ -312,6 +314,13 @@ static void events_out(const struct cpu *c, struct kvm_vcpu_events *e)
     e->flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
 }
 
+/* As KVM_RUN would report it: an interrupt could be taken now. */
+static void readiness_out(const struct cpu *c, struct kvm_run *r)
+{
+    r->if_flag = (c->rflags & FLAG_IF) != 0;
+    r->ready_for_interrupt_injection = r->if_flag && c->shadow == SHADOW_NONE;
+}
+
 /* -- all of it ------------------------------------------------------------------------------------------------------------------- */
 
 /*
@@ -329,6 +338,7 @@ bool kvm_put_state(struct kvm_cpu *k, struct err *err)
     sregs_out(c, &page->sregs);
     regs_out(c, &page->regs);
     events_out(c, &page->events);
+    readiness_out(c, k->run);
     k->run->kvm_dirty_regs = 0;
     if (ioctl(k->fd, KVM_SET_SREGS, &page->sregs) < 0)
         return err_set(err, "KVM_SET_SREGS: %s", strerror(errno));
@@ -378,6 +388,7 @@ static void page_put(struct kvm_cpu *k, bool events)
     struct kvm_sregs sregs = page->sregs;
 
     regs_out(c, &page->regs);
+    readiness_out(c, k->run);
     k->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
     memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
     sregs_out(c, &sregs);
@@ -418,7 +429,8 @@ bool kvm_fetch_state(struct kvm_cpu *k, struct err *err)
     if (event.kind == KVM_EVENT_INTERRUPT) {
         interrupt_deliver(v, event.vector);
     } else {
-        v->fault = (struct fault){ .vector = event.vector, .has_error = event.has_error, .error = event.error, .address = v->cpu.cr2 };
+        v->fault = (struct fault){ .vector = event.vector, .has_error = event.has_error, .error = event.error, .address = v->cpu.cr2,
+                                   .dr6 = v->cpu.dr[6] & 0xf };
         fault_deliver(v);
     }
     vcpu_sync(v);
