@@ -112,9 +112,11 @@ static const struct state_msr state_msrs[] = {
 };
 #undef ROW
 
+enum { MSR_TSC = 0x10 };
+
 struct msr_list {
     struct kvm_msrs head;
-    struct kvm_msr_entry entry[ARRAY_LEN(state_msrs)];
+    struct kvm_msr_entry entry[ARRAY_LEN(state_msrs) + 1]; /* the time-stamp counter last */
 };
 
 _Static_assert(ARRAY_LEN(state_msrs) <= KVM_MSRS_MAX, "one bit each");
@@ -136,13 +138,18 @@ static void msrs_learn(struct kvm_cpu *k)
 static void msrs_move(struct kvm_cpu *k, struct cpu *c, bool put)
 {
     struct msr_list m = { .head.nmsrs = 0 };
+    struct kvm_msr_entry *tsc;
 
     if (!k->msrs_known)
         msrs_learn(k);
     for (unsigned i = 0; i < ARRAY_LEN(state_msrs); i++)
         if (k->msrs >> i & 1)
             m.entry[m.head.nmsrs++] = (struct kvm_msr_entry){ .index = state_msrs[i].index, .data = *msr_field(c, i) };
+    tsc = &m.entry[m.head.nmsrs++];
+    *tsc = (struct kvm_msr_entry){ .index = MSR_TSC, .data = vcpu_tsc(k->v) };
     ioctl(k->fd, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m);
+    if (!put)
+        c->tsc_base += tsc->data - vcpu_tsc(k->v); /* it goes on from there */
     for (unsigned i = 0, n = 0; i < ARRAY_LEN(state_msrs) && !put; i++)
         if (k->msrs >> i & 1)
             *msr_field(c, i) = m.entry[n++].data;
