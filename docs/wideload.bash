@@ -27,7 +27,7 @@ _wideload_value() { # option, what is typed of its value
     --mode) _wideload_words '64 32 16' "$2" ;;
     --isa) _wideload_list 'BASE BMI1 BMI2 SSE SSE2 SSE4 AVX AVX2 AVX512' "$2" ;;
     --switch) _wideload_words 'interp@1M:jit jit@1M:interp' "$2" ;;
-    --assist) _wideload_words 'off instruction' "$2" ;;
+    --assist) _wideload_words 'off instruction burst' "$2" ;;
     --db) _wideload_files '' "$2" ;;
     --report) _wideload_words 'text json junit' "$2" ;;
     --shard) _wideload_words '0/2 1/2 0/4' "$2" ;;
@@ -51,7 +51,7 @@ _wideload_value() { # option, what is typed of its value
 _wideload_options() { # command, what is typed
     case $1 in
     run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
-    diff) _wideload_words "--left= --right= --format= --table $_wideload_guest" "$2" ;;
+    diff) _wideload_words "--left= --right= --assist= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;
     fuzz) _wideload_words '--engines= --isa= --mode= --cases= --time= --first --system --seed= --shard= --jobs= --db= --report= --coverage
@@ -71,7 +71,7 @@ _wideload() {
     previous=${previous##*[[:space:]]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        _wideload_words 'run diff explain fuzz list --help' "$word"
+        _wideload_words 'run diff explain fuzz bench list --help' "$word"
     elif [[ $word == --*=* ]]; then
         _wideload_value "${word%%=*}" "${word#*=}"
         cut=${word#*=}
@@ -81,6 +81,8 @@ _wideload() {
         cut=$word
     elif [[ $command == list ]]; then
         _wideload_words 'devices engines policies unimplemented cpus cpuid jit-switches' "$word"
+    elif [[ $command == bench ]]; then
+        _wideload_words assist "$word"
     elif [[ $command == run || $command == diff ]]; then
         _wideload_files '' "$word"
     fi

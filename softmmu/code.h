@@ -10,7 +10,7 @@
 
 #include "types.h"
 
-enum { CODE_PAGES_NEAR = 512 };
+enum { CODE_PAGES_NEAR = 512, CODE_LINE_BYTES = 64 };
 
 struct code {
     uint64_t *lines;   /* a word a page: one bit for each 64 bytes of it */

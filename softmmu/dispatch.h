@@ -21,6 +21,18 @@ struct dispatch_report {
     const struct origin *origin;
 };
 
+enum { BUS_ANSWERS = 8 };
+
+/* What devices have said already to loads of the instruction under way. */
+struct bus_answers {
+    unsigned n;
+    struct {
+        uint64_t gpa;
+        uint8_t width; /* at most 8 */
+        uint8_t data[8];
+    } answer[BUS_ANSWERS];
+};
+
 /*
  * The way from one CPU (or DMA) to the maps.  The engine keeps `origin` true before every access it sends.
  */
@@ -36,6 +48,7 @@ struct bus {
     /* Called after memory was written through the bus (code tracking); may be NULL. */
     void (*wrote)(void *opaque, uint64_t gpa, unsigned width);
     void *wrote_opaque;
+    const struct bus_answers *answers; /* loads from these addresses do not reach their device again; NULL: none */
 };
 
 /*
@@ -57,7 +70,7 @@ enum transaction_result dispatch_access(struct bus *bus, struct access *access);
  */
 static inline bool dispatch_may_be_direct(const struct bus *bus)
 {
-    return bus->policy == &split_whole && !bus->observe && !log_on(LOG_ACCESS);
+    return bus->policy == &split_whole && !bus->observe && !bus->answers && !log_on(LOG_ACCESS);
 }
 
 static inline bool dispatch_is_direct(const struct bus *bus, const struct region *region, uint64_t offset, unsigned width)

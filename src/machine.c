@@ -248,6 +248,7 @@ static bool machine_assemble(struct machine *m, struct err *err)
     m->vcpu.bus.policy_arg = c->policy_arg;
     m->vcpu.bus.observe = c->observe;
     m->vcpu.bus.opaque = c->observer;
+    m->vcpu.assist.mode = c->assist;
     m->runs = c->engine;
     if (!machine_meet_kvm(m, err))
         return false;
@@ -420,35 +421,6 @@ static bool machine_wait(struct machine *m)
     return true;
 }
 
-/*
- * The engine cannot carry out the instruction at RIP: the interpreter does that one, on the same devices.
- * Returns its stop reason; STOP_FAILED when the state cannot be moved.
- */
-static enum stop_reason machine_assist(struct machine *m, struct err *err)
-{
-    enum engine_id id = m->vcpu.bus.origin.engine;
-    uint64_t retired = m->vcpu.retired;
-    enum stop_reason stop = STOP_FAILED;
-    void *interp;
-
-    g_strlcpy(m->gave_up, err->text, sizeof(m->gave_up));
-    if (!m->runs->get_state(m->engine, err))
-        return STOP_FAILED;
-    /* A new one each time: nobody tells it what the guest writes to code under the other engine. */
-    interp = engine_interp.create(&m->vcpu, err);
-    if (interp) {
-        stop = engine_interp.run(interp, 1, err);
-        engine_interp.destroy(interp);
-        if (!m->vcpu.exact)
-            m->vcpu.retired = retired; /* not counted under this engine */
-    }
-    m->vcpu.bus.origin.engine = id;
-    m->assisted++;
-    if (!interp || !m->runs->set_state(m->engine, err))
-        return STOP_FAILED;
-    return stop == STOP_BUDGET ? STOP_KICK : stop;
-}
-
 static enum machine_end machine_drive(struct machine *m, bool one_journey, struct err *err)
 {
     enum machine_end end;
@@ -462,10 +434,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         if (machine_over(m, &end))
             return end;
         clock_run(&m->clock);
-        m->gave_up[0] = 0;
         stop = m->runs->run(m->engine, machine_budget(m), err);
-        if (stop == STOP_FAILED && m->config.assist == ASSIST_INSTRUCTION)
-            stop = machine_assist(m, err);
         switch (stop) {
         case STOP_FAILED: return MACHINE_FAILED;
         case STOP_SHUTDOWN: return MACHINE_SHUTDOWN;

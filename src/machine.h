@@ -14,12 +14,6 @@ enum machine_clock {
     MACHINE_CLOCK_JOURNEY, /* a microsecond a journey: what two engines under comparison can agree on */
 };
 
-/* Who carries out what the engine cannot (KVM: vector instructions on a device, at CPL 0 of a PVM, ...). */
-enum machine_assist {
-    ASSIST_OFF,         /* nobody: the run fails there */
-    ASSIST_INSTRUCTION, /* the interpreter does that instruction, on the same devices */
-};
-
 /*
  * Another engine runs the guest once so many journeys are complete and, from there on, so many instructions have retired;
  * without journeys: so many since reset.  KVM counts instructions by single-stepping, and only where a switch asks for it.
@@ -47,7 +41,7 @@ struct machine_config {
     uint64_t limit;                   /* instructions; UINT64_MAX: none */
     const char *until;                /* stop after the console has printed this; NULL: never */
     struct char_backend *serial, *debugcon;
-    enum machine_assist assist;
+    enum assist_mode assist;
     /* Told of every device access; NULL: nobody. */
     void (*observe)(void *opaque, const struct dispatch_report *report);
     void *observer;
@@ -75,8 +69,6 @@ struct machine {
     bool switch_counts;         /* ... and they are */
     uint64_t skipped_ns;        /* virtual time that passed in HLT */
     uint64_t journeys;
-    uint64_t assisted;          /* instructions */
-    char gave_up[256];          /* why the engine could not do the last journey's instruction; "": it did */
     int exit_code;              /* as the debug-exit device asked */
     bool debug_exited, powered_off, reset_requested, until_seen;
     volatile bool interrupted;

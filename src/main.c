@@ -15,6 +15,7 @@ static const struct command commands[] = {
     { "diff", "run a guest on two engines and compare every device access", cmd_diff },
     { "explain", "draw the journey of one instruction's access to a device", cmd_explain },
     { "fuzz", "run random instructions on engines and on the host's processor", cmd_fuzz },
+    { "bench", "what an access that KVM cannot carry out costs with assist", cmd_bench },
     { "list", "what there is: devices, engines, policies, unimplemented, cpuid", cmd_list },
 };
 

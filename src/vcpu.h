@@ -22,6 +22,20 @@ struct vcpu_host {
     void *opaque;
 };
 
+/* Who carries out what KVM cannot (vector instructions on a device; at CPL 0 of a PVM, wherever they are). */
+enum assist_mode {
+    ASSIST_OFF,         /* nobody: the run fails there */
+    ASSIST_REPORT,      /* a soft engine, and the journey's record says that KVM could not */
+    ASSIST_INSTRUCTION, /* a soft engine; and regions that take more than KVM can say get it */
+    ASSIST_BURST,       /* ... which stays at it while KVM would soon give up again */
+};
+
+struct vcpu_assist {
+    enum assist_mode mode;
+    uint64_t instructions; /* so far */
+    char gave_up[128];     /* ASSIST_REPORT: why KVM could not do the last journey's instruction; "": it did */
+};
+
 enum { TSC_HZ = 1000000000 };
 
 struct vcpu {
@@ -47,6 +61,7 @@ struct vcpu {
     uint8_t insn[15];
     bool watching;           /* DR7 asked for breakpoints last time it was looked at */
     bool stop_on_touch;      /* diff: return after each instruction that touched a device */
+    struct vcpu_assist assist;
     bool exact;              /* KVM: the budget is to be counted, by single-stepping */
     volatile bool attention; /* kicked: leave run() soon */
 };

@@ -13,13 +13,14 @@
 
 enum { JOURNEYS = 30000 }; /* a guest that never ends must be left at some point */
 
-static char *diff_left, *diff_right, *diff_format, *diff_journeys;
+static char *diff_left, *diff_right, *diff_format, *diff_journeys, *diff_assist;
 static gboolean diff_table;
 static char **diff_files;
 
 static const GOptionEntry diff_entries[] = {
     { "left", 'l', 0, G_OPTION_ARG_STRING, &diff_left, "interp (default), jit, kvm, or a trace file", "SIDE" },
     { "right", 'r', 0, G_OPTION_ARG_STRING, &diff_right, "kvm (default), interp, jit, or a trace file", "SIDE" },
+    { "assist", 0, 0, G_OPTION_ARG_STRING, &diff_assist, "KVM with a soft engine's help: off (default), instruction or burst", "WHAT" },
     { "format", 0, 0, G_OPTION_ARG_STRING, &diff_format, "text (default) or json", "FORMAT" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &diff_journeys, "Stop after so many journeys (30000 unless --until or --limit says when)", "N" },
     { "table", 0, 0, G_OPTION_ARG_NONE, &diff_table, "A line for every journey that is not the same on both", NULL },
@@ -97,8 +98,12 @@ static void print_side(const struct diff_side *s)
         printf("%s: recorded trace of %s, kernel %s, %s%s%s\n", s->name, s->header.engine, s->header.kernel, s->header.cpu,
                *s->header.kvm ? ", KVM " : "", s->header.kvm);
     else
-        printf("%s: %" PRIu64 " journeys, %" PRIu64 " instructions it could not carry out (done by interp)\n", s->name,
-               s->machine->journeys, s->machine->assisted);
+        printf("%s: %" PRIu64 " journeys", s->name, s->machine->journeys);
+    if (s->machine && s->machine->vcpu.assist.instructions)
+        printf(", %" PRIu64 " instructions carried out for it by %s", s->machine->vcpu.assist.instructions,
+               s->machine->config.assist == ASSIST_BURST ? "jit" : "interp");
+    if (!s->trace)
+        printf("\n");
 }
 
 static void print_state(const struct diff_side *s)
@@ -214,6 +219,8 @@ static bool configure(struct diff_config *c, struct err *err)
         return false;
     if (!guest_options.serial)
         guest_options.serial = g_strdup("none");
+    if (diff_assist && !guest_parse_assist(diff_assist, &c->guest.assist, err))
+        return false;
     c->side[0] = diff_left ? diff_left : "interp";
     c->side[1] = diff_right ? diff_right : "kvm";
     c->journeys = guest_options.until || guest_options.limit ? UINT64_MAX : JOURNEYS;

@@ -60,6 +60,19 @@ static bool parse_number(const char *text, uint64_t unit, uint64_t *value)
 bool guest_parse_size(const char *text, uint64_t *bytes) { return parse_number(text, 1024, bytes); }
 bool guest_parse_count(const char *text, uint64_t *n) { return parse_number(text, 1000, n); }
 
+bool guest_parse_assist(const char *text, enum assist_mode *mode, struct err *err)
+{
+    if (!strcmp(text, "off"))
+        *mode = ASSIST_OFF;
+    else if (!strcmp(text, "instruction"))
+        *mode = ASSIST_INSTRUCTION;
+    else if (!strcmp(text, "burst"))
+        *mode = ASSIST_BURST;
+    else
+        return err_set(err, "--assist: off, instruction or burst, not '%s'", text);
+    return true;
+}
+
 static bool parse_clock(const char *text, enum machine_clock *clock, struct err *err)
 {
     if (!strcmp(text, "virtual"))

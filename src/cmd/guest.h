@@ -32,6 +32,8 @@ char *guest_command_line(int argc, char **argv, const char *skip, char letter);
 
 /* "512M", "2G", "4096K", plain bytes. */
 bool guest_parse_size(const char *text, uint64_t *bytes);
+/* off, instruction, burst. */
+bool guest_parse_assist(const char *text, enum assist_mode *mode, struct err *err);
 /* 20M: million. */
 bool guest_parse_count(const char *text, uint64_t *n);
 

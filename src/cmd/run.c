@@ -19,7 +19,7 @@ static char **run_files;
 
 static const GOptionEntry run_entries[] = {
     { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default), jit or kvm", "ENGINE" },
-    { "assist", 0, 0, G_OPTION_ARG_STRING, &run_assist, "What KVM cannot carry out: off (default) or instruction, by the interpreter", "WHAT" },
+    { "assist", 0, 0, G_OPTION_ARG_STRING, &run_assist, "What KVM cannot do or say whole: off (default), instruction or burst, by a soft engine", "WHAT" },
     { "switch", 0, 0, G_OPTION_ARG_STRING, &run_switch, "Hand the guest over: interp@1M:jit,jit@300j:kvm,kvm@500j+20:interp", "LIST" },
     { "save", 0, 0, G_OPTION_ARG_FILENAME, &run_save, "Where --limit, --until, --journeys or Ctrl-C ends the run: the guest to a file", "FILE" },
     { "load", 0, 0, G_OPTION_ARG_FILENAME, &run_load, "The guest of such a file goes on, instead of an image", "FILE" },
@@ -45,7 +45,7 @@ static void print_stats(const struct machine *m, double seconds)
     if (m->switched)
         fprintf(stderr, "hand-overs %u\n", m->switched);
     if (m->config.assist)
-        fprintf(stderr, "assisted instructions %" PRIu64 "\n", m->assisted);
+        fprintf(stderr, "assisted instructions %" PRIu64 "\n", m->vcpu.assist.instructions);
     if (m->runs->id == ENGINE_JIT)
         jit_print_stats(m->engine, seconds, stderr);
 }
@@ -173,8 +173,8 @@ static int run_guest(struct machine_config *config, const char *command)
     if (run_trace) {
         config->observe = recorder_observe;
         config->observer = &recorder;
-        if (config->clock == MACHINE_CLOCK_JOURNEY)
-            config->assist = ASSIST_INSTRUCTION; /* a trace is of the whole guest */
+        if (config->clock == MACHINE_CLOCK_JOURNEY && config->assist == ASSIST_OFF)
+            config->assist = ASSIST_REPORT; /* a trace is of the whole guest */
     }
     m = machine_create(config, &err);
     snapshot_close(run_loaded);
@@ -201,10 +201,7 @@ static bool parse_assist(struct machine_config *config, struct err *err)
         return true;
     if (config->engine->id != ENGINE_KVM && !(run_switch && strstr(run_switch, ":kvm")))
         return err_set(err, "--assist is about what KVM cannot do: with --engine kvm");
-    if (strcmp(run_assist, "off") != 0 && strcmp(run_assist, "instruction") != 0)
-        return err_set(err, "--assist: off or instruction, not '%s'", run_assist);
-    config->assist = run_assist[0] == 'o' ? ASSIST_OFF : ASSIST_INSTRUCTION;
-    return true;
+    return guest_parse_assist(run_assist, &config->assist, err);
 }
 
 /* -- hand-overs --------------------------------------------------------------------------------------------------------------- */

@@ -20,7 +20,8 @@ static bool side_open_machine(struct diff_side *s, const struct machine_config *
 
     c.engine = engine_find(s->name);
     c.clock = MACHINE_CLOCK_JOURNEY;
-    c.assist = c.engine->id == ENGINE_KVM ? ASSIST_INSTRUCTION : ASSIST_OFF;
+    if (c.assist == ASSIST_OFF)
+        c.assist = ASSIST_REPORT;
     c.observe = recorder_observe;
     c.observer = &s->recorder;
     if (!console)

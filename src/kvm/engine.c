@@ -61,7 +61,7 @@ static bool slot_equal(const struct kvm_slot *a, const struct kvm_slot *b)
 bool kvm_sync_slots(struct kvm_engine *k, struct err *err)
 {
     size_t n;
-    const struct phys_range *range = phys_ranges(k->v->bus.phys, REGION_MMIO, &n);
+    const struct phys_range *range = phys_ranges(k->cpu.v->bus.phys, REGION_MMIO, &n);
     struct kvm_slot wanted[KVM_SLOTS_MAX], none = { 0 };
     unsigned count = 0;
 
@@ -79,15 +79,24 @@ bool kvm_sync_slots(struct kvm_engine *k, struct err *err)
     return true;
 }
 
-bool kvm_forget_tables(struct kvm_engine *k, struct err *err)
+/* KVM drops what it has of a slot that goes. */
+static bool slots_replace(struct kvm_engine *k, bool read_only, struct err *err)
 {
     struct kvm_slot none = { 0 };
 
-    for (unsigned i = 0; i < k->slots; i++)
-        if (!slot_set(k, i, &none, err) || !slot_set(k, i, &k->slot[i], err))
+    for (unsigned i = 0; i < k->slots; i++) {
+        struct kvm_slot s = k->slot[i];
+
+        s.read_only |= read_only;
+        if (!slot_set(k, i, &none, err) || !slot_set(k, i, &s, err))
             return false;
+    }
     return true;
 }
+
+bool kvm_forget_tables(struct kvm_engine *k, struct err *err) { return slots_replace(k, false, err); }
+
+bool kvm_protect_memory(struct kvm_engine *k, bool on, struct err *err) { return slots_replace(k, on, err); }
 
 /* -- creation --------------------------------------------------------------------------------------------------------- */
 
@@ -101,48 +110,18 @@ static void cpuid_out(const struct cpuid_table *t, struct kvm_cpuid2 *c)
         };
 }
 
-static void cpuid_in(struct cpuid_table *t, const struct kvm_cpuid2 *c)
-{
-    t->n = (unsigned)bits_min(c->nent, CPUID_ROWS);
-    for (unsigned i = 0; i < t->n; i++) {
-        const struct kvm_cpuid_entry2 *e = &c->entries[i];
-
-        t->row[i] = (struct cpuid_row){ .leaf = e->function, .subleaf = e->index, .r = { e->eax, e->ebx, e->ecx, e->edx },
-                                        .indexed = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX };
-    }
-}
-
-/* The features that a guest sees in spite of its model. */
-static void log_not_hidden(const struct vcpu *v, const struct cpuid_table *seen)
-{
-    for (unsigned f = 1; f < FEATURES; f++)
-        if (cpuid_offers(seen, f) && !feature_has(&v->features, f))
-            log_printf(LOG_KVM, "CPUID offers %s all the same\n", feature_rows[f].name);
-}
-
 /* Gives KVM our table and takes back what the guest will see: some KVMs add what the host cannot hide. */
 static bool create_cpuid(struct kvm_engine *k, struct err *err)
 {
     struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_ROWS * sizeof(c->entries[0]));
-    struct cpuid_table seen;
     bool ok;
 
     if (!c)
         abort();
-    cpuid_out(&k->v->cpuid, c);
-    ok = ioctl(k->vcpu, KVM_SET_CPUID2, c) == 0;
-    c->nent = CPUID_ROWS;
-    ok = ok && ioctl(k->vcpu, KVM_GET_CPUID2, c) == 0;
-    if (ok) {
-        cpuid_in(&seen, c);
-        if (log_on(LOG_KVM))
-            log_not_hidden(k->v, &seen);
-        vcpu_set_cpuid(k->v, &seen);
-    } else {
-        err_set(err, "KVM_SET_CPUID2: %s", strerror(errno));
-    }
+    cpuid_out(&k->cpu.v->cpuid, c);
+    ok = ioctl(k->cpu.fd, KVM_SET_CPUID2, c) == 0 || err_set(err, "KVM_SET_CPUID2: %s", strerror(errno));
     free(c);
-    return ok;
+    return ok && kvm_adopt_cpuid(&k->cpu, err);
 }
 
 static bool create_vcpu(struct kvm_engine *k, struct err *err)
@@ -154,15 +133,15 @@ static bool create_vcpu(struct kvm_engine *k, struct err *err)
     ioctl(k->vm, KVM_SET_TSS_ADDR, IDENTITY_MAP + 0x1000);
     if (ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_ON_EMULATION_FAILURE) > 0)
         ioctl(k->vm, KVM_ENABLE_CAP, &cap);
-    if ((k->vcpu = ioctl(k->vm, KVM_CREATE_VCPU, 0)) < 0)
+    if ((k->cpu.fd = ioctl(k->vm, KVM_CREATE_VCPU, 0)) < 0)
         return err_set(err, "KVM_CREATE_VCPU: %s", strerror(errno));
     k->run_bytes = (size_t)ioctl(k->system, KVM_GET_VCPU_MMAP_SIZE, 0);
-    k->run = mmap(NULL, k->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, k->vcpu, 0);
-    if (k->run == MAP_FAILED) {
-        k->run = NULL;
+    k->cpu.run = mmap(NULL, k->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, k->cpu.fd, 0);
+    if (k->cpu.run == MAP_FAILED) {
+        k->cpu.run = NULL;
         return err_set(err, "KVM run page: %s", strerror(errno));
     }
-    k->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    k->cpu.run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
     return create_cpuid(k, err);
 }
 
@@ -184,11 +163,12 @@ static void kvm_destroy(void *self)
 {
     struct kvm_engine *k = self;
 
-    phys_unlisten(k->v->bus.phys, &k->listener);
-    if (k->run)
-        munmap(k->run, k->run_bytes);
-    if (k->vcpu >= 0)
-        close(k->vcpu);
+    kvm_assist_free(&k->assist);
+    phys_unlisten(k->cpu.v->bus.phys, &k->listener);
+    if (k->cpu.run)
+        munmap(k->cpu.run, k->run_bytes);
+    if (k->cpu.fd >= 0)
+        close(k->cpu.fd);
     if (k->vm >= 0)
         close(k->vm);
     if (k->system >= 0)
@@ -202,8 +182,10 @@ static void *kvm_create(struct vcpu *v, struct err *err)
 
     if (!k)
         abort();
-    k->v = v;
-    k->system = k->vm = k->vcpu = -1;
+    k->cpu.v = v;
+    k->system = k->vm = k->cpu.fd = -1;
+    k->assist.cpu = &k->cpu;
+    k->assist.kvm = k;
     k->listener.changed = slots_changed;
     phys_listen(v->bus.phys, &k->listener);
     v->bus.origin.engine = ENGINE_KVM;
@@ -215,6 +197,26 @@ static void *kvm_create(struct vcpu *v, struct err *err)
 
 /* -- exits ------------------------------------------------------------------------------------------------------------- */
 
+/* What the exit says of its instruction, if it is the first. */
+static void begin_instruction(struct kvm_engine *k, bool write)
+{
+    if (!k->in_instruction && !k->repeating) {
+        k->exit_rip = k->cpu.v->bus.origin.rip = k->cpu.run->s.regs.regs.rip;
+        k->exit_wrote = write;
+        k->assist.answers.n = 0;
+    }
+    k->in_instruction = true;
+}
+
+static void keep_answer(struct bus_answers *a, uint64_t gpa, unsigned width, const uint8_t *data)
+{
+    if (a->n == BUS_ANSWERS)
+        return;
+    a->answer[a->n].gpa = gpa;
+    a->answer[a->n].width = (uint8_t)width;
+    memcpy(a->answer[a->n++].data, data, width);
+}
+
 static void exit_access(struct kvm_engine *k, enum region_space space, bool write, uint64_t address, unsigned width, uint8_t *data)
 {
     struct access a = { .space = space, .type = write ? TRANSACTION_STORE : TRANSACTION_LOAD, .width = (uint8_t)width,
@@ -222,19 +224,18 @@ static void exit_access(struct kvm_engine *k, enum region_space space, bool writ
 
     if (write)
         memcpy(&a.data, data, width);
-    if (!k->in_instruction && !k->repeating) {
-        k->exit_rip = k->v->bus.origin.rip = k->run->s.regs.regs.rip;
-        k->exit_wrote = write;
-    }
-    k->in_instruction = true;
-    dispatch_physical(&k->v->bus, &a, address);
-    if (!write)
-        memcpy(data, &a.data, width);
+    begin_instruction(k, write);
+    dispatch_physical(&k->cpu.v->bus, &a, address);
+    if (write)
+        return;
+    memcpy(data, &a.data, width);
+    if (space == REGION_MMIO && k->cpu.v->assist.mode != ASSIST_OFF)
+        keep_answer(&k->assist.answers, address, width, data);
 }
 
 static void exit_io(struct kvm_engine *k)
 {
-    struct kvm_run *r = k->run;
+    struct kvm_run *r = k->cpu.run;
     uint8_t *data = (uint8_t *)r + r->io.data_offset;
 
     for (unsigned i = 0; i < r->io.count; i++)
@@ -244,7 +245,7 @@ static void exit_io(struct kvm_engine *k)
 /* Only the instruction's own bytes of the up to 15 that KVM hands over. */
 static void describe_emulation_failure(const struct kvm_engine *k, struct err *err)
 {
-    const struct kvm_run *r = k->run;
+    const struct kvm_run *r = k->cpu.run;
     bool given = r->emulation_failure.ndata >= 1 &&
                  r->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
     unsigned n = given ? (unsigned)bits_min(r->emulation_failure.insn_size, INSN_BYTES) : 0;
@@ -252,7 +253,7 @@ static void describe_emulation_failure(const struct kvm_engine *k, struct err *e
     struct cpu cpu = { 0 };
     struct insn insn;
 
-    kvm_peek_state(k, &cpu);
+    kvm_peek_state(&k->cpu, &cpu);
     if (n && decode(cpu.mode, r->emulation_failure.insn_bytes, n, &insn) == DECODE_OK)
         n = insn.length;
     for (unsigned i = 0; i < n; i++)
@@ -262,7 +263,7 @@ static void describe_emulation_failure(const struct kvm_engine *k, struct err *e
 
 static void describe_failure(const struct kvm_engine *k, struct err *err)
 {
-    const struct kvm_run *r = k->run;
+    const struct kvm_run *r = k->cpu.run;
 
     if (r->exit_reason == KVM_EXIT_INTERNAL_ERROR && r->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
         describe_emulation_failure(k, err);
@@ -272,62 +273,61 @@ static void describe_failure(const struct kvm_engine *k, struct err *err)
 
 /* -- running -------------------------------------------------------------------------------------------------------------- */
 
-/*
- * The state, into vcpu->cpu.  An event on its way into the guest (KVM_RUN has been interrupted there) is no state that another
- * engine knows: it is delivered here.
- */
-static bool fetch_settled(struct kvm_engine *k, struct err *err)
-{
-    struct vcpu *v = k->v;
-    struct kvm_event event;
-
-    if (!kvm_fetch_state(k, &event, err))
-        return false;
-    if (event.kind == KVM_EVENT_NONE)
-        return true;
-    if (event.kind == KVM_EVENT_INTERRUPT) {
-        interrupt_deliver(v, event.vector);
-    } else {
-        v->fault = (struct fault){ .vector = event.vector, .has_error = event.has_error, .error = event.error, .address = v->cpu.cr2 };
-        fault_deliver(v);
-    }
-    vcpu_sync(v);
-    return kvm_put_state(k, err);
-}
-
 /* KVM's own way while it single-steps leaves RFLAGS.TF, which is not the guest's, in the frame it pushes. */
 static bool inject_stepping(struct kvm_engine *k, uint8_t vector, struct err *err)
 {
-    if (!fetch_settled(k, err))
+    if (!kvm_fetch_state(&k->cpu, err))
         return false;
-    interrupt_deliver(k->v, vector);
-    vcpu_sync(k->v);
-    return kvm_put_state(k, err);
+    interrupt_deliver(k->cpu.v, vector);
+    vcpu_sync(k->cpu.v);
+    return kvm_put_state(&k->cpu, err);
+}
+
+/* Events that wait in the shared page for the next KVM_RUN would replace what is put in beside them. */
+static struct kvm_vcpu_events *waiting_events(struct kvm_engine *k)
+{
+    return k->cpu.run->kvm_dirty_regs & KVM_SYNC_X86_EVENTS ? &k->cpu.run->s.regs.events : NULL;
 }
 
 static bool inject_interrupt(struct kvm_engine *k, struct err *err)
 {
-    struct vcpu *v = k->v;
+    struct vcpu *v = k->cpu.v;
     struct kvm_interrupt irq = { .irq = v->pins.acknowledge(v->pins.opaque) };
+    struct kvm_vcpu_events *waiting = waiting_events(k);
 
     v->cpu.activity = CPU_RUNNING;
     if (k->single_step)
         return inject_stepping(k, (uint8_t)irq.irq, err);
-    return ioctl(k->vcpu, KVM_INTERRUPT, &irq) == 0 || err_set(err, "KVM_INTERRUPT: %s", strerror(errno));
+    if (waiting) {
+        waiting->interrupt.injected = 1;
+        waiting->interrupt.nr = (uint8_t)irq.irq;
+        waiting->interrupt.soft = 0;
+        return true;
+    }
+    return ioctl(k->cpu.fd, KVM_INTERRUPT, &irq) == 0 || err_set(err, "KVM_INTERRUPT: %s", strerror(errno));
+}
+
+static bool inject_nmi(struct kvm_engine *k, struct err *err)
+{
+    struct kvm_vcpu_events *waiting = waiting_events(k);
+
+    k->cpu.v->pins.nmi = false;
+    if (waiting) {
+        waiting->nmi.pending = 1;
+        return true;
+    }
+    return ioctl(k->cpu.fd, KVM_NMI, 0) == 0 || err_set(err, "KVM_NMI: %s", strerror(errno));
 }
 
 /* Interrupts are taken only between instructions: the caller has seen to that. */
 static bool inject(struct kvm_engine *k, struct err *err)
 {
-    struct vcpu *v = k->v;
-    struct kvm_run *r = k->run;
+    struct vcpu *v = k->cpu.v;
+    struct kvm_run *r = k->cpu.run;
 
     r->request_interrupt_window = 0;
-    if (v->pins.nmi) {
-        v->pins.nmi = false;
-        if (ioctl(k->vcpu, KVM_NMI, 0) < 0)
-            return err_set(err, "KVM_NMI: %s", strerror(errno));
-    }
+    if (v->pins.nmi && !inject_nmi(k, err))
+        return false;
     if (!v->pins.intr)
         return true;
     if (r->ready_for_interrupt_injection && r->if_flag && !inject_interrupt(k, err))
@@ -336,42 +336,24 @@ static bool inject(struct kvm_engine *k, struct err *err)
     return true;
 }
 
-/* The guest's code at a RIP, with the state of `cpu`; NULL: not in plain memory, or on two pages. */
-static const uint8_t *code_at(struct kvm_engine *k, const struct cpu *c, uint64_t rip, struct insn *insn)
-{
-    struct kvm_translation t = { .linear_address = c->mode & MODE_CODE64 ? rip : (uint32_t)(c->seg[SEG_CS].base + rip) };
-    const uint8_t *code;
-    size_t n;
-
-    if (c->cr0 & CR0_PG) {
-        if (ioctl(k->vcpu, KVM_TRANSLATE, &t) < 0 || !t.valid)
-            return NULL;
-    } else {
-        t.physical_address = t.linear_address;
-    }
-    n = bits_min(INSN_BYTES, PAGE_BYTES - (t.physical_address & PAGE_OFFSET));
-    code = phys_readable(k->v->bus.phys, t.physical_address, n);
-    return code && decode(c->mode, code, n, insn) == DECODE_OK ? code : NULL;
-}
-
 /* Length of the repeated string instruction at this RIP; 0: there is none. */
 static unsigned rep_string_length(struct kvm_engine *k)
 {
-    const struct cpu *c = &k->v->cpu;
+    const struct cpu *c = &k->cpu.v->cpu;
     struct insn insn;
 
-    return code_at(k, c, c->rip, &insn) && insn.prefixes & (PREFIX_REP | PREFIX_REPNE) ? insn.length : 0;
+    return kvm_code_at(&k->cpu, c->rip, &insn) && insn.prefixes & (PREFIX_REP | PREFIX_REPNE) ? insn.length : 0;
 }
 
 /* For whoever looks at the journey: the instruction, where KVM has said where it begins. */
 static void note_code(struct kvm_engine *k)
 {
-    struct vcpu *v = k->v;
+    struct vcpu *v = k->cpu.v;
     const uint8_t *code;
     struct insn insn;
 
     v->insn_bytes = 0;
-    if (v->rip_after || !v->bus.observe || !(code = code_at(k, &v->cpu, k->exit_rip, &insn)))
+    if (v->rip_after || !v->bus.observe || !(code = kvm_code_at(&k->cpu, k->exit_rip, &insn)))
         return;
     v->insn_bytes = insn.length;
     memcpy(v->insn, code, insn.length);
@@ -386,7 +368,7 @@ static void note_code(struct kvm_engine *k)
  */
 static bool is_repeating(struct kvm_engine *k)
 {
-    struct cpu *c = &k->v->cpu;
+    struct cpu *c = &k->cpu.v->cpu;
     unsigned length;
 
     if (c->rip != k->exit_rip || !(c->rflags & FLAG_RF))
@@ -395,18 +377,18 @@ static bool is_repeating(struct kvm_engine *k)
     if (!length || c->slot[RCX])
         return length;
     c->rip += length;
-    k->run->s.regs.regs.rip = c->rip;
-    k->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    k->cpu.run->s.regs.regs.rip = c->rip;
+    k->cpu.run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
     return false;
 }
 
 /* The guest is between two instructions (or two elements) again; true if the engine should stop there. */
 static bool complete(struct kvm_engine *k, enum stop_reason *stop)
 {
-    struct vcpu *v = k->v;
+    struct vcpu *v = k->cpu.v;
 
     k->in_instruction = false;
-    kvm_peek_state(k, &v->cpu);
+    kvm_peek_state(&k->cpu, &v->cpu);
     k->repeating = is_repeating(k);
     v->again = k->repeating && v->stop_on_touch; /* otherwise nobody sees to it that the end is seen */
     v->rip_after = k->exit_wrote && k->exit_rip == v->cpu.rip;
@@ -434,32 +416,144 @@ static bool single_step(struct kvm_engine *k, bool on, struct err *err)
     if (on == k->single_step)
         return true;
     k->single_step = on;
-    return ioctl(k->vcpu, KVM_SET_GUEST_DEBUG, &debug) == 0 || err_set(err, "KVM_SET_GUEST_DEBUG: %s", strerror(errno));
+    return ioctl(k->cpu.fd, KVM_SET_GUEST_DEBUG, &debug) == 0 || err_set(err, "KVM_SET_GUEST_DEBUG: %s", strerror(errno));
+}
+
+static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err *err);
+
+/* -- assist ------------------------------------------------------------------------------------------------------------------ */
+
+/* A soft engine has completed the instruction; true: KVM goes on. */
+static bool goes_on(struct kvm_engine *k, enum stop_reason *stop)
+{
+    struct vcpu *v = k->cpu.v;
+
+    k->in_instruction = k->repeating = false;
+    if (*stop != STOP_BUDGET)
+        return false;
+    if (v->bus.touched && v->stop_on_touch)
+        *stop = STOP_TOUCHED;
+    else if (v->exact && v->retired >= k->until)
+        *stop = STOP_BUDGET;
+    else
+        return true;
+    return false;
+}
+
+/* What KVM does not do, and err says why, unless nobody is there to do it instead. */
+static bool by_soft_engine(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
+{
+    struct vcpu *v = k->cpu.v;
+    struct err why = *err;
+
+    *stop = STOP_FAILED;
+    if (v->assist.mode == ASSIST_OFF)
+        return false;
+    kvm_peek_state(&k->cpu, &v->cpu);
+    k->exit_wrote = v->rip_after = false;
+    k->exit_rip = v->cpu.rip;
+    note_code(k);
+    if (!kvm_assist_instruction(&k->assist, stop, err)) {
+        *stop = STOP_FAILED;
+        return false;
+    }
+    if (v->assist.mode == ASSIST_REPORT && v->bus.touched)
+        snprintf(v->assist.gave_up, sizeof(v->assist.gave_up), "%.*s", (int)sizeof(v->assist.gave_up) - 1, why.text);
+    return goes_on(k, stop);
+}
+
+static bool finish(struct kvm_engine *k, enum stop_reason *stop, struct err *err);
+
+static bool exit_mmio(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
+{
+    struct kvm_run *r = k->cpu.run;
+    bool write = r->mmio.is_write;
+    enum kvm_assisted done = KVM_ASSISTED_NOT;
+
+    if (k->cpu.v->assist.mode >= ASSIST_INSTRUCTION && !k->in_instruction) {
+        begin_instruction(k, write);
+        done = kvm_assist_access(&k->assist, stop, err);
+    }
+    switch (done) {
+    case KVM_ASSISTED_WHOLE: return goes_on(k, stop);
+    case KVM_ASSISTED_COMPLETE: return finish(k, stop, err);
+    case KVM_ASSISTED_MORE: return handle_exit(k, stop, err);
+    case KVM_ASSISTED_FAILED: *stop = STOP_FAILED; return false;
+    default: exit_access(k, REGION_MMIO, write, r->mmio.phys_addr, r->mmio.len, r->mmio.data); return true;
+    }
+}
+
+/* A journey ends with the exception that its instruction has raised, a single-step trap too. */
+static void settle(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
+{
+    const struct kvm_vcpu_events *e = &k->cpu.run->s.regs.events;
+
+    if ((e->exception.injected || e->exception.pending) && !kvm_fetch_state(&k->cpu, err))
+        *stop = STOP_FAILED;
+}
+
+/*
+ * KVM says that the instruction under way is complete.  LGDT and LIDT of a device never are, it would load from there for
+ * ever; and some KVMs read MOVBE's operand and then do not know the instruction.
+ */
+static bool finish(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
+{
+    struct cpu *c = &k->cpu.v->cpu;
+
+    kvm_peek_state(&k->cpu, c);
+    if (k->cpu.v->assist.mode != ASSIST_OFF && k->assist.answers.n && !k->exit_wrote && c->rip == k->exit_rip && !(c->rflags & FLAG_RF) &&
+        kvm_assist_is_stuck(&k->assist)) {
+        err_set(err, "does not come to an end at %#" PRIx64, c->rip);
+        return by_soft_engine(k, stop, err);
+    }
+    if (!complete(k, stop))
+        return true;
+    if (*stop == STOP_TOUCHED)
+        settle(k, stop, err);
+    return false;
+}
+
+/*
+ * A tick without an exit since the last: is KVM going round on one instruction (SGDT to a device, a GDT in one)?  Not if that
+ * is a string instruction, which counts down.
+ */
+static bool is_spinning(struct kvm_engine *k)
+{
+    const struct kvm_regs *r = &k->cpu.run->s.regs.regs;
+    bool same = k->idle_ticks > 1 && r->rip == k->tick_rip && r->rcx == k->tick_rcx;
+
+    k->tick_rip = r->rip;
+    k->tick_rcx = r->rcx;
+    return same && k->cpu.v->assist.mode != ASSIST_OFF;
 }
 
 static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
 {
-    struct kvm_run *r = k->run;
+    struct kvm_run *r = k->cpu.run;
 
     k->idle_ticks = 0;
     switch (r->exit_reason) {
     case KVM_EXIT_IO: exit_io(k); return true;
-    case KVM_EXIT_MMIO:
-        exit_access(k, REGION_MMIO, r->mmio.is_write, r->mmio.phys_addr, r->mmio.len, r->mmio.data);
-        return true;
+    case KVM_EXIT_MMIO: return exit_mmio(k, stop, err);
     case KVM_EXIT_HLT:
-        k->v->retired += k->v->exact;
-        k->v->cpu.activity = CPU_HALTED;
+        k->cpu.v->retired += k->cpu.v->exact;
+        k->cpu.v->cpu.activity = CPU_HALTED;
         *stop = STOP_HALT;
         return false;
     case KVM_EXIT_IRQ_WINDOW_OPEN: return true;
     case KVM_EXIT_SET_TPR:
-        if (k->v->host.write_cr8)
-            k->v->host.write_cr8(k->v->host.opaque, r->cr8);
+        if (k->cpu.v->host.write_cr8)
+            k->cpu.v->host.write_cr8(k->cpu.v->host.opaque, r->cr8);
         return true;
     case KVM_EXIT_SHUTDOWN: *stop = STOP_SHUTDOWN; return false;
-    case KVM_EXIT_DEBUG: return !complete(k, stop);
+    case KVM_EXIT_DEBUG: return finish(k, stop, err);
     case KVM_EXIT_INTR: return true;
+    case KVM_EXIT_INTERNAL_ERROR:
+        describe_failure(k, err);
+        if (r->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+            return by_soft_engine(k, stop, err);
+        *stop = STOP_FAILED;
+        return false;
     default:
         describe_failure(k, err);
         *stop = STOP_FAILED;
@@ -469,9 +563,9 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
 
 static bool halted_still(const struct kvm_engine *k)
 {
-    const struct vcpu *v = k->v;
+    const struct vcpu *v = k->cpu.v;
 
-    return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->run->if_flag);
+    return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->cpu.run->if_flag);
 }
 
 /*
@@ -479,16 +573,16 @@ static bool halted_still(const struct kvm_engine *k)
  */
 static bool run_once(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
 {
-    struct vcpu *v = k->v;
+    struct vcpu *v = k->cpu.v;
     bool finishing = k->in_instruction;
     int result;
 
-    k->run->immediate_exit = finishing || v->attention;
-    result = ioctl(k->vcpu, KVM_RUN, 0);
-    k->run->immediate_exit = 0;
+    k->cpu.run->immediate_exit = finishing || v->attention;
+    result = ioctl(k->cpu.fd, KVM_RUN, 0);
+    k->cpu.run->immediate_exit = 0;
     if (result == 0) {
         if (log_on(LOG_KVM))
-            log_printf(LOG_KVM, "exit %u rip %#llx\n", k->run->exit_reason, k->run->s.regs.regs.rip);
+            log_printf(LOG_KVM, "exit %u rip %#llx\n", k->cpu.run->exit_reason, k->cpu.run->s.regs.regs.rip);
         return handle_exit(k, stop, err);
     }
     if (errno != EINTR && errno != EAGAIN) {
@@ -496,10 +590,14 @@ static bool run_once(struct kvm_engine *k, enum stop_reason *stop, struct err *e
         *stop = STOP_FAILED;
         return false;
     }
-    if (finishing) {
-        return !complete(k, stop);
+    if (finishing)
+        return finish(k, stop, err);
+    k->idle_ticks++;
+    if (!v->attention && is_spinning(k)) {
+        err_set(err, "goes round for ever at %#llx", k->cpu.run->s.regs.regs.rip);
+        return by_soft_engine(k, stop, err);
     }
-    if (v->attention || ++k->idle_ticks <= IDLE_TICKS || !v->stop_on_touch) {
+    if (v->attention || k->idle_ticks <= IDLE_TICKS || !v->stop_on_touch) {
         v->attention = false;
         *stop = STOP_KICK;
         return false;
@@ -514,18 +612,19 @@ static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *e
     struct kvm_engine *k = self;
     enum stop_reason stop = STOP_KICK;
 
-    k->until = k->v->retired + budget;
+    k->until = k->cpu.v->retired + budget;
+    k->cpu.v->assist.gave_up[0] = 0;
     if (!k->in_instruction && !k->repeating)
-        k->v->bus.touched = false;
+        k->cpu.v->bus.touched = false;
     for (;;) {
         if (k->slots_stale && !k->in_instruction && !kvm_sync_slots(k, err))
             return STOP_FAILED;
         if (!k->in_instruction) {
             if (halted_still(k))
                 return STOP_HALT;
-            if (!single_step(k, k->v->exact || (k->repeating && k->v->stop_on_touch), err) || !inject(k, err))
+            if (!single_step(k, k->cpu.v->exact || (k->repeating && k->cpu.v->stop_on_touch), err) || !inject(k, err))
                 return STOP_FAILED;
-            k->v->cpu.activity = CPU_RUNNING;
+            k->cpu.v->cpu.activity = CPU_RUNNING;
         }
         if (!run_once(k, &stop, err))
             return stop;
@@ -562,18 +661,18 @@ static void kvm_kick(void *self)
 {
     struct kvm_engine *k = self;
 
-    k->v->attention = true;
-    k->run->immediate_exit = 1;
+    k->cpu.v->attention = true;
+    k->cpu.run->immediate_exit = 1;
 }
 
-static bool kvm_get(void *self, struct err *err) { return fetch_settled(self, err); }
+static bool kvm_get(void *self, struct err *err) { return kvm_fetch_state(&((struct kvm_engine *)self)->cpu, err); }
 
 static bool kvm_set(void *self, struct err *err)
 {
     struct kvm_engine *k = self;
 
     k->in_instruction = k->repeating = false;
-    return kvm_put_state(k, err);
+    return kvm_put_state(&k->cpu, err);
 }
 
 const struct engine engine_kvm = {

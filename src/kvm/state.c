@@ -4,10 +4,13 @@
  */
 #include "kvm/kvm.h"
 
+#include "base/log.h"
 #include "x86/cpuid.h"
+#include "x86/fault.h"
 
 #include <cpuid.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -86,7 +89,7 @@ static void sregs_in(struct cpu *c, const struct kvm_sregs *s)
     c->efer = s->efer;
 }
 
-void kvm_peek_state(const struct kvm_engine *k, struct cpu *cpu)
+void kvm_peek_state(const struct kvm_cpu *k, struct cpu *cpu)
 {
     regs_in(cpu, &k->run->s.regs.regs);
     sregs_in(cpu, &k->run->s.regs.sregs);
@@ -109,24 +112,47 @@ static const struct state_msr state_msrs[] = {
 };
 #undef ROW
 
-/* One at a time: a register this KVM does not have is left out, not an error. */
-static void msrs_move(struct kvm_engine *k, struct cpu *c, bool put)
+enum { MSR_TSC = 0x10 };
+
+struct msr_list {
+    struct kvm_msrs head;
+    struct kvm_msr_entry entry[ARRAY_LEN(state_msrs) + 1]; /* the time-stamp counter last */
+};
+
+_Static_assert(ARRAY_LEN(state_msrs) <= KVM_MSRS_MAX, "one bit each");
+
+static uint64_t *msr_field(struct cpu *c, unsigned i) { return (uint64_t *)(void *)((char *)c + state_msrs[i].offset); }
+
+/* A register this KVM does not have is left out, not an error. */
+static void msrs_learn(struct kvm_cpu *k)
 {
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry;
-    } m;
-
     for (unsigned i = 0; i < ARRAY_LEN(state_msrs); i++) {
-        uint64_t *value = (uint64_t *)(void *)((char *)c + state_msrs[i].offset);
+        struct msr_list m = { .head.nmsrs = 1, .entry = { { .index = state_msrs[i].index } } };
 
-        memset(&m, 0, sizeof(m));
-        m.head.nmsrs = 1;
-        m.entry.index = state_msrs[i].index;
-        m.entry.data = *value;
-        if (ioctl(k->vcpu, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m) == 1 && !put)
-            *value = m.entry.data;
+        if (ioctl(k->fd, KVM_GET_MSRS, &m) == 1)
+            k->msrs |= BIT(i);
     }
+    k->msrs_known = true;
+}
+
+static void msrs_move(struct kvm_cpu *k, struct cpu *c, bool put)
+{
+    struct msr_list m = { .head.nmsrs = 0 };
+    struct kvm_msr_entry *tsc;
+
+    if (!k->msrs_known)
+        msrs_learn(k);
+    for (unsigned i = 0; i < ARRAY_LEN(state_msrs); i++)
+        if (k->msrs >> i & 1)
+            m.entry[m.head.nmsrs++] = (struct kvm_msr_entry){ .index = state_msrs[i].index, .data = *msr_field(c, i) };
+    tsc = &m.entry[m.head.nmsrs++];
+    *tsc = (struct kvm_msr_entry){ .index = MSR_TSC, .data = vcpu_tsc(k->v) };
+    ioctl(k->fd, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m);
+    if (!put)
+        c->tsc_base += tsc->data - vcpu_tsc(k->v); /* it goes on from there */
+    for (unsigned i = 0, n = 0; i < ARRAY_LEN(state_msrs) && !put; i++)
+        if (k->msrs >> i & 1)
+            *msr_field(c, i) = m.entry[n++].data;
 }
 
 /* -- vector and x87 state -------------------------------------------------------------------------------------------------- */
@@ -167,6 +193,8 @@ static void legacy_move(struct cpu *c, uint8_t *area, bool put)
     copy(&x->opcode, area + 6, 2, put);
     copy(&x->ip, area + 8, 8, put);
     copy(&x->dp, area + 16, 8, put);
+    if (!put)
+        x->cs = x->ds = 0; /* this format has no place for them */
     copy(&c->mxcsr, area + 24, 4, put);
     top = x->status >> 11 & 7;
     for (unsigned i = 0; i < 8; i++) {
@@ -214,47 +242,49 @@ static uint64_t xsave_all(const struct vcpu *v)
     return all;
 }
 
-static bool vectors_move(struct kvm_engine *k, struct cpu *c, bool put, struct err *err)
+/* What is not ours in it stays as it is. */
+static bool vectors_get(struct kvm_cpu *k, struct cpu *c, struct err *err)
 {
-    struct kvm_xsave x;
+    uint8_t *area = (uint8_t *)k->xsave.region;
     uint64_t present;
 
-    /* Read first: what is not ours stays as it is. */
-    if (ioctl(k->vcpu, KVM_GET_XSAVE, &x) < 0)
+    if (ioctl(k->fd, KVM_GET_XSAVE, &k->xsave) < 0)
         return err_set(err, "KVM_GET_XSAVE: %s", strerror(errno));
-    memcpy(&present, (uint8_t *)x.region + 512, 8);
-    if (!put) {
-        uint8_t *area = (uint8_t *)x.region;
-
-        if (!(present & XCR0_SSE))
-            memset(area + 160, 0, 256);
-        xsave_move(c, area, present, false);
-        return true;
-    }
-    xsave_move(c, (uint8_t *)x.region, present, true);
-    present = xsave_all(k->v);
-    memcpy((uint8_t *)x.region + 512, &present, 8);
-    return ioctl(k->vcpu, KVM_SET_XSAVE, &x) == 0 || err_set(err, "KVM_SET_XSAVE: %s", strerror(errno));
+    memcpy(&present, area + 512, 8);
+    if (!(present & XCR0_SSE))
+        memset(area + 160, 0, 256);
+    xsave_move(c, area, present, false);
+    return true;
 }
 
-static void xcr0_move(struct kvm_engine *k, struct cpu *c, bool put)
+/* After a vectors_get(). */
+static bool vectors_put(struct kvm_cpu *k, struct cpu *c, struct err *err)
+{
+    uint64_t present = xsave_all(k->v);
+
+    xsave_move(c, (uint8_t *)k->xsave.region, present, true);
+    memcpy((uint8_t *)k->xsave.region + 512, &present, 8);
+    return ioctl(k->fd, KVM_SET_XSAVE, &k->xsave) == 0 || err_set(err, "KVM_SET_XSAVE: %s", strerror(errno));
+}
+
+static void xcr0_move(struct kvm_cpu *k, struct cpu *c, bool put)
 {
     struct kvm_xcrs x = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = c->xcr0 } } };
 
     if (put)
-        ioctl(k->vcpu, KVM_SET_XCRS, &x); /* a KVM without XSAVE keeps x87 and SSE */
-    else if (ioctl(k->vcpu, KVM_GET_XCRS, &x) == 0 && x.nr_xcrs)
+        ioctl(k->fd, KVM_SET_XCRS, &x); /* a KVM without XSAVE keeps x87 and SSE */
+    else if (ioctl(k->fd, KVM_GET_XCRS, &x) == 0 && x.nr_xcrs)
         c->xcr0 = x.xcrs[0].value;
 }
 
 /* -- debug registers and events ------------------------------------------------------------------------------------------------ */
 
-static bool debug_move(struct kvm_engine *k, struct cpu *c, bool put, struct err *err)
+static bool debug_move(struct kvm_cpu *k, struct cpu *c, bool put, struct err *err)
 {
     struct kvm_debugregs d = { .dr6 = c->dr[6], .dr7 = c->dr[7] };
 
     memcpy(d.db, c->dr, sizeof(d.db));
-    if (ioctl(k->vcpu, put ? KVM_SET_DEBUGREGS : KVM_GET_DEBUGREGS, &d) < 0)
+    if (ioctl(k->fd, put ? KVM_SET_DEBUGREGS : KVM_GET_DEBUGREGS, &d) < 0)
         return err_set(err, "KVM debug registers: %s", strerror(errno));
     memcpy(c->dr, d.db, sizeof(d.db));
     c->dr[6] = d.dr6;
@@ -274,73 +304,218 @@ static void event_in(struct kvm_event *to, const struct kvm_vcpu_events *e)
         *to = (struct kvm_event){ .kind = KVM_EVENT_INTERRUPT, .vector = EXCEPTION_NMI };
 }
 
-static bool events_get(struct kvm_engine *k, struct cpu *c, struct kvm_event *event, struct err *err)
+static void events_in(struct cpu *c, const struct kvm_vcpu_events *e)
 {
-    struct kvm_vcpu_events e;
-
-    memset(&e, 0, sizeof(e));
-    if (ioctl(k->vcpu, KVM_GET_VCPU_EVENTS, &e) < 0)
-        return err_set(err, "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
-    c->shadow = e.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? SHADOW_MOV_SS
-              : e.interrupt.shadow & KVM_X86_SHADOW_INT_STI ? SHADOW_STI : SHADOW_NONE;
-    c->nmi_blocked = e.nmi.masked;
-    event_in(event, &e);
-    return true;
+    c->shadow = e->interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? SHADOW_MOV_SS
+              : e->interrupt.shadow & KVM_X86_SHADOW_INT_STI ? SHADOW_STI : SHADOW_NONE;
+    c->nmi_blocked = e->nmi.masked;
 }
 
-static bool events_put(struct kvm_engine *k, const struct cpu *c, struct err *err)
+static void events_out(const struct cpu *c, struct kvm_vcpu_events *e)
 {
-    struct kvm_vcpu_events e;
+    e->exception.injected = e->exception.pending = 0;
+    e->interrupt.injected = 0;
+    e->interrupt.shadow = c->shadow == SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : c->shadow == SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0;
+    e->nmi.injected = e->nmi.pending = 0;
+    e->nmi.masked = c->nmi_blocked;
+    e->flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
+}
 
-    memset(&e, 0, sizeof(e));
-    if (ioctl(k->vcpu, KVM_GET_VCPU_EVENTS, &e) < 0)
-        return err_set(err, "KVM_GET_VCPU_EVENTS: %s", strerror(errno));
-    e.exception.injected = e.exception.pending = 0;
-    e.interrupt.injected = 0;
-    e.interrupt.shadow = c->shadow == SHADOW_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : c->shadow == SHADOW_STI ? KVM_X86_SHADOW_INT_STI : 0;
-    e.nmi.injected = e.nmi.pending = 0;
-    e.nmi.masked = c->nmi_blocked;
-    e.flags = KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
-    return ioctl(k->vcpu, KVM_SET_VCPU_EVENTS, &e) == 0 || err_set(err, "KVM_SET_VCPU_EVENTS: %s", strerror(errno));
+/* As KVM_RUN would report it: an interrupt could be taken now. */
+static void readiness_out(const struct cpu *c, struct kvm_run *r)
+{
+    r->if_flag = (c->rflags & FLAG_IF) != 0;
+    r->ready_for_interrupt_injection = r->if_flag && c->shadow == SHADOW_NONE;
 }
 
 /* -- all of it ------------------------------------------------------------------------------------------------------------------- */
 
-bool kvm_put_state(struct kvm_engine *k, struct err *err)
+/*
+ * Registers, segments, control registers and events are in the shared page, as KVM_RUN left them; what is written there with
+ * kvm_dirty_regs KVM takes at the next KVM_RUN.  So the page always has the truth about them, also before the first one.
+ */
+bool kvm_put_state(struct kvm_cpu *k, struct err *err)
 {
+    struct kvm_sync_regs *page = &k->run->s.regs;
     struct cpu *c = &k->v->cpu;
-    struct kvm_regs r;
-    struct kvm_sregs s;
 
-    if (ioctl(k->vcpu, KVM_GET_SREGS, &s) < 0)
+    if (ioctl(k->fd, KVM_GET_SREGS, &page->sregs) < 0 || ioctl(k->fd, KVM_GET_VCPU_EVENTS, &page->events) < 0)
         return err_set(err, "KVM_GET_SREGS: %s", strerror(errno));
-    memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
-    sregs_out(c, &s);
-    regs_out(c, &r);
-    if (ioctl(k->vcpu, KVM_SET_SREGS, &s) < 0)
+    memset(page->sregs.interrupt_bitmap, 0, sizeof(page->sregs.interrupt_bitmap));
+    sregs_out(c, &page->sregs);
+    regs_out(c, &page->regs);
+    events_out(c, &page->events);
+    readiness_out(c, k->run);
+    k->run->kvm_dirty_regs = 0;
+    if (ioctl(k->fd, KVM_SET_SREGS, &page->sregs) < 0)
         return err_set(err, "KVM_SET_SREGS: %s", strerror(errno));
-    if (ioctl(k->vcpu, KVM_SET_REGS, &r) < 0)
+    if (ioctl(k->fd, KVM_SET_REGS, &page->regs) < 0)
         return err_set(err, "KVM_SET_REGS: %s", strerror(errno));
     xcr0_move(k, c, true);
     msrs_move(k, c, true);
-    return vectors_move(k, c, true, err) && debug_move(k, c, true, err) && events_put(k, c, err);
+    if (ioctl(k->fd, KVM_GET_XSAVE, &k->xsave) < 0)
+        return err_set(err, "KVM_GET_XSAVE: %s", strerror(errno));
+    if (!vectors_put(k, c, err) || !debug_move(k, c, true, err))
+        return false;
+    return ioctl(k->fd, KVM_SET_VCPU_EVENTS, &page->events) == 0 || err_set(err, "KVM_SET_VCPU_EVENTS: %s", strerror(errno));
 }
 
-bool kvm_fetch_state(struct kvm_engine *k, struct kvm_event *event, struct err *err)
+bool kvm_fetch_parts(struct kvm_cpu *k, unsigned parts, struct kvm_event *event, struct err *err)
 {
     struct cpu *c = &k->v->cpu;
-    struct kvm_regs r;
-    struct kvm_sregs s;
 
-    if (ioctl(k->vcpu, KVM_GET_REGS, &r) < 0 || ioctl(k->vcpu, KVM_GET_SREGS, &s) < 0)
-        return err_set(err, "KVM_GET_REGS: %s", strerror(errno));
-    regs_in(c, &r);
-    sregs_in(c, &s);
-    c->msr.apic_base = s.apic_base;
-    xcr0_move(k, c, false);
-    msrs_move(k, c, false);
-    if (!vectors_move(k, c, false, err) || !debug_move(k, c, false, err) || !events_get(k, c, event, err))
+    kvm_peek_state(k, c);
+    c->msr.apic_base = k->run->s.regs.sregs.apic_base;
+    events_in(c, &k->run->s.regs.events);
+    event_in(event, &k->run->s.regs.events);
+    if (parts & KVM_PART_XCR0)
+        xcr0_move(k, c, false);
+    if (parts & KVM_PART_MSRS)
+        msrs_move(k, c, false);
+    if ((parts & KVM_PART_VECTORS && !vectors_get(k, c, err)) || (parts & KVM_PART_DEBUG && !debug_move(k, c, false, err)))
         return false;
     vcpu_sync(k->v);
+    k->parts = parts;
+    k->event = event->kind != KVM_EVENT_NONE;
+    k->before = *c;
     return true;
+}
+
+static bool vectors_changed(const struct cpu *a, const struct cpu *b)
+{
+    return memcmp(a->zmm, b->zmm, sizeof(a->zmm)) || memcmp(a->k, b->k, sizeof(a->k)) || memcmp(&a->x87, &b->x87, sizeof(a->x87)) ||
+           a->mxcsr != b->mxcsr || a->pkru != b->pkru;
+}
+
+/* In the shared page, for the next KVM_RUN. */
+static void page_put(struct kvm_cpu *k, bool events)
+{
+    struct kvm_sync_regs *page = &k->run->s.regs;
+    const struct cpu *c = &k->v->cpu;
+    struct kvm_sregs sregs = page->sregs;
+
+    regs_out(c, &page->regs);
+    readiness_out(c, k->run);
+    k->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
+    sregs_out(c, &sregs);
+    if (memcmp(&sregs, &page->sregs, sizeof(sregs)) != 0) {
+        page->sregs = sregs;
+        k->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+    }
+    if (events || k->event || c->shadow != k->before.shadow || c->nmi_blocked != k->before.nmi_blocked) {
+        events_out(c, &page->events);
+        k->run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+    }
+}
+
+bool kvm_put_parts(struct kvm_cpu *k, bool went_on, struct err *err)
+{
+    const struct cpu *b = &k->before;
+    struct cpu *c = &k->v->cpu;
+
+    page_put(k, went_on);
+    if (k->parts & KVM_PART_XCR0 && c->xcr0 != b->xcr0)
+        xcr0_move(k, c, true);
+    if (k->parts & KVM_PART_MSRS && memcmp(&c->msr, &b->msr, sizeof(c->msr)) != 0)
+        msrs_move(k, c, true);
+    if (k->parts & KVM_PART_VECTORS && (went_on || vectors_changed(c, b)) && !vectors_put(k, c, err))
+        return false;
+    return !(k->parts & KVM_PART_DEBUG) || !memcmp(c->dr, b->dr, sizeof(c->dr)) || debug_move(k, c, true, err);
+}
+
+bool kvm_fetch_state(struct kvm_cpu *k, struct err *err)
+{
+    struct vcpu *v = k->v;
+    struct kvm_event event;
+
+    if (!kvm_fetch_parts(k, KVM_PARTS_ALL, &event, err))
+        return false;
+    if (event.kind == KVM_EVENT_NONE)
+        return true;
+    if (event.kind == KVM_EVENT_INTERRUPT) {
+        interrupt_deliver(v, event.vector);
+    } else {
+        v->fault = (struct fault){ .vector = event.vector, .has_error = event.has_error, .error = event.error, .address = v->cpu.cr2,
+                                   .dr6 = v->cpu.dr[6] & 0xf };
+        fault_deliver(v);
+    }
+    vcpu_sync(v);
+    return kvm_put_state(k, err);
+}
+
+/* -- code and the way through it --------------------------------------------------------------------------------------------- */
+
+const uint8_t *kvm_code_at(struct kvm_cpu *k, uint64_t rip, struct insn *insn)
+{
+    struct vcpu *v = k->v;
+    const struct cpu *c = &v->cpu;
+    uint64_t linear = c->mode & MODE_CODE64 ? rip : (uint32_t)(c->seg[SEG_CS].base + rip), gpa;
+    const struct tlb_entry *e;
+    const uint8_t *code;
+    size_t n = bits_min(INSN_BYTES, PAGE_BYTES - (linear & PAGE_OFFSET));
+
+    vcpu_sync(v);
+    e = tlb_translate(&v->mmu, linear, ACCESS_EXECUTE, v->mmu.bank);
+    if (!e)
+        return NULL;
+    gpa = e->gpa + (linear & PAGE_OFFSET);
+    code = phys_readable(v->bus.phys, gpa, n);
+    return code && decode(c->mode, code, n, insn) == DECODE_OK ? code : NULL;
+}
+
+int kvm_advance(const struct kvm_cpu *k, struct err *err)
+{
+    int result;
+
+    k->run->immediate_exit = 1;
+    result = ioctl(k->fd, KVM_RUN, 0);
+    k->run->immediate_exit = 0;
+    if (result == 0)
+        return 1;
+    if (errno == EINTR || errno == EAGAIN)
+        return 0;
+    err_set(err, "KVM_RUN: %s", strerror(errno));
+    return -1;
+}
+
+/* -- CPUID -------------------------------------------------------------------------------------------------------------------- */
+
+static void cpuid_in(struct cpuid_table *t, const struct kvm_cpuid2 *c)
+{
+    t->n = (unsigned)bits_min(c->nent, CPUID_ROWS);
+    for (unsigned i = 0; i < t->n; i++) {
+        const struct kvm_cpuid_entry2 *e = &c->entries[i];
+
+        t->row[i] = (struct cpuid_row){ .leaf = e->function, .subleaf = e->index, .r = { e->eax, e->ebx, e->ecx, e->edx },
+                                        .indexed = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX };
+    }
+}
+
+/* The features that a guest sees in spite of its model. */
+static void log_not_hidden(const struct vcpu *v, const struct cpuid_table *seen)
+{
+    for (unsigned f = 1; f < FEATURES; f++)
+        if (cpuid_offers(seen, f) && !feature_has(&v->features, f))
+            log_printf(LOG_KVM, "CPUID offers %s all the same\n", feature_rows[f].name);
+}
+
+bool kvm_adopt_cpuid(struct kvm_cpu *k, struct err *err)
+{
+    struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_ROWS * sizeof(c->entries[0]));
+    struct cpuid_table seen;
+    bool ok;
+
+    if (!c)
+        abort();
+    c->nent = CPUID_ROWS;
+    ok = ioctl(k->fd, KVM_GET_CPUID2, c) == 0 || err_set(err, "KVM_GET_CPUID2: %s", strerror(errno));
+    if (ok) {
+        cpuid_in(&seen, c);
+        if (log_on(LOG_KVM))
+            log_not_hidden(k->v, &seen);
+        vcpu_set_cpuid(k->v, &seen);
+    }
+    free(c);
+    return ok;
 }

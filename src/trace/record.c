@@ -54,10 +54,9 @@ void recorder_finish(struct recorder *r)
     struct journey *j = &r->journey;
 
     j->number = m->journeys - 1;
-    if (m->gave_up[0]) {
-        j->gave_up = g_strdup(m->gave_up);
-        j->engine = m->runs->id;
-    } else if (j->engine == ENGINE_KVM) {
+    if (m->vcpu.assist.gave_up[0])
+        j->gave_up = g_strdup(m->vcpu.assist.gave_up);
+    if (j->engine == ENGINE_KVM) {
         j->rip_after = m->vcpu.rip_after;
         j->code_bytes = m->vcpu.insn_bytes;
         j->mode = m->vcpu.insn_bytes ? recorder_mode(&m->vcpu.cpu) : 0;

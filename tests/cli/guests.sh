@@ -70,7 +70,7 @@ wide() { # engine
     usable*)
         "$WIDELOAD" diff --left "$1" --right kvm --kernel "$tmp/wide.elf" >"$tmp/out"
         check "wide guest: $1 and this KVM: exit status" $?
-        [ "$(figure 'instructions it could not' "$tmp/out")" -ge 0 ] && grep -q ' 0 divergent' "$tmp/out"
+        [ "$(figure inexpressible "$tmp/out")" -ge 0 ] && grep -q ' 0 divergent' "$tmp/out"
         check "wide guest: $1 and this KVM: none divergent" $? ;;
     *) skip "wide guest: $1 and this KVM" "$kvm" ;;
     esac

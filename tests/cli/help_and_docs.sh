@@ -3,7 +3,7 @@
 # shellcheck disable=SC2013,SC2086 # options are words
 . tests/cli/tap
 
-for command in "" run diff explain fuzz list; do
+for command in "" run diff explain fuzz bench list; do
     wideload $command --help
     [ "$status" = 0 ] && [ -s "$tmp/out" ] && [ ! -s "$tmp/err" ]
     check "${command:-wideload} --help" $?
@@ -16,7 +16,7 @@ done
 
 # -- every option, policy, engine and log category is in the manual page and in the completion
 sed 's/\\-/-/g; s/\\&//g' docs/wideload.1 >"$tmp/manual"
-for command in run diff explain fuzz; do
+for command in run diff explain fuzz bench; do
     wideload $command --help
     for option in $(sed -n 's/^.* \(--[a-z-]*\).*/\1/p' "$tmp/out" | sort -u); do
         grep -q -e "$option" "$tmp/manual"

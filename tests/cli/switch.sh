@@ -39,7 +39,28 @@ if kvm_usable; then
     wideload run --switch interp@3j:kvm,kvm@140j+2:jit --clock journey --assist instruction --stats $guest
     [ "$status" = 0 ] && grep -q '^hand-overs 2$' "$tmp/err" && grep -q '^assisted instructions [1-9]' "$tmp/err"
     check "to KVM and from there to the JIT" $?
+    guest binary 0x7c00 "$images/tsc" <<EOF
+        .code16
+        .globl _start
+_start: movw \$2000, %cx
+1:      rdtsc
+        cmpl %edi, %edx
+        ja 2f
+        jb 8f
+        cmpl %esi, %eax
+        jb 8f
+2:      movl %eax, %esi
+        movl %edx, %edi
+        loop 1b
+$(leave 0)
+8:
+$(leave 1)
+EOF
+    wideload run --switch interp@2000:kvm,kvm@3000:jit,jit@6000:kvm,kvm@7000:interp,interp@9000:kvm --clock host --stats "$images/tsc"
+    [ "$status" = 0 ] && grep -q '^hand-overs 5$' "$tmp/err"
+    check "the time-stamp counter never goes back" $?
 else
     skip "to KVM and from there to the JIT" "$kvm_says"
+    skip "the time-stamp counter never goes back" "$kvm_says"
 fi
 finish

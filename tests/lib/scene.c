@@ -6,7 +6,7 @@
  */
 #include "lib/scene.h"
 
-#include "lib/which_engine.h"
+#include "kvm/kvm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +29,7 @@ static void reset_ram(struct scene *s)
     for (unsigned page = 0; page < SCENE_RAM_PAGES; page++)
         for (unsigned i = 0; i < PAGE_BYTES; i++)
             s->ram[page * PAGE_BYTES + i] = ram_byte(content_offset(page, i));
+    memset(s->g.ram + GUEST_STACK, 0, PAGE_BYTES);
 }
 
 /* -- placements ----------------------------------------------------------------------------------------------------- */
@@ -284,7 +285,8 @@ static void observe(void *opaque, const struct dispatch_report *report)
         s->access[s->accesses++] = *report->access;
 }
 
-const char *scene_assembly(const char *insn)
+/* What to hand to the assembler for the tables' spelling. */
+static const char *assembly(const char *insn)
 {
     static const struct { const char *from, *to; } spelling[] = {
         { "lfs rax,tbyte ptr [rdi]", ".byte 0x48, 0x0f, 0xb4, 0x07" }, /* as refuses it */
@@ -338,14 +340,17 @@ void scene_run(struct scene *s, const struct vector_row *row, const struct snipp
         s->before.rflags |= FLAG_DF;
     s->accesses = 0;
     s->g.vcpu.bus.policy = policy;
+    if (s->g.engine->id == ENGINE_KVM)
+        kvm_forget_tables(s->g.self, &(struct err){ "" });
     s->end = guest_run(&s->g, 1000);
 }
 
-bool scene_create(struct scene *s, struct err *err)
+bool scene_create(struct scene *s, const struct engine *engine, struct err *err)
 {
     memset(s, 0, sizeof(*s));
-    if (!guest_create(&s->g, test_engine(), err))
+    if (!guest_create(&s->g, engine, err))
         return false;
+    s->g.vcpu.assist.mode = ASSIST_INSTRUCTION;
     s->ram = aligned_alloc(PAGE_BYTES, 2 * SCENE_RAM_PAGES * PAGE_BYTES); /* and a copy: what was there before */
     if (!s->ram)
         abort();
@@ -398,4 +403,48 @@ void scene_ram_changed(const struct scene *s, char *text, size_t size)
                      ram_offset(s, at / PAGE_BYTES, at % PAGE_BYTES));
     if (!*text)
         strcpy(text, "-");
+}
+
+void scene_print_outcome(const struct scene *s, char *text, size_t size)
+{
+    static const char *const names[] = { "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?", "#TS",
+                                         "#NP", "#SS", "#GP", "#PF", "?", "#MF", "#AC", "#MC", "#XM" };
+    const struct guest_end *end = &s->end;
+
+    if (end->stuck)
+        snprintf(text, size, "stuck (stop %d)", end->stop);
+    else if (end->stop == STOP_SHUTDOWN)
+        snprintf(text, size, "shutdown");
+    else if (end->vector < 0)
+        snprintf(text, size, "ok");
+    else if (end->vector == EXCEPTION_PF)
+        snprintf(text, size, "#PF@%+d", (int)(end->cr2 - s->operand));
+    else
+        snprintf(text, size, "%s", names[bits_min((unsigned)end->vector, ARRAY_LEN(names) - 1)]);
+}
+
+/* -- the tables' instructions ----------------------------------------------------------------------------------------- */
+
+void scene_collect_forms(const struct vectors *v, struct snippet forms[VECTOR_FORMS])
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->row[i].id < VECTOR_FORMS)
+            forms[v->row[i].id].text = assembly(v->row[i].insn);
+}
+
+bool scene_assemble_forms(struct snippet forms[VECTOR_FORMS])
+{
+    static struct snippet packed[VECTOR_FORMS];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < VECTOR_FORMS; i++)
+        if (forms[i].text)
+            packed[n++] = forms[i];
+    if (!assemble(packed, n))
+        return false;
+    n = 0;
+    for (unsigned i = 0; i < VECTOR_FORMS; i++)
+        if (forms[i].text)
+            forms[i] = packed[n++];
+    return true;
 }

@@ -39,7 +39,8 @@ struct scene {
     struct access access[PREDICT_ACCESSES];
 };
 
-bool scene_create(struct scene *s, struct err *err);
+/* On KVM with assist: what KVM cannot do is done all the same. */
+bool scene_create(struct scene *s, const struct engine *engine, struct err *err);
 void scene_destroy(struct scene *s);
 
 /* Carries out one row's instruction under a policy. */
@@ -52,7 +53,11 @@ int scene_operand_offset(const struct scene *s, unsigned offset);
 /* RAM bytes that changed, as in the tables: "+0,+1,+100000" or "-". */
 void scene_ram_changed(const struct scene *s, char *text, size_t size);
 
-/* What to hand to the assembler for the tables' spelling. */
-const char *scene_assembly(const char *insn);
+/* How it ended: "ok", "#PF@+4", "#GP", or what else happened. */
+void scene_print_outcome(const struct scene *s, char *text, size_t size);
+
+/* A table's instructions by their id, text NULL: none; and their code. */
+void scene_collect_forms(const struct vectors *v, struct snippet forms[VECTOR_FORMS]);
+bool scene_assemble_forms(struct snippet forms[VECTOR_FORMS]);
 
 #endif

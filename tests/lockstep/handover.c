@@ -11,6 +11,7 @@
 
 #include "kvm/kvm.h"
 #include "machine.h"
+#include "widereg.h"
 
 #include <glib.h>
 #include <inttypes.h>
@@ -43,19 +44,21 @@ static const GOptionEntry entries[] = {
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
-/* What devices saw: not how the access was cut, which is an engine's own. */
+/*
+ * What devices saw, transaction by transaction.  Not their data: of an atomic that the device does not take, KVM shows the halves
+ * and the interpreter the whole.
+ */
 static void observe(void *opaque, const struct dispatch_report *report)
 {
     const struct access *a = report->access;
-    struct { uint64_t gpa, enables; uint32_t type, width, flags; union wide data; } seen;
 
-    memset(&seen, 0, sizeof(seen));
-    seen.gpa = a->piece[0].gpa;
-    seen.enables = a->enables;
-    seen.type = a->type;
-    seen.width = a->width;
-    memcpy(&seen.data, a->type == TRANSACTION_LOAD ? &a->data : report->operand, a->width);
-    g_checksum_update(opaque, (const void *)&seen, sizeof(seen));
+    for (unsigned i = 0; i < report->split->n; i++) {
+        const struct split_fragment *f = &report->split->fragment[i];
+        const struct piece *p = &a->piece[f->piece];
+        const uint64_t seen[] = { p->gpa + (uint64_t)(f->at - (int)p->at), f->enables, f->type, f->width };
+
+        g_checksum_update(opaque, (const void *)seen, sizeof(seen));
+    }
 }
 
 /* -- moments -------------------------------------------------------------------------------------------------------------- */
@@ -157,6 +160,14 @@ static void forget(struct run *r)
     *r = (struct run){ 0 };
 }
 
+static bool same_windows(struct machine *a, struct machine *b)
+{
+    for (unsigned i = 0; i < WIDEREG_WINDOWS_COUNT; i++)
+        if (i != WIDEREG_HISTORY && memcmp(widereg_bytes(a->board->widereg, i), widereg_bytes(b->board->widereg, i), WIDEREG_WINDOW_BYTES) != 0)
+            return false;
+    return true;
+}
+
 static bool same(const struct run *a, const struct run *b)
 {
     char text[256] = "";
@@ -167,6 +178,8 @@ static bool same(const struct run *a, const struct run *b)
         snprintf(text, sizeof(text), "%" PRIu64 " != %" PRIu64 " journeys", a->m->journeys, b->m->journeys);
     else if (strcmp(g_checksum_get_string(a->accesses), g_checksum_get_string(b->accesses)) != 0)
         snprintf(text, sizeof(text), "the devices saw something else");
+    else if (!same_windows(a->m, b->m))
+        snprintf(text, sizeof(text), "widereg holds something else");
     else if (cpu_compare(&a->m->vcpu.cpu, &b->m->vcpu.cpu, 0, text, sizeof(text)) && machines_same_memory(a->m, b->m, text, sizeof(text)))
         return true;
     printf("# different: %s\n", text);

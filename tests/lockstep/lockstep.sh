@@ -43,7 +43,9 @@ case $("$WIDELOAD" list engines | grep '^jit') in
     echo "1..0 # SKIP no JIT on this host"
     exit 0 ;;
 esac
-as --64 -o "$tmp/wide.o" tests/guest/wide.S && ld -Ttext=0x100000 -o "$tmp/wide.elf" "$tmp/wide.o" || exit 2
+for image in wide corners; do
+    as --64 -o "$tmp/$image.o" tests/guest/$image.S && ld -Ttext=0x100000 -o "$tmp/$image.elf" "$tmp/$image.o" || exit 2
+done
 
 if [ "${1:-}" = long ]; then
     seabios=100M wide=50K row_insns=20M programs=300000 rounds=20 rows=$(sed 's/ .*//' tests/bench/expected)
@@ -60,6 +62,7 @@ else
     echo "ok $n - SeaBIOS # SKIP $bios is not installed"
 fi
 guest "wide guest" $wide --kernel "$tmp/wide.elf"
+guest "corners" $wide --kernel "$tmp/corners.elf"
 for row in maze maze_device; do
     guest "$row" $row_insns --memory 256M --kernel "$bench/maze.elf" --append "$row $rounds"
 done
@@ -75,6 +78,9 @@ for flush in 0 100; do
 done
 # KVM takes part where it is.  The emulator of a `pvm` has no SYSRET: it raises #UD.
 [ ! -r "$bios" ] || same "SeaBIOS handed over" "$handover" --bios "$bios" --until "No bootable device." --hand-overs $handed_seabios
+same "wide guest handed over" "$handover" --kernel "$tmp/wide.elf" --hand-overs $handed
+# Not to KVM, whose single-steps the guest's own would meet.
+same "corners handed over" "$handover" --kernel "$tmp/corners.elf" --hand-overs $handed --soft
 for row in $handed_rows; do
     bits= soft=
     [ "$row" != protected32 ] || bits=32

@@ -19,37 +19,11 @@
 #include <string.h>
 
 static struct vectors tables[3];
-static struct snippet forms[VECTOR_FORMS]; /* by id; text NULL: none */
+static struct snippet forms[VECTOR_FORMS];
 static struct scene scene;
 
 static bool is(const char *a, const char *b) { return !strcmp(a, b); }
 static bool starts(const char *text, const char *with) { return !strncmp(text, with, strlen(with)); }
-
-/* -- tables ----------------------------------------------------------------------------------------------------------- */
-
-static void collect_forms(const struct vectors *v)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (v->row[i].id < VECTOR_FORMS)
-            forms[v->row[i].id].text = scene_assembly(v->row[i].insn);
-}
-
-static bool assemble_forms(void)
-{
-    static struct snippet packed[VECTOR_FORMS];
-    size_t n = 0;
-
-    for (unsigned i = 0; i < VECTOR_FORMS; i++)
-        if (forms[i].text)
-            packed[n++] = forms[i];
-    if (!assemble(packed, n))
-        return false;
-    n = 0;
-    for (unsigned i = 0; i < VECTOR_FORMS; i++)
-        if (forms[i].text)
-            forms[i] = packed[n++];
-    return true;
-}
 
 /* -- counts ----------------------------------------------------------------------------------------------------------- */
 
@@ -183,25 +157,6 @@ static bool is_peer_bug(const char *name, const struct vector_row *row)
 }
 
 /* -- outcomes --------------------------------------------------------------------------------------------------------- */
-
-/* "ok", "#PF@+4", "#GP", or what else happened. */
-static void print_outcome(char *text, size_t size)
-{
-    static const char *const names[] = { "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?", "#TS",
-                                         "#NP", "#SS", "#GP", "#PF", "?", "#MF", "#AC", "#MC", "#XM" };
-    const struct guest_end *end = &scene.end;
-
-    if (end->stuck)
-        snprintf(text, size, "stuck (stop %d)", end->stop);
-    else if (end->stop == STOP_SHUTDOWN)
-        snprintf(text, size, "shutdown");
-    else if (end->vector < 0)
-        snprintf(text, size, "ok");
-    else if (end->vector == EXCEPTION_PF)
-        snprintf(text, size, "#PF@%+d", (int)(end->cr2 - scene.operand));
-    else
-        snprintf(text, size, "%s", names[bits_min((unsigned)end->vector, ARRAY_LEN(names) - 1)]);
-}
 
 static bool is_lacking(const char *outcome) { return is(outcome, "#UD") && !insn_find(scene.insn.mnemonic); }
 
@@ -428,7 +383,7 @@ static void run_row(struct report *r, const struct vector_row *row, enum guest_r
 
     scene_run(&scene, row, &forms[row->id], ring, &split_whole);
     expected = truth(row, ring, &exits, &kvm);
-    print_outcome(outcome, sizeof(outcome));
+    scene_print_outcome(&scene, outcome, sizeof(outcome));
     if (is_lacking(outcome)) {
         report_lacking(r, row);
         if (scene.recorder.transactions)
@@ -569,7 +524,7 @@ static void predict_row(struct report *r, const struct column *c, const struct v
     scene.constant = c->constant;
     scene.recorder.ops.limits.widths = c->widths;
     scene_run(&scene, row, &forms[row->id], c->ring, c->policy);
-    print_outcome(outcome, sizeof(outcome));
+    scene_print_outcome(&scene, outcome, sizeof(outcome));
     print_seen(seen, sizeof(seen));
     predict(c->policy, 0, &scene.insn, &scene.before, scene.access, scene.accesses, &p);
     scene.recorder.ops.limits = limits;
@@ -623,9 +578,9 @@ static bool prepare(void)
     for (int i = VECTORS_KVM; i <= VECTORS_BOCHS; i++) {
         if (!vectors_load(&tables[i], (enum vector_table)i))
             return false;
-        collect_forms(&tables[i]);
+        scene_collect_forms(&tables[i], forms);
     }
-    return assemble_forms() && scene_create(&scene, &err);
+    return scene_assemble_forms(forms) && scene_create(&scene, test_engine(), &err);
 }
 
 int main(void)
