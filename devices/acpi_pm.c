@@ -215,6 +215,11 @@ static const struct region_ops acpi_pm_apm_ops = {
     .read = acpi_pm_read_apm, .write = acpi_pm_write_apm, .limits = { .widths = W1 },
 };
 
+#define STATE struct acpi_pm
+FIELDS(acpi_pm_fields, FIELD_ARRAY(reg), FIELD(status), FIELD(enable), FIELD(control), FIELD(gpe_status), FIELD(gpe_enable), FIELD_ARRAY(apm),
+       FIELD_PAST(synced_ns), FIELD_DEADLINE(timer), WIRING(clock), FIELD_IRQ(wires.sci), FIELD_IRQ(wires.power_off))
+#undef STATE
+
 const struct device_class acpi_pm_class = {
     .name = "acpi-pm",
     .title = "ACPI fixed hardware and APM ports (ACPI 6.4, ICH9 316972)",
@@ -226,4 +231,5 @@ const struct device_class acpi_pm_class = {
     .create = acpi_pm_create,
     .reset = acpi_pm_reset,
     .destroy = acpi_pm_destroy,
+    .fields = &acpi_pm_fields,
 };

@@ -697,6 +697,41 @@ struct irq apic_lint0(struct device *device)
 
 static const struct region_ops apic_ops = { .transact = apic_transact, .limits = { .widths = W4 } };
 
+#define STATE struct apics
+FIELDS(apic_fields, WIRING_EACH(apic, all), WIRING_EACH(apic, cpu), FIELD_EACH(apic, base), FIELD_EACH(apic, id),
+       FIELD_EACH_MAX(apic, tpr, 0xff), FIELD_EACH(apic, ldr), FIELD_EACH(apic, dfr), FIELD_EACH(apic, svr), FIELD_EACH(apic, esr),
+       FIELD_EACH(apic, esr_pending), FIELD_EACH_ARRAY(apic, icr), FIELD_EACH_ARRAY(apic, lvt), FIELD_EACH_ARRAY(apic, isr.word),
+       SCRATCH_EACH(apic, isr.any), FIELD_EACH_ARRAY(apic, tmr.word), SCRATCH_EACH(apic, tmr.any), FIELD_EACH_ARRAY(apic, irr.word),
+       SCRATCH_EACH(apic, irr.any), FIELD_EACH(apic, initial), FIELD_EACH(apic, divide), FIELD_EACH_PAST(apic, count_start_ns),
+       FIELD_EACH(apic, count), FIELD_EACH(apic, running), FIELD_EACH(apic, lint0), FIELD_EACH(apic, extint),
+       FIELD_EACH_DEADLINE(apic, timer), WIRING_EACH(apic, pins), WIRING(cpus), WIRING(device), WIRING(pic_acknowledge), WIRING(pic))
+#undef STATE
+
+static void vectors_restored(struct vectors *set)
+{
+    set->any = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(set->word); i++)
+        set->any |= (uint8_t)(!!set->word[i] << i);
+}
+
+static bool apic_restored(struct device *device, struct err *err)
+{
+    struct apics *all = device->state;
+    uint64_t base = all->apic[0].base;
+
+    for (unsigned i = 0; i < APIC_CPUS; i++) {
+        struct apic *a = &all->apic[i];
+
+        if (a->base & ~(BASE_ADDRESS | BASE_BSP | BASE_ENABLE | BASE_X2APIC) || (apic_is_x2(a) && !apic_is_on(a)))
+            return err_set(err, "IA32_APIC_BASE cannot be %#llx", (unsigned long long)a->base);
+        vectors_restored(&a->isr);
+        vectors_restored(&a->tmr);
+        vectors_restored(&a->irr);
+    }
+    region_move(&device->region[0], base & BASE_ADDRESS, base & BASE_ENABLE && !(base & BASE_X2APIC));
+    return true;
+}
+
 const struct device_class apic_class = {
     .name = "apic",
     .title = "local APIC, xAPIC and x2APIC (Intel SDM 3A chapter 11)",
@@ -705,4 +740,6 @@ const struct device_class apic_class = {
     .create = apic_create,
     .reset = apic_reset,
     .destroy = apic_destroy,
+    .fields = &apic_fields,
+    .restored = apic_restored,
 };

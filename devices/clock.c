@@ -1,6 +1,8 @@
 /* clock.c - the list of deadlines, and conversions between nanoseconds and ticks. */
 #include "clock.h"
 
+#include "fields.h"
+
 #include <stddef.h>
 
 uint64_t clock_now(struct clock *clock)
@@ -26,17 +28,28 @@ void clock_disarm(struct clock *clock, struct clock_timer *timer)
     timer->armed = false;
 }
 
-void clock_arm(struct clock *clock, struct clock_timer *timer, uint64_t deadline_ns)
+static bool clock_before(const struct clock_timer *a, const struct clock_timer *b)
+{
+    return a->deadline_ns != b->deadline_ns ? a->deadline_ns < b->deadline_ns : a->order <= b->order;
+}
+
+void clock_arm_again(struct clock *clock, struct clock_timer *timer)
 {
     struct clock_timer **at = &clock->timers;
 
-    clock_disarm(clock, timer);
-    timer->deadline_ns = deadline_ns;
-    while (*at && (*at)->deadline_ns <= deadline_ns)
+    while (*at && clock_before(*at, timer))
         at = &(*at)->next;
     timer->next = *at;
     *at = timer;
     timer->armed = true;
+}
+
+void clock_arm(struct clock *clock, struct clock_timer *timer, uint64_t deadline_ns)
+{
+    clock_disarm(clock, timer);
+    timer->deadline_ns = deadline_ns;
+    timer->order = clock->armings++;
+    clock_arm_again(clock, timer);
 }
 
 uint64_t clock_next(const struct clock *clock) { return clock->timers ? clock->timers->deadline_ns : CLOCK_NEVER; }
@@ -59,3 +72,7 @@ uint64_t clock_ticks_to_ns(uint64_t ticks, uint64_t hz)
 {
     return (uint64_t)(((unsigned __int128)ticks * 1000000000u + hz - 1) / hz);
 }
+
+#define STATE struct clock
+FIELDS(clock_fields, FIELD_MAX(ns, INT64_MAX), FIELD(armings), WIRING(source), WIRING(opaque), SCRATCH(timers))
+#undef STATE

@@ -10,10 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct fields;
+
 struct clock_timer {
     void (*fire)(void *opaque);
     void *opaque;
     uint64_t deadline_ns;
+    uint64_t order; /* of arming, among equal deadlines */
     bool armed;
     struct clock_timer *next;
 };
@@ -22,8 +25,12 @@ struct clock {
     uint64_t (*source)(void *opaque); /* nanoseconds since reset; NULL: `ns` is moved by hand */
     void *opaque;
     uint64_t ns;                      /* the last time given out; never goes back */
+    uint64_t armings;                 /* so far */
     struct clock_timer *timers;       /* armed ones, earliest first; equal deadlines in the order of arming */
 };
+
+/* For a snapshot (fields.h): `ns`, and how many timers have been armed; each timer is a field of its device. */
+extern const struct fields clock_fields;
 
 #define CLOCK_NEVER UINT64_MAX
 
@@ -33,6 +40,8 @@ uint64_t clock_now(struct clock *clock);
 /* Sets (or moves) a deadline; one in the past fires at the next clock_run(). */
 void clock_arm(struct clock *clock, struct clock_timer *timer, uint64_t deadline_ns);
 void clock_disarm(struct clock *clock, struct clock_timer *timer);
+/* Puts one that is not armed where its deadline and order say: a loaded snapshot's. */
+void clock_arm_again(struct clock *clock, struct clock_timer *timer);
 
 /* The earliest deadline, or CLOCK_NEVER. */
 uint64_t clock_next(const struct clock *clock);

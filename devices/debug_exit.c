@@ -40,9 +40,14 @@ static const struct region_ops debug_exit_ops = {
     .read = debug_exit_read, .write = debug_exit_write, .limits = { .widths = W1 | W2 | W4 },
 };
 
+#define STATE struct debug_exit
+FIELDS(debug_exit_fields, WIRING(exited), WIRING(opaque))
+#undef STATE
+
 const struct device_class debug_exit_class = {
     .name = "debug-exit",
     .title = "exit port 0xf4",
     .state_size = sizeof(struct debug_exit),
     .region = { { REGION_PIO, 0xf4, 4, &debug_exit_ops, false } },
+    .fields = &debug_exit_fields,
 };

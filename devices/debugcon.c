@@ -40,9 +40,14 @@ static const struct region_ops debugcon_ops = {
     .read = debugcon_read, .write = debugcon_write, .limits = { .widths = W1 },
 };
 
+#define STATE struct debugcon
+FIELDS(debugcon_fields, WIRING(backend))
+#undef STATE
+
 const struct device_class debugcon_class = {
     .name = "debugcon",
     .title = "debug console at ports 0xe9 and 0x402",
     .state_size = sizeof(struct debugcon),
     .region = { { REGION_PIO, 0xe9, 1, &debugcon_ops, false }, { REGION_PIO, 0x402, 1, &debugcon_ops, false } },
+    .fields = &debugcon_fields,
 };

@@ -1,4 +1,4 @@
-/* device.c - making, resetting and ending a device. */
+/* device.c - making, resetting, restoring and ending a device. */
 #include "device.h"
 
 #include <stdlib.h>
@@ -50,4 +50,9 @@ void device_destroy(struct device *device)
         device->class->destroy(device);
     free(device->state);
     free(device);
+}
+
+bool device_restored(struct device *device, struct err *err)
+{
+    return !device->class->restored || device->class->restored(device, err);
 }

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "clock.h"
 #include "dma.h"
+#include "fields.h"
 #include "irq.h"
 #include "region.h"
 
@@ -41,6 +42,12 @@ struct device_class {
     void (*create)(struct device *device);      /* once, after state is zeroed and regions are filled in */
     void (*reset)(struct device *device);
     void (*destroy)(struct device *device);
+    const struct fields *fields;                /* all of the state, for snapshots */
+    /*
+     * After fields have been loaded, here and in all other devices: checks what a row's `max` cannot, and recomputes what
+     * follows from them (where regions are, A20).  Wires have their levels already, and stay as they are.
+     */
+    bool (*restored)(struct device *device, struct err *err);
 };
 
 struct device {
@@ -59,5 +66,8 @@ struct device {
 struct device *device_create(const struct device_class *class, const struct device_host *host);
 void device_reset(struct device *device);
 void device_destroy(struct device *device);
+
+/* After the fields of all devices have been loaded; false and err for a state that the device cannot be in. */
+bool device_restored(struct device *device, struct err *err);
 
 #endif

@@ -260,6 +260,11 @@ static const struct region_ops fw_cfg_ops = {
     .read = fw_cfg_read, .write = fw_cfg_write, .limits = { .widths = W1 | W2 | W4 },
 };
 
+/* The items are the board's, which makes them anew. */
+#define STATE struct fw_cfg
+FIELDS(fw_cfg_fields, WIRING(item), WIRING(name), WIRING(files), FIELD(key), FIELD(at), FIELD(dma_high), WIRING(dma))
+#undef STATE
+
 const struct device_class fw_cfg_class = {
     .name = "fw-cfg",
     .title = "firmware configuration with DMA (QEMU docs/specs/fw_cfg)",
@@ -268,4 +273,5 @@ const struct device_class fw_cfg_class = {
     .create = fw_cfg_create,
     .reset = fw_cfg_reset,
     .destroy = fw_cfg_destroy,
+    .fields = &fw_cfg_fields,
 };

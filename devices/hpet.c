@@ -326,6 +326,13 @@ struct irq hpet_legacy_input(struct device *device, unsigned which)
 
 static const struct region_ops hpet_ops = { .read = hpet_read, .write = hpet_write, .limits = { .widths = W4 | W8 } };
 
+#define STATE struct hpet
+FIELDS(hpet_fields, FIELD_MAX(config, CONFIG_ENABLE | CONFIG_LEGACY), FIELD(status), FIELD(counter), FIELD_PAST(since_ns),
+       FIELD_EACH(timer, config), FIELD_EACH(timer, comparator), FIELD_EACH(timer, period), FIELD_EACH_DEADLINE(timer, timer),
+       WIRING_EACH(timer, hpet), WIRING_EACH(timer, n), WIRING(clock), FIELD_EACH_IRQ(legacy), FIELD_EACH_IRQ(route),
+       FIELD_ARRAY(legacy_in))
+#undef STATE
+
 const struct device_class hpet_class = {
     .name = "hpet",
     .title = "high precision event timers (IA-PC HPET 1.0a, ICH9 316972)",
@@ -334,4 +341,5 @@ const struct device_class hpet_class = {
     .create = hpet_create,
     .reset = hpet_reset,
     .destroy = hpet_destroy,
+    .fields = &hpet_fields,
 };

@@ -342,6 +342,20 @@ static const struct region_ops i8042_92_ops = {
     .read = i8042_read_92, .write = i8042_write_92, .limits = { .widths = W1 },
 };
 
+#define STATE struct i8042
+FIELDS(i8042_fields, FIELD(status), FIELD(mode), FIELD(output), FIELD(p2), FIELD(port92), FIELD(command), FIELD_ARRAY(answer),
+       FIELD_MAX(answers, ARRAY_LEN(FIELD_OF(answer))), FIELD(answer_aux), FIELD_ARRAY(queue), FIELD_MAX(first, KBD_QUEUE - 1),
+       FIELD_MAX(count, KBD_QUEUE), FIELD(kbd_command), FIELD(last_sent), FIELD(scanning), FIELD(broken), FIELD_IRQ(wires.keyboard),
+       FIELD_IRQ(wires.auxiliary), SCRATCH(wires.a20), FIELD_IRQ(wires.reset))
+#undef STATE
+
+static bool i8042_restored(struct device *device, struct err *err)
+{
+    (void)err;
+    i8042_update_a20(device->state);
+    return true;
+}
+
 const struct device_class i8042_class = {
     .name = "i8042",
     .title = "keyboard controller, PS/2 keyboard and port 0x92 (IBM PS/2 HITR)",
@@ -352,4 +366,6 @@ const struct device_class i8042_class = {
         { REGION_PIO, 0x92, 1, &i8042_92_ops, false },
     },
     .reset = i8042_reset,
+    .fields = &i8042_fields,
+    .restored = i8042_restored,
 };

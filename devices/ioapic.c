@@ -143,10 +143,15 @@ struct irq ioapic_input(struct device *device, unsigned pin)
 
 static const struct region_ops ioapic_ops = { .read = ioapic_read, .write = ioapic_write, .limits = { .widths = W4 } };
 
+#define STATE struct ioapic
+FIELDS(ioapic_fields, FIELD(select), FIELD_MAX(id, 15), FIELD_ARRAY(rte), FIELD_MAX(lines, BIT(IOAPIC_PINS) - 1), WIRING(bus))
+#undef STATE
+
 const struct device_class ioapic_class = {
     .name = "ioapic",
     .title = "I/O APIC with 24 inputs (Intel 82093AA 290566, ICH9 316972)",
     .state_size = sizeof(struct ioapic),
     .region = { { REGION_MMIO, 0xfec00000, 0x1000, &ioapic_ops, false } },
     .reset = ioapic_reset,
+    .fields = &ioapic_fields,
 };

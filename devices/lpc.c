@@ -142,10 +142,24 @@ struct irq lpc_pirq(struct device *device, unsigned n)
 
 struct irq lpc_sci(struct device *device) { return (struct irq){ .set = lpc_set_sci, .opaque = device->state }; }
 
+#define STATE struct lpc
+FIELDS(lpc_fields, PCI_FUNCTION_FIELDS(function), FIELD_EACH_IRQ(wires.isa), FIELD_EACH_IRQ(wires.gsi), WIRING(wires.acpi_pm),
+       FIELD_ARRAY(pirq), FIELD(sci))
+#undef STATE
+
+static bool lpc_restored(struct device *device, struct err *err)
+{
+    (void)err;
+    lpc_update_pm(device->state);
+    return true;
+}
+
 const struct device_class lpc_class = {
     .name = "lpc",
     .title = "LPC bridge (Intel ICH9 316972)",
     .state_size = sizeof(struct lpc),
     .create = lpc_create,
     .reset = lpc_reset,
+    .fields = &lpc_fields,
+    .restored = lpc_restored,
 };

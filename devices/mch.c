@@ -99,10 +99,24 @@ void mch_connect(struct device *device, struct device *pci, const struct shadow_
     mch_update_shadow(m);
 }
 
+#define STATE struct mch
+FIELDS(mch_fields, PCI_FUNCTION_FIELDS(function), WIRING(pci), WIRING(shadow))
+#undef STATE
+
+static bool mch_restored(struct device *device, struct err *err)
+{
+    (void)err;
+    mch_update_ecam(device->state);
+    mch_update_shadow(device->state);
+    return true;
+}
+
 const struct device_class mch_class = {
     .name = "mch",
     .title = "Q35 host bridge (Intel 316966)",
     .state_size = sizeof(struct mch),
     .create = mch_create,
     .reset = mch_reset,
+    .fields = &mch_fields,
+    .restored = mch_restored,
 };

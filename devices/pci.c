@@ -86,9 +86,9 @@ static void pci_place_bar(struct pci_function *f, unsigned i)
         base &= 0xfffc;
         enabled = command & PCI_COMMAND_IO;
     } else {
-        base &= ~UINT64_C(15);
         if (bar->kind == PCI_BAR_MEMORY64)
             base |= (uint64_t)pci_function_get(f, PCI_BAR0 + i * 4 + 4, 4) << 32;
+        base &= ~(bar->size - 1);
         enabled = command & PCI_COMMAND_MEMORY;
     }
     /* Address 0 means "not yet given"; a window that wraps or lies beyond any CPU's reach decodes nothing. */
@@ -127,6 +127,8 @@ void pci_function_init(struct pci_function *f, struct device *device, const stru
     pci_place_bars(f);
     pci_update_wire(f);
 }
+
+void pci_function_restored(struct pci_function *f) { pci_place_bars(f); }
 
 void pci_function_interrupt(struct pci_function *f, bool level)
 {
@@ -293,6 +295,11 @@ static const struct region_ops pci_ecam_ops = {
     .read = pci_read_ecam, .write = pci_write_ecam, .limits = { .widths = W1 | W2 | W4 },
 };
 
+#define STATE struct pci
+FIELDS(pci_fields, FIELD(address), FIELD_MAX(reset_control, RESET_KEPT), WIRING(function), FIELD_GRID_IRQ(pin), FIELD_GRID(pirq_slots),
+       FIELD_IRQ(wires.reset), FIELD_EACH_IRQ(wires.pirq))
+#undef STATE
+
 const struct device_class pci_class = {
     .name = "pci",
     .title = "PCI bus 0: ports 0xcf8..0xcff and ECAM (PCI 3.0, PCI Express 3.0)",
@@ -303,4 +310,5 @@ const struct device_class pci_class = {
     },
     .create = pci_create,
     .reset = pci_reset,
+    .fields = &pci_fields,
 };

@@ -65,6 +65,12 @@ uint32_t pci_function_get(const struct pci_function *function, unsigned offset, 
 /* The level of INTx#. */
 void pci_function_interrupt(struct pci_function *function, bool level);
 
+/* Rows of a device's fields for the function in it; pci_function_restored() puts regions where the loaded BARs say. */
+#define PCI_FUNCTION_FIELDS(f)                                                                                         \
+    WIRING(f.identity), WIRING(f.device), WIRING(f.devfn), FIELD_ARRAY(f.config), FIELD_ARRAY(f.writable),             \
+        FIELD_ARRAY(f.write_clears), FIELD(f.interrupt), WIRING(f.wire), WIRING(f.written)
+void pci_function_restored(struct pci_function *function);
+
 /* Plugs a function in. */
 void pci_add(struct device *bus, struct pci_function *function, uint8_t devfn);
 

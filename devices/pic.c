@@ -294,6 +294,13 @@ static const struct region_ops pic_elcr_ops = {
     .read = pic_read_elcr, .write = pic_write_elcr, .limits = { .widths = W1 },
 };
 
+#define STATE struct pic
+FIELDS(pic_fields, FIELD_EACH(chip, irr), FIELD_EACH(chip, isr), FIELD_EACH(chip, imr), FIELD_EACH(chip, lines), FIELD_EACH(chip, elcr),
+       FIELD_EACH(chip, vector), FIELD_EACH_MAX(chip, lowest, 7), FIELD_EACH_MAX(chip, expects, 4), FIELD_EACH(chip, icw1),
+       FIELD_EACH(chip, icw4), FIELD_EACH(chip, special_mask), FIELD_EACH(chip, read_isr), FIELD_EACH(chip, poll),
+       FIELD_EACH(chip, rotate_aeoi), FIELD_IRQ(interrupt))
+#undef STATE
+
 const struct device_class pic_class = {
     .name = "pic",
     .title = "two 8259A interrupt controllers and ELCR (Intel 231468, 316972)",
@@ -304,4 +311,5 @@ const struct device_class pic_class = {
         { REGION_PIO, 0x4d0, 2, &pic_elcr_ops, false },
     },
     .reset = pic_reset,
+    .fields = &pic_fields,
 };

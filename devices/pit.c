@@ -351,6 +351,29 @@ static const struct region_ops pit_port61_ops = {
     .read = pit_read_port61, .write = pit_write_port61, .limits = { .widths = W1 },
 };
 
+#define STATE struct pit
+FIELDS(pit_fields, FIELD_EACH_MAX(counter, control, 0x3f), FIELD_EACH_MAX(counter, count, 65536), FIELD_EACH_PAST(counter, start_ns),
+       FIELD_EACH(counter, stopped), FIELD_EACH(counter, gate), FIELD_EACH(counter, loaded), FIELD_EACH(counter, running),
+       FIELD_EACH(counter, null_count), FIELD_EACH(counter, write_low), FIELD_EACH(counter, write_high_next),
+       FIELD_EACH(counter, read_high_next), FIELD_EACH(counter, latch), FIELD_EACH_MAX(counter, latch_bytes, 2),
+       FIELD_EACH(counter, status_latched), FIELD_EACH(counter, status), FIELD_MAX(port61, PORT61_MASK), FIELD_DEADLINE(timer),
+       WIRING(clock), FIELD_IRQ(interrupt))
+#undef STATE
+
+/* A counter counts from 1 at least, from 2 in the modes that divide. */
+static bool pit_restored(struct device *device, struct err *err)
+{
+    struct pit *p = device->state;
+
+    for (unsigned n = 0; n < 3; n++) {
+        const struct pit_counter *c = &p->counter[n];
+
+        if ((c->loaded && !c->count) || (c->count == 1 && pit_is_periodic(c)))
+            return err_set(err, "counter %u counts from %u", n, c->count);
+    }
+    return true;
+}
+
 const struct device_class pit_class = {
     .name = "pit",
     .title = "8254 interval timer and port 0x61 (Intel 231164, 316972)",
@@ -362,4 +385,6 @@ const struct device_class pit_class = {
     .create = pit_create,
     .reset = pit_reset,
     .destroy = pit_destroy,
+    .fields = &pit_fields,
+    .restored = pit_restored,
 };

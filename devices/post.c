@@ -30,10 +30,15 @@ uint8_t post_code(const struct device *device) { return ((const struct post *)de
 
 static const struct region_ops post_ops = { .read = post_read, .write = post_write, .limits = { .widths = W1 } };
 
+#define STATE struct post
+FIELDS(post_fields, FIELD(code))
+#undef STATE
+
 const struct device_class post_class = {
     .name = "post",
     .title = "POST code port 0x80",
     .state_size = sizeof(struct post),
     .region = { { REGION_PIO, 0x80, 1, &post_ops, false } },
     .reset = post_reset,
+    .fields = &post_fields,
 };

@@ -24,6 +24,7 @@ enum { D_VRT = 0x80, HOURS_PM = 0x80, ALARM_ANY = 0xc0 };
 #define UPDATE_NS 1984000ull        /* tUC: an update takes this long */
 #define CRYSTAL_HZ 32768u
 #define DAY_SECONDS 86400
+#define RTC_SECONDS_MAX ((int64_t)1 << 40) /* in either direction: the year 16665, and what the clock may have run since */
 
 struct rtc {
     uint8_t cmos[256];
@@ -420,6 +421,23 @@ uint8_t rtc_get_cmos(struct device *device, uint8_t address)
 
 static const struct region_ops rtc_ops = { .read = rtc_read, .write = rtc_write, .limits = { .widths = W1 } };
 
+#define STATE struct rtc
+FIELDS(rtc_fields, FIELD_ARRAY(cmos), FIELD_ARRAY_MAX(index, 0x7f), FIELD(seconds), FIELD(since_ns), FIELD_MAX(weekday_shift, 6),
+       FIELD_PAST(synced_ns), FIELD_DEADLINE(timer), WIRING(clock), FIELD_IRQ(interrupt))
+#undef STATE
+
+/* The calendar is one that its registers can be set to, and the next update is a second away at most. */
+static bool rtc_restored(struct device *device, struct err *err)
+{
+    struct rtc *r = device->state;
+
+    if (r->seconds < -RTC_SECONDS_MAX || r->seconds > RTC_SECONDS_MAX)
+        return err_set(err, "the calendar is beyond what its registers hold");
+    if (r->since_ns > r->clock->ns + SECOND_NS)
+        return err_set(err, "since_ns is more than a second ahead");
+    return true;
+}
+
 const struct device_class rtc_class = {
     .name = "rtc",
     .title = "MC146818A real-time clock and CMOS RAM",
@@ -428,4 +446,6 @@ const struct device_class rtc_class = {
     .create = rtc_create,
     .reset = rtc_reset,
     .destroy = rtc_destroy,
+    .fields = &rtc_fields,
+    .restored = rtc_restored,
 };

@@ -299,6 +299,19 @@ void uart_place(struct device *device, uint16_t port) { region_move(&device->reg
 
 static const struct region_ops uart_ops = { .read = uart_read, .write = uart_write, .limits = { .widths = W1 } };
 
+#define STATE struct uart
+FIELDS(uart_fields, FIELD(ier), FIELD(fcr), FIELD(lcr), FIELD(mcr), FIELD(lsr), FIELD(msr), FIELD(scr), FIELD(divisor), FIELD(thre_waits),
+       FIELD(rx_timeout), FIELD_ARRAY(rx), FIELD_MAX(rx_first, UART_FIFO - 1), FIELD_MAX(rx_count, UART_FIFO), FIELD_DEADLINE(timer),
+       WIRING(clock), FIELD_IRQ(interrupt), WIRING(backend))
+#undef STATE
+
+static bool uart_restored(struct device *device, struct err *err)
+{
+    const struct uart *u = device->state;
+
+    return u->rx_count <= uart_fifo_size(u) || err_set(err, "%u characters without a FIFO", u->rx_count);
+}
+
 const struct device_class uart_class = {
     .name = "uart",
     .title = "16550A serial port (National PC16550D)",
@@ -307,4 +320,6 @@ const struct device_class uart_class = {
     .create = uart_create,
     .reset = uart_reset,
     .destroy = uart_destroy,
+    .fields = &uart_fields,
+    .restored = uart_restored,
 };

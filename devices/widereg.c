@@ -408,6 +408,22 @@ static const struct region_ops widereg_ops[WIDEREG_WINDOWS_COUNT] = {
 #undef X
 };
 
+/* Who made the transactions of the history is for the host, and of engines that may have gone. */
+#define STATE struct widereg
+FIELDS(widereg_fields, FIELD_EACH_ARRAY(window, bytes), WIRING_EACH(window, n), WIRING_EACH(window, all), FIELD_EACH(history, head),
+       FIELD_EACH(history, place), FIELD_EACH(history, enables), FIELD_EACH(history, reserved2), FIELD_EACH_ARRAY(history, data),
+       PCI_FUNCTION_FIELDS(function), WIRING(device), SCRATCH(origin), FIELD(recorded), FIELD_GRID(queue),
+       FIELD_MAX(queue_first, WIDEREG_QUEUE_ENTRIES - 1), FIELD_MAX(queue_count, WIDEREG_QUEUE_ENTRIES), FIELD(queue_refused),
+       FIELD(queue_accepted), FIELD_MAX(interrupt, 3), FIELD(dma_address), FIELD(dma_offset), FIELD(dma_status), SCRATCH(dma_busy))
+#undef STATE
+
+static bool widereg_restored(struct device *device, struct err *err)
+{
+    (void)err;
+    pci_function_restored(&((struct widereg *)device->state)->function);
+    return true;
+}
+
 const struct device_class widereg_class = {
     .name = "widereg",
     .title = "wide access test device (docs/devices/widereg.md)",
@@ -420,4 +436,6 @@ const struct device_class widereg_class = {
     },
     .create = widereg_create,
     .reset = widereg_reset,
+    .fields = &widereg_fields,
+    .restored = widereg_restored,
 };

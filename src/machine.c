@@ -4,6 +4,7 @@
 #include "machine.h"
 
 #include "load.h"
+#include "snapshot/snapshot.h"
 #include "widereg.h"
 
 #include "apic.h"
@@ -190,6 +191,8 @@ static bool machine_load_kernel(struct machine *m, struct err *err)
 
 static bool machine_load(struct machine *m, struct err *err)
 {
+    if (m->config.load)
+        return snapshot_restore(m->config.load, m, err);
     if (m->config.kernel)
         return machine_load_kernel(m, err);
     if (m->config.flat)
@@ -213,13 +216,25 @@ static bool machine_meet_kvm(struct machine *m, struct err *err)
     return true;
 }
 
+/* The firmware image; NULL without err: there is none. */
+static bool machine_bios(struct machine *m, uint8_t **bios, size_t *bytes, struct err *err)
+{
+    const struct machine_config *c = &m->config;
+
+    *bios = NULL;
+    *bytes = 0;
+    if (c->load)
+        return snapshot_bios(c->load, bios, bytes, err);
+    return !c->bios || (*bios = load_file(c->bios, BIOS_MAX, bytes, err));
+}
+
 static bool machine_assemble(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
-    size_t bios_bytes = 0;
-    uint8_t *bios = NULL;
+    size_t bios_bytes;
+    uint8_t *bios;
 
-    if (!machine_check_memory(c->ram_bytes, err) || (c->bios && !(bios = load_file(c->bios, BIOS_MAX, &bios_bytes, err))))
+    if (!machine_check_memory(c->ram_bytes, err) || !machine_bios(m, &bios, &bios_bytes, err))
         return false;
     m->board = machine_board(m, bios, bios_bytes, err);
     g_free(bios);
@@ -238,7 +253,13 @@ static bool machine_assemble(struct machine *m, struct err *err)
     if (!machine_meet_kvm(m, err))
         return false;
     m->engine = m->runs->create(&m->vcpu, err);
-    return m->engine && c->engine->set_state(m->engine, err);
+    if (!m->engine || !c->engine->set_state(m->engine, err))
+        return false;
+    if (c->load) {
+        snapshot_resume(c->load, m);
+        m->host_start_ns = host_ns() - m->clock.ns;
+    }
+    return true;
 }
 
 struct machine *machine_create(const struct machine_config *config, struct err *err)
@@ -254,7 +275,7 @@ struct machine *machine_create(const struct machine_config *config, struct err *
     m->console[1] = (struct char_backend){ .output = console_debug, .opaque = m };
     phys_init(&m->phys);
     vcpu_init(&m->vcpu, &m->phys);
-    if (config->cpu.signature)
+    if (config->cpu.signature && !config->load)
         vcpu_set_model(&m->vcpu, &config->cpu);
     m->dma_bus = m->vcpu.bus;
     m->dma_bus.policy = &split_whole;
@@ -278,8 +299,16 @@ void machine_destroy(struct machine *m)
 
 /* -- the loop ----------------------------------------------------------------------------------------------------------- */
 
+/* A string instruction has told devices only a part of its journey: the rest comes first. */
+static bool machine_within_journey(const struct machine *m)
+{
+    return m->vcpu.again && m->vcpu.bus.touched && m->vcpu.stop_on_touch && m->vcpu.retired < m->config.limit;
+}
+
 static bool machine_over(struct machine *m, enum machine_end *end)
 {
+    if (machine_within_journey(m))
+        return false;
     if (m->interrupted)
         *end = MACHINE_INTERRUPTED;
     else if (m->debug_exited)
@@ -396,7 +425,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
 {
     enum machine_end end;
 
-    m->vcpu.stop_on_touch = one_journey || m->config.clock == MACHINE_CLOCK_JOURNEY || machine_counts_journeys(m);
+    m->vcpu.stop_on_touch = one_journey || m->config.counts || m->config.clock == MACHINE_CLOCK_JOURNEY || machine_counts_journeys(m);
     for (;;) {
         enum stop_reason stop;
 

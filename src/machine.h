@@ -23,6 +23,8 @@ struct machine_switch {
     const struct engine *to;
 };
 
+struct snapshot;
+
 struct machine_config {
     const struct engine *engine;      /* ... at first */
     const struct machine_switch *switches; /* in this order; the caller keeps them */
@@ -30,6 +32,8 @@ struct machine_config {
     struct cpu_model cpu;             /* signature 0: everything that is implemented */
     uint64_t ram_bytes;
     const char *bios, *kernel, *flat; /* at most one; file names */
+    struct snapshot *load;            /* ... or this guest goes on; `ram_bytes`, `clock` and `cpu` are its own */
+    bool counts;                      /* journeys are to be counted, whoever asks for them later */
     const char *append;               /* the kernel's command line */
     enum machine_clock clock;
     const struct split_policy *policy;

@@ -97,6 +97,12 @@ void vcpu_set_cpuid(struct vcpu *v, const struct cpuid_table *table)
     vcpu_set_features(v, &features);
 }
 
+void vcpu_set_both(struct vcpu *v, const struct feature_set *features, const struct cpuid_table *table)
+{
+    v->cpuid = *table;
+    vcpu_set_features(v, features);
+}
+
 void vcpu_init(struct vcpu *v, struct phys *phys)
 {
     struct cpu_model model;

@@ -124,6 +124,8 @@ void vcpu_init(struct vcpu *v, struct phys *phys);
 void vcpu_set_model(struct vcpu *v, const struct cpu_model *model);
 /* CPUID as another CPU says it; what that offers beyond the model is there as well, as far as it is implemented. */
 void vcpu_set_cpuid(struct vcpu *v, const struct cpuid_table *table);
+/* Features and CPUID as they are; before it has run. */
+void vcpu_set_both(struct vcpu *v, const struct feature_set *features, const struct cpuid_table *table);
 void vcpu_reset(struct vcpu *v);
 void vcpu_free(struct vcpu *v);
 

@@ -215,7 +215,7 @@ static bool configure(struct diff_config *c, struct err *err)
 {
     if (diff_files && diff_files[1])
         return err_set(err, "more than one image");
-    if (!guest_configure(&c->guest, diff_files ? diff_files[0] : NULL, err))
+    if (!guest_configure(&c->guest, diff_files ? diff_files[0] : NULL, NULL, err))
         return false;
     if (!guest_options.serial)
         guest_options.serial = g_strdup("none");

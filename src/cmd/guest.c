@@ -189,15 +189,64 @@ static bool configure_jit(struct err *err)
     return ok;
 }
 
+/* -- a snapshot's guest ---------------------------------------------------------------------------------------------------- */
+
+static const char *const clock_names[] = {
+    [MACHINE_CLOCK_VIRTUAL] = "virtual", [MACHINE_CLOCK_HOST] = "host", [MACHINE_CLOCK_JOURNEY] = "journey",
+};
+
+static bool same_model(const struct cpu_model *m, const struct snapshot_guest *g)
+{
+    for (unsigned f = 1; f < FEATURES; f++)
+        if (feature_has(&m->features, f) != feature_has(&g->model, f))
+            return false;
+    return m->signature == g->signature;
+}
+
+/* What the guest has already, an option may say again, but not otherwise. */
+static bool agrees_with_snapshot(const struct machine_config *c, const struct snapshot_guest *g, struct err *err)
+{
+    const struct guest_options *o = &guest_options;
+
+    if (o->append)
+        return err_set(err, "--append is for a kernel that starts, and --load goes on with a guest");
+    if (o->memory && c->ram_bytes != g->ram_bytes)
+        return err_set(err, "--memory %s: the snapshot's guest has %" G_GUINT64_FORMAT "K", o->memory, g->ram_bytes >> 10);
+    if (o->cpu && !same_model(&c->cpu, g))
+        return err_set(err, "--cpu %s: the snapshot's guest has another CPU", o->cpu);
+    if (o->clock && c->clock != g->clock)
+        return err_set(err, "--clock %s: the snapshot's guest is on the %s clock", o->clock, clock_names[g->clock]);
+    if (c->engine->id == ENGINE_KVM && g->clock == MACHINE_CLOCK_VIRTUAL)
+        return err_set(err, "the snapshot's guest is on the virtual clock, which counts instructions, and KVM cannot");
+    if (o->limit && c->limit <= g->retired)
+        return err_set(err, "--limit %s: the snapshot's guest has retired %" G_GUINT64_FORMAT " instructions", o->limit, g->retired);
+    return true;
+}
+
+static bool configure_snapshot(struct machine_config *c, struct snapshot *load, struct err *err)
+{
+    const struct snapshot_guest *g = snapshot_guest(load);
+
+    if (!agrees_with_snapshot(c, g, err))
+        return false;
+    c->load = load;
+    c->ram_bytes = g->ram_bytes;
+    c->clock = (enum machine_clock)g->clock;
+    c->cpu = (struct cpu_model){ g->signature, g->model };
+    return true;
+}
+
 /* -- the configuration -------------------------------------------------------------------------------------------------- */
 
-bool guest_configure(struct machine_config *c, const char *flat, struct err *err)
+bool guest_configure(struct machine_config *c, const char *flat, struct snapshot *load, struct err *err)
 {
     const struct guest_options *o = &guest_options;
 
     *c = (struct machine_config){ .ram_bytes = MIB(128), .limit = UINT64_MAX, .bios = o->bios, .kernel = o->kernel,
                                   .append = o->append, .flat = flat, .until = o->until };
-    if (!!o->bios + !!o->kernel + !!flat != 1)
+    if (load && (o->bios || o->kernel || flat))
+        return err_set(err, "--load goes on with a guest: no --bios, --kernel or flat image beside it");
+    if (!load && !!o->bios + !!o->kernel + !!flat != 1)
         return err_set(err, "what to run: one of --bios FILE, --kernel FILE, or a flat image");
     c->engine = guest_find_engine(o->engine ? o->engine : "interp", err);
     if (!c->engine)
@@ -215,6 +264,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct err *err
     if (c->engine->id == ENGINE_KVM) /* it cannot count instructions */
         c->clock = MACHINE_CLOCK_HOST;
     if (o->clock && !parse_clock(o->clock, &c->clock, err))
+        return false;
+    if (load && !configure_snapshot(c, load, err))
         return false;
     if (c->engine->id == ENGINE_KVM && c->clock == MACHINE_CLOCK_VIRTUAL)
         return err_set(err, "--clock virtual counts instructions, which KVM cannot: host or journey");

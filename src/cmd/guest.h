@@ -5,6 +5,7 @@
 #define CMD_GUEST_H
 
 #include "machine.h"
+#include "snapshot/snapshot.h"
 
 #include <glib.h>
 
@@ -16,11 +17,12 @@ extern struct guest_options guest_options;
 extern const GOptionEntry guest_entries[];
 
 /*
- * Checks and fills in a configuration; flat is the positional argument or NULL.  The backends are opened by
+ * Checks and fills in a configuration; flat is the positional argument or NULL, load a snapshot instead of any image or
+ * NULL.  The backends are opened by
  * guest_open_console(), and closed by guest_close_console().  Without guest_keep_outputs() in between, the files named
  * by --serial, --debugcon and --log-file are as they were: bad input leaves nothing behind.
  */
-bool guest_configure(struct machine_config *config, const char *flat, struct err *err);
+bool guest_configure(struct machine_config *config, const char *flat, struct snapshot *load, struct err *err);
 bool guest_open_console(struct machine_config *config, struct err *err);
 void guest_keep_outputs(void);
 void guest_close_console(void);

@@ -9,9 +9,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static gboolean run_stats, run_perf_map;
-static char *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch;
+static char *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch, *run_save, *run_load;
+static struct snapshot *run_loaded;
 static uint64_t run_journeys_max = UINT64_MAX;
 static char **run_files;
 
@@ -19,6 +21,8 @@ static const GOptionEntry run_entries[] = {
     { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default), jit or kvm", "ENGINE" },
     { "assist", 0, 0, G_OPTION_ARG_STRING, &run_assist, "What KVM cannot do or say whole: off (default), instruction or burst, by a soft engine", "WHAT" },
     { "switch", 0, 0, G_OPTION_ARG_STRING, &run_switch, "Hand the guest over: interp@1M:jit,jit@300j:kvm,kvm@500j+20:interp", "LIST" },
+    { "save", 0, 0, G_OPTION_ARG_FILENAME, &run_save, "Where --limit, --until, --journeys or Ctrl-C ends the run: the guest to a file", "FILE" },
+    { "load", 0, 0, G_OPTION_ARG_FILENAME, &run_load, "The guest of such a file goes on, instead of an image", "FILE" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks, speed, and what the JIT did at the end", NULL },
@@ -104,11 +108,45 @@ static bool run_with_trace(struct machine *m, struct recorder *r, const char *co
     return trace_writer_close(writer, err);
 }
 
+/* -- snapshots --------------------------------------------------------------------------------------------------------------- */
+
+static gint64 saving_since;
+
+static void show_saving(uint64_t done, uint64_t of)
+{
+    if (g_get_monotonic_time() - saving_since > 2 * G_USEC_PER_SEC)
+        fprintf(stderr, "\rsaving: %" PRIu64 "%% ", done * 100 / of);
+}
+
+/* A guest that has ended by itself is not one to go on with. */
+static bool can_go_on(enum machine_end end)
+{
+    return end == MACHINE_LIMIT || end == MACHINE_UNTIL || end == MACHINE_INTERRUPTED || end == MACHINE_JOURNEY;
+}
+
+/* Returns `status`, or what it is instead where the guest was not saved. */
+static int run_saves(struct machine *m, enum machine_end end, int status)
+{
+    bool show = isatty(STDERR_FILENO), ok;
+    struct err err;
+
+    if (!can_go_on(end)) {
+        fprintf(stderr, "wideload run: %s: not written: the guest has ended (%s)\n", run_save, machine_end_name(end));
+        return 1;
+    }
+    saving_since = g_get_monotonic_time();
+    ok = snapshot_save(m, run_save, show ? show_saving : NULL, &err);
+    if (show && g_get_monotonic_time() - saving_since > 2 * G_USEC_PER_SEC)
+        fprintf(stderr, "\r              \r");
+    return ok ? status : fail(&err);
+}
+
 static int run_machine(struct machine *m, struct recorder *r, const char *command)
 {
     struct err err = { "" };
     gint64 start = g_get_monotonic_time();
     enum machine_end end;
+    int status;
 
     guest_catch_signals(m, NULL);
     if (!run_trace) {
@@ -120,7 +158,8 @@ static int run_machine(struct machine *m, struct recorder *r, const char *comman
     guest_catch_signals(NULL, NULL);
     if (run_stats)
         print_stats(m, (double)(g_get_monotonic_time() - start) / 1e6);
-    return run_status(m, end, &err);
+    status = run_status(m, end, &err);
+    return run_save ? run_saves(m, end, status) : status;
 }
 
 static int run_guest(struct machine_config *config, const char *command)
@@ -138,6 +177,8 @@ static int run_guest(struct machine_config *config, const char *command)
             config->assist = ASSIST_REPORT; /* a trace is of the whole guest */
     }
     m = machine_create(config, &err);
+    snapshot_close(run_loaded);
+    run_loaded = NULL;
     status = m ? run_machine(m, &recorder, command) : fail(&err);
     machine_destroy(m);
     recorder_free(&recorder);
@@ -229,14 +270,24 @@ static bool parse_switches(struct machine_config *config, struct err *err)
     return kvm_is_here(err);
 }
 
+static bool configure_snapshots(struct err *err)
+{
+    if (run_save && !snapshot_possible(run_save, err))
+        return false;
+    return !run_load || (run_loaded = snapshot_open(run_load, err));
+}
+
 static bool configure(struct machine_config *config, struct err *err)
 {
     if (run_files && run_files[1])
         return err_set(err, "more than one image");
     if (run_journeys && !guest_parse_size(run_journeys, &run_journeys_max))
         return err_set(err, "not a number of journeys: '%s'", run_journeys);
-    if (!guest_configure(config, run_files ? run_files[0] : NULL, err))
+    if (!configure_snapshots(err) || !guest_configure(config, run_files ? run_files[0] : NULL, run_loaded, err))
         return false;
+    config->counts = run_save; /* so that who loads it may go on counting */
+    if (run_loaded && run_journeys && run_journeys_max <= snapshot_guest(run_loaded)->journeys)
+        return err_set(err, "--journeys %s: the snapshot's guest has made %" PRIu64, run_journeys, snapshot_guest(run_loaded)->journeys);
     if (!parse_assist(config, err) || !parse_switches(config, err))
         return false;
     if ((run_perf_map || run_jitdump) && config->engine->id != ENGINE_JIT)
@@ -269,6 +320,7 @@ int cmd_run(int argc, char **argv)
         status = run_guest(&config, command);
     }
     guest_close_console();
+    snapshot_close(run_loaded);
     if (switches)
         g_array_free(switches, TRUE);
     g_free(command);

@@ -390,6 +390,7 @@ static bool complete(struct kvm_engine *k, enum stop_reason *stop)
     k->in_instruction = false;
     kvm_peek_state(&k->cpu, &v->cpu);
     k->repeating = is_repeating(k);
+    v->again = k->repeating && v->stop_on_touch; /* otherwise nobody sees to it that the end is seen */
     v->rip_after = k->exit_wrote && k->exit_rip == v->cpu.rip;
     note_code(k);
     if (k->repeating)
