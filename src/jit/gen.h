@@ -59,10 +59,11 @@ struct gen {
     const struct ir_block *ir;
     struct emit *e;
     const struct ir_op *op;    /* being made */
-    unsigned at;
+    unsigned first, at;        /* operations that one host instruction carries out: up to `at` */
     bool declined;
 
-    uint8_t owner[HOSTS];     unsigned locked;           /* registers the operation cannot spare */
+    uint8_t owner[HOSTS];
+    unsigned locked;           /* registers the operation cannot spare */
     uint8_t temp_at[IR_TEMPS]; /* its register, or H_NONE: in its slot */
     bool temp_saved[IR_TEMPS]; /* its slot has it */
     uint16_t last_use[IR_TEMPS];

@@ -370,11 +370,18 @@ static void gen_load(struct gen *g)
     gen_put(g, o->d, d);
 }
 
-/* The flags an operation needs must be in memory while its operand's page is looked up. */
+/*
+ * The flags an operation needs must be in memory while its operand's page is looked up; in the host's where it is not, for
+ * making them wants registers, which the operand has later.
+ */
 static void flags_aside(struct gen *g, const struct ir_op *access, const struct ir_op *o)
 {
-    if (access->cover != COVER_FOLLOWS && o->fx == FX_PART && (o->live || ir_uses_carry(o)))
+    if (o->fx != FX_PART || !(o->live || ir_uses_carry(o)))
+        return;
+    if (access->cover != COVER_FOLLOWS)
         gen_flags_aside(g);
+    else if (!g->in_memory)
+        gen_flags_to_host(g);
 }
 
 static void plan_for(struct gen *g, const struct ir_op *o, unsigned at)

@@ -43,7 +43,7 @@ struct host_mem gen_window_slot(const struct gen *g, unsigned window) { return m
 
 static void window_evict(struct gen *g, unsigned window, enum host reg)
 {
-    if (!g->window_saved[window] && g->plan->window[window].last > g->at)
+    if (!g->window_saved[window] && g->plan->window[window].last >= g->first)
         emit_store(g->e, 8, gen_window_slot(g, window), reg);
     g->window_saved[window] = true;
     g->window_at[window] = H_NONE;
@@ -186,7 +186,11 @@ void gen_begin_insn(struct gen *g)
     }
 }
 
-void gen_begin_op(struct gen *g) { g->locked = 0; }
+void gen_begin_op(struct gen *g)
+{
+    g->locked = 0;
+    g->first = g->at;
+}
 
 void gen_end_op(struct gen *g)
 {

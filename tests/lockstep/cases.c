@@ -3,17 +3,17 @@
  * the interpreter and on the JIT: everything must be the same afterwards.
  *
  * What one line of tests/insn does is known; here it is what instructions do to each other that matters: flags that
- * one leaves and another takes, registers that are shared, a fault or a jump in the middle.  With --x87 most of them are
- * random x87 instructions instead, a few times round a loop: what they leave on the stack, right or wrong, pointers,
- * control words, exceptions masked and not, and what else wants the x87's registers or the flags in between.
+ * one leaves and another takes, registers that are shared, a fault or a jump in the middle.  With --x87 or --memory a
+ * loop of random instructions instead (lib/programs.h).
  *
  * Exit status: 0 no difference, 1 a difference, 2 it could not run.
  */
 #include "lib/assemble.h"
 #include "lib/cases.h"
+#include "lib/programs.h"
+#include "lib/which_engine.h"
 #include "fuzz/draw_x87.h"
 #include "fuzz/guest.h"
-#include "lib/which_engine.h"
 
 #include "jit/jit.h"
 #include "print/disasm.h"
@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST = 12 /* cases in a program */, LONGEST_X87 = 60, BUDGET = 400, CODE_BYTES = GUEST_CODE + PAGE_BYTES - CASE_CODE - 64 };
+enum { LONGEST = 12 /* cases in a program */, BUDGET = 400, CODE_BYTES = GUEST_CODE + PAGE_BYTES - CASE_CODE - 64 };
 
 static struct test_case *cases;
 static struct snippet *code;
@@ -36,7 +36,7 @@ static uint64_t generator, seed = 1, programs = 20000, flush, insns;
 static size_t chosen[LONGEST];
 static unsigned n_chosen;
 static struct case_state begin;
-static gboolean x87;
+static enum { CASES, X87, MEMORY } kind;
 
 static uint64_t random64(void)
 {
@@ -63,90 +63,14 @@ static uint64_t random_register(uint64_t wanted)
     }
 }
 
-/* Through RSI, RDI or RBX, or in 64-bit code R14 or R11; or [RSI + RCX * scale]; seldom at the code itself, through RDX. */
-static unsigned put_operand(uint8_t *to, unsigned reg)
+/* For its mode alone. */
+static void choose_loop(uint8_t *bytes, unsigned *length)
 {
-    static const uint8_t bases[] = { RSI, RDI, RBX, RSI, RDI, RBX, RSI, RDI, RBX, RSI, RDI, RBX, RSI, RDI, RBX, RDX };
-    unsigned form = random64() & 7, n = 0;
+    struct random r = { random64() };
 
-    to[n++] = (uint8_t)((form == 7 ? 0x44 : form == 6 ? 0x84 : form == 5 ? 0x80 : 0x40) | reg << 3);
-    if (form < 6)
-        to[0] |= bases[random64() % ARRAY_LEN(bases)];
-    else
-        to[n++] = (uint8_t)((random64() & 3) << 6 | RCX << 3 | RSI);
-    to[n++] = (uint8_t)(random64() & (random64() & 1 ? 0x78 : 0x7f));
-    for (unsigned i = 0; to[0] & 0x80 && i < 3; i++)
-        to[n++] = 0;
-    return n;
-}
-
-static unsigned put_any_x87(uint8_t *to, bool code32)
-{
-    unsigned n = 0;
-
-    if (!code32 && !(random64() & 7))
-        to[n++] = (uint8_t)(0x40 | (random64() & 1)); /* REX.B */
-    to[n++] = (uint8_t)(0xd8 | (random64() & 7));
-    if (random64() % 5 < 2)
-        return n + put_operand(to + n, random64() & 7);
-    to[n++] = (uint8_t)(0xc0 | (random64() & 63));
-    return n;
-}
-
-/* What is undefined, and what loads control words from random memory, ends a program: seldom. */
-static unsigned put_x87(uint8_t *to, bool code32)
-{
-    static const uint16_t loads[] = { ZYDIS_MNEMONIC_FLDCW, ZYDIS_MNEMONIC_FLDENV, ZYDIS_MNEMONIC_FRSTOR };
-    struct insn insn;
-    unsigned n;
-    bool end;
-
-    do {
-        n = put_any_x87(to, code32);
-        end = decode(code32 ? MODE_CODE32 : MODE_CODE64, to, n, &insn) != DECODE_OK || !insn_find(insn.mnemonic);
-        for (unsigned i = 0; i < ARRAY_LEN(loads); i++)
-            end |= insn.mnemonic == loads[i];
-    } while (end && random64() & 63);
-    return n;
-}
-
-/* What stands between them; a control word, which mostly masks everything. */
-static unsigned put_other(uint8_t *to)
-{
-    static const struct snippet_bytes { uint8_t length, bytes[8]; } others[] = {
-        { 3, { 0x0f, 0x6f, 0x06 } }, { 3, { 0x0f, 0x7f, 0x0e } }, { 3, { 0x0f, 0xfe, 0xc1 } }, { 2, { 0x0f, 0x77 } }, /* MMX */
-        { 1, { 0x9b } }, { 2, { 0xdb, 0xe2 } }, { 2, { 0xdf, 0xe0 } }, { 3, { 0xdf, 0xe0, 0x9e } },                    /* FNSTSW AX; SAHF */
-        { 2, { 0x39, 0xc8 } }, { 2, { 0x11, 0xd0 } }, { 3, { 0x01, 0x46, 0x10 } }, { 3, { 0x8b, 0x47, 0x08 } },
-        { 2, { 0x75, 0x02 } }, { 2, { 0x77, 0x02 } }, { 2, { 0x7a, 0x02 } }, { 3, { 0x0f, 0x92, 0xc2 } },              /* JNZ, JA, JP over 2 bytes */
-        { 4, { 0x8b, 0x02, 0x89, 0x02 } },     /* the code, as it is */
-        { 6, { 0x39, 0xc8, 0xda, 0xca, 0x39, 0xd0 } }, { 3, { 0x0f, 0x58, 0xca } }, { 4, { 0x0f, 0x10, 0x56, 0x20 } }, { 4, { 0x0f, 0x11, 0x4f, 0x11 } }, { 1, { 0x50 } }, { 1, { 0x59 } },
-    };
-    uint64_t which = random64() % (ARRAY_LEN(others) + 6);
-    uint16_t word = (uint16_t)(random64() & 15 ? 0x7f | (random64() & 0xf00) : random64());
-
-    if (which < ARRAY_LEN(others)) {
-        memcpy(to, others[which].bytes, others[which].length);
-        return others[which].length;
-    }
-    memcpy(to, (uint8_t[]){ 0x66, 0xc7, 0x46, 0x30, (uint8_t)word, (uint8_t)(word >> 8), 0xd9, 0x6e, 0x30 }, 9); /* MOV; FLDCW */
-    return 9;
-}
-
-/* A loop, a few times round: RBP counts. */
-static void choose_x87(uint8_t *bytes, unsigned *length)
-{
-    size_t want = 1 + random64() % LONGEST_X87;
-    bool code32;
-
-    chosen[0] = random64() % n_cases; /* for its mode alone */
-    code32 = cases[chosen[0]].code32;
-    for (n_chosen = 1, *length = 0; want--;)
-        *length += random64() % 4 ? put_x87(bytes + *length, code32) : put_other(bytes + *length);
-    if (!code32)
-        bytes[(*length)++] = 0x48;
-    memcpy(bytes + *length, (uint8_t[]){ 0xff, 0xcd, 0x0f, 0x85 }, 4); /* DEC RBP; JNZ */
-    *length += 8;
-    memcpy(bytes + *length - 4, (int32_t[]){ -(int32_t)*length }, 4);
+    chosen[0] = random64() % n_cases;
+    n_chosen = 1;
+    *length = (kind == X87 ? program_x87 : program_memory)(&r, bytes, cases[chosen[0]].code32);
 }
 
 /* Cases of the first one's mode. */
@@ -168,18 +92,13 @@ static void choose(uint8_t *bytes, unsigned *length)
     }
 }
 
-/* Addresses, mostly not the end of what is there. */
-static void choose_x87_state(void)
+static void choose_loop_state(void)
 {
-    static const uint8_t pointers[] = { RSI, RDI, RBX, R14, R11 };
     struct random r = { random64() };
 
-    for (unsigned i = 0; i < ARRAY_LEN(pointers); i++)
-        begin.cpu.slot[pointers[i]] = CASE_DATA + random64() % (random64() & 15 ? CASE_PAGES * PAGE_BYTES - 512 : CASE_PAGES * PAGE_BYTES);
-    begin.cpu.slot[RCX] = random64() & 63;
-    begin.cpu.slot[RDX] = CASE_CODE + random64() % 256;
-    begin.cpu.slot[RBP] = 1 + random64() % 6;
-    draw_x87(&r, &begin.cpu.x87);
+    program_pointers(&r, &begin.cpu, CASE_DATA, CASE_PAGES * PAGE_BYTES, CASE_CODE);
+    if (kind == X87)
+        draw_x87(&r, &begin.cpu.x87);
 }
 
 static bool choose_state(void)
@@ -196,8 +115,8 @@ static bool choose_state(void)
     for (unsigned i = 0; i < 32 * 8; i++)
         if (random64() & 1)
             begin.cpu.zmm[i / 8].q[i % 8] = random64();
-    if (x87)
-        choose_x87_state();
+    if (kind != CASES)
+        choose_loop_state();
     return true;
 }
 
@@ -214,7 +133,7 @@ static void enter(struct guest *g, const uint8_t *bytes, unsigned length)
     memcpy(c->zmm, begin.cpu.zmm, sizeof(c->zmm));
     memcpy(c->k, begin.cpu.k, sizeof(c->k));
     memcpy(c->x87.significand, begin.cpu.x87.significand, sizeof(c->x87.significand));
-    if (x87)
+    if (kind == X87)
         c->x87 = begin.cpu.x87;
     c->rip = begin.cpu.rip;
     cpu_set_rflags(c, cpu_rflags(&begin.cpu));
@@ -276,7 +195,7 @@ static void report(uint64_t program, const char *text, const uint8_t *bytes, uns
     const struct cpu *states[] = { &begin.cpu, &guests[0].vcpu.cpu, &guests[1].vcpu.cpu };
 
     printf("# different: %s\n# program %" PRIu64 " of seed %" PRIu64 ", %u-bit code:\n", text, program, seed, cases[chosen[0]].code32 ? 32 : 64);
-    for (unsigned i = 0; i < n_chosen && !x87; i++)
+    for (unsigned i = 0; i < n_chosen && kind == CASES; i++)
         printf("#   %-40s %s.case:%u\n", cases[chosen[i]].text, cases[chosen[i]].file, cases[chosen[i]].line);
     printf("# executed:\n");
     replay(bytes, length);
@@ -304,7 +223,7 @@ static bool run_program(uint64_t program)
     char text[256];
     unsigned length;
 
-    (x87 ? choose_x87 : choose)(bytes, &length);
+    (kind == CASES ? choose : choose_loop)(bytes, &length);
     if (!choose_state())
         return true;
     if (flush && random64() % flush == 0)
@@ -363,11 +282,13 @@ static int run(char **files)
 
 int main(int argc, char **argv)
 {
+    static gboolean x87, memory;
     static char **files;
     const GOptionEntry entries[] = {
         { "programs", 0, 0, G_OPTION_ARG_INT64, &programs, "As many (20000)", "N" },
         { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Of everything that is random (1)", "N" },
         { "x87", 0, 0, G_OPTION_ARG_NONE, &x87, "Programs of x87 instructions; FILE.case says which modes", NULL },
+        { "memory", 0, 0, G_OPTION_ARG_NONE, &memory, "Programs of memory operands near each other", NULL },
         { "flush", 0, 0, G_OPTION_ARG_INT64, &flush, "Drop all translated code before about every Nth", "N" },
         { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &files, NULL, "FILE.case..." },
         { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -383,6 +304,7 @@ int main(int argc, char **argv)
     } else if (!files) {
         fprintf(stderr, "cases: which? tests/insn/NAME.case...\n");
     } else {
+        kind = x87 ? X87 : memory ? MEMORY : CASES;
         status = run(files);
     }
     g_option_context_free(context);

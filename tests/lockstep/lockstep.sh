@@ -75,6 +75,7 @@ done
 for flush in 0 100; do
     same "random programs of tests/insn, --flush $flush" "$cases" --programs $programs --flush $flush tests/insn/*.case
     same "random x87 instructions, --flush $flush" "$cases" --x87 --programs $programs --flush $flush tests/insn/*.case
+    same "random memory operands, --flush $flush" "$cases" --memory --programs $((programs * 3)) --flush $flush tests/insn/*.case
 done
 # KVM takes part where it is.  The emulator of a `pvm` has no SYSRET: it raises #UD.
 [ ! -r "$bios" ] || same "SeaBIOS handed over" "$handover" --bios "$bios" --until "No bootable device." --hand-overs $handed_seabios
