@@ -6,6 +6,8 @@
  */
 #include "load.h"
 
+#include "load_linux.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <glib.h>
@@ -128,8 +130,7 @@ static void cpu_flat(struct phys *phys, struct cpu *cpu, uint64_t entry, bool lo
     cpu->slot[RSP] = STACK_TOP;
 }
 
-/* The first 4 GiB one to one in 2 MiB pages. */
-static void cpu_long(struct phys *phys, struct cpu *cpu, uint64_t entry)
+void load_long_mode(struct phys *phys, struct cpu *cpu, uint64_t entry)
 {
     uint64_t table[512] = { (TABLES_AT + 0x1000) | 3 };
 
@@ -327,7 +328,7 @@ static bool elf_load(const struct image *im, struct cpu *cpu, uint64_t ram_bytes
     if (pvh)
         pvh_enter(im, cpu, pvh, ram_bytes, append);
     else if (e.wide)
-        cpu_long(im->phys, cpu, e.entry);
+        load_long_mode(im->phys, cpu, e.entry);
     else
         cpu_flat(im->phys, cpu, e.entry, false);
     return true;
@@ -335,13 +336,20 @@ static bool elf_load(const struct image *im, struct cpu *cpu, uint64_t ram_bytes
 
 /* -- entry points -------------------------------------------------------------------------------------------------------------- */
 
-static bool kernel_load(const struct image *im, struct cpu *cpu, uint64_t ram_bytes, const char *append)
+static bool kernel_load(const struct image *im, struct cpu *cpu, uint64_t ram_bytes, const char *append, const char *initrd)
 {
     const uint32_t *multiboot = multiboot_find(im);
     bool elf = im->size > EI_NIDENT && !memcmp(im->data, ELFMAG, SELFMAG);
     uint64_t entry = 0, pvh;
     struct elf e;
 
+    if (linux_is(im->data, im->size)) {
+        struct linux_boot boot = { .path = im->path, .data = im->data, .size = im->size, .ram_bytes = ram_bytes, .append = append, .initrd = initrd };
+
+        return linux_load(im->phys, cpu, &boot, im->err);
+    }
+    if (initrd)
+        return image_bad(im, "--initrd is for Linux kernels (bzImage)");
     if (multiboot && multiboot[1] & MULTIBOOT_ADDRESSES) {
         if (!multiboot_place(im, multiboot, &entry))
             return false;
@@ -354,11 +362,11 @@ static bool kernel_load(const struct image *im, struct cpu *cpu, uint64_t ram_by
         multiboot_enter(im, cpu, e.entry, ram_bytes, append);
         return true;
     }
-    return elf ? elf_load(im, cpu, ram_bytes, append) : image_bad(im, "neither multiboot nor ELF");
+    return elf ? elf_load(im, cpu, ram_bytes, append) : image_bad(im, "neither a Linux kernel nor multiboot nor ELF");
 }
 
 bool load_kernel(struct phys *phys, struct cpu *cpu, uint64_t ram_bytes, const char *path, const char *append,
-                 struct err *err)
+                 const char *initrd, struct err *err)
 {
     struct image im = { .path = path, .phys = phys, .err = err };
     uint8_t *data = load_file(path, KERNEL_MAX, &im.size, err);
@@ -367,7 +375,7 @@ bool load_kernel(struct phys *phys, struct cpu *cpu, uint64_t ram_bytes, const c
     if (!data)
         return false;
     im.data = data;
-    ok = kernel_load(&im, cpu, ram_bytes, append);
+    ok = kernel_load(&im, cpu, ram_bytes, append, initrd);
     g_free(data);
     return ok;
 }

@@ -181,7 +181,7 @@ static bool machine_load_kernel(struct machine *m, struct err *err)
     const char *name = m->config.kernel;
     struct cpu *c = &m->vcpu.cpu;
 
-    if (!load_kernel(&m->phys, c, m->config.ram_bytes, name, m->config.append, err))
+    if (!load_kernel(&m->phys, c, m->config.ram_bytes, name, m->config.append, m->config.initrd, err))
         return false;
     c->cr4 &= cpuid_cr4_mask(&m->vcpu.features);
     if (c->efer & ~cpuid_efer_mask(&m->vcpu.features))
