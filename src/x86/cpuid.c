@@ -114,7 +114,7 @@ static const struct cpuid_row rows[] = {
     { 0x80000004, 0, false, { 0, 0, 0, 0 } },
     { 0x80000006, 0, false, { 0, 0, 0x02006040, 0 } },
     { 0x80000007, 0, false, { 0, 0, 0, 0 } },
-    { 0x80000008, 0, false, { 48 << 8 | CPUID_PHYSICAL_BITS, 0, 0, 0 } },
+    { 0x80000008, 0, false, { CPUID_PHYSICAL_BITS, 0, 0, 0 } },
 };
 
 /* Leaf D is there with XSAVE, and describes the components that XCR0 may have. */
@@ -155,6 +155,7 @@ void cpuid_build(struct cpuid_table *t, const struct cpu_model *model)
         if (feature_has(features, f))
             cpuid_offer(t, &feature_rows[f]);
     t->row[cpuid_find_row(t, 1, 0)].r.eax = model->signature;
+    t->row[cpuid_find_row(t, 0x80000008, 0)].r.eax |= (feature_has(features, FEATURE_la57) ? 57 : 48) << 8;
     if (feature_has(features, FEATURE_xsave)) {
         struct cpuid_result *xsave = &t->row[cpuid_find_row(t, 0xd, 0)].r;
 

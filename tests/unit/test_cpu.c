@@ -109,6 +109,16 @@ START_TEST(cpuid_leaf_d_follows_the_features)
 }
 END_TEST
 
+/* Bits 15 to 8 of EAX; Linux asks them what a canonical address is. */
+START_TEST(linear_addresses_have_57_bits_with_la57)
+{
+    use("max");
+    ck_assert_uint_eq(cpuid(&b.vcpu.cpuid, cpu, 0x80000008, 0).eax >> 8, 57);
+    use("max,-la57");
+    ck_assert_uint_eq(cpuid(&b.vcpu.cpuid, cpu, 0x80000008, 0).eax >> 8, 48);
+}
+END_TEST
+
 /* -- instructions ------------------------------------------------------------------------------------------------------ */
 
 struct insn_of {
@@ -459,6 +469,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, level_offers_what_the_psabi_says, 0, 4);
     tcase_add_test(tc, cpuid_leaf_d_follows_the_features);
+    tcase_add_test(tc, linear_addresses_have_57_bits_with_la57);
     tcase_add_loop_test(tc, instructions_of_a_model_run_and_others_are_ud, 0, (int)model_count);
     tcase_add_loop_test(tc, instructions_of_one_missing_feature_are_ud_and_others_run, 0, FEATURES - 1);
     tcase_add_test(tc, tzcnt_and_lzcnt_are_bsf_and_bsr_where_they_are_missing);
