@@ -35,6 +35,7 @@ struct machine_config {
     struct snapshot *load;            /* ... or this guest goes on; `ram_bytes`, `clock` and `cpu` are its own */
     bool counts;                      /* journeys are to be counted, whoever asks for them later */
     const char *append;               /* the kernel's command line */
+    const char *initrd;               /* a Linux kernel's; NULL: none */
     enum machine_clock clock;
     const struct split_policy *policy;
     unsigned policy_arg;
