@@ -136,7 +136,7 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 1024, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16,
+enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 1024, JIT_HASH_BITS = 16, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16,
        WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
@@ -228,7 +228,8 @@ struct jit {
     uint64_t retired_then;          /* instructions retired when `left` will be 0; beyond 2^60 while out is forced */
     uint64_t retired_before;        /* ... and before this run */
     bool usable;                    /* else the interpreter does everything */
-    bool map_changed;               /* all blocks have to go */
+    bool map_changed;               /* to be looked at before the next block ... */
+    uint64_t memory;                /* ... against where memory was: phys_memory_generation() */
     bool forced;                  /* `left` was made negative to get out at the end of the block */
     struct jit_block *armed;
     unsigned armed_insn;
