@@ -4,6 +4,7 @@
 #include "block/file.h"
 
 #include <glib.h>
+#include <signal.h>
 #include <string.h>
 
 #define QCOW_MAGIC "QFI\xfb"
@@ -112,6 +113,7 @@ struct block_backend *image_open(const struct image_options *o, struct err *err)
     bool read_only = o->read_only || o->snapshot;
     struct block_backend *b = image_open_raw(o, read_only, err);
 
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files' sizes is an error of a write, and the guest's */
     if (b && o->serial)
         g_strlcpy(b->serial, o->serial, sizeof(b->serial));
     return b && o->snapshot ? overlay_open(b, err) : b;
