@@ -51,10 +51,12 @@ static bool image_set_word(struct image_options *o, const char *word, struct err
         o->read_only = true;
     else if (!strcmp(word, "cache=none") || !strcmp(word, "cache=writeback"))
         o->direct = word[6] == 'n';
+    else if (g_str_has_prefix(word, "backing=") && word[strlen("backing=")])
+        g_free(o->backing), o->backing = g_strdup(word + strlen("backing="));
     else if (g_str_has_prefix(word, "serial="))
         return image_set_serial(o, word + strlen("serial="), err);
     else
-        return err_set(err, "--disk: format=raw|qcow2, snapshot, readonly, cache=none|writeback or serial=TEXT behind the file, not '%s'", word);
+        return err_set(err, "--disk: format=raw|qcow2, snapshot, readonly, cache=none|writeback, serial=TEXT or backing=FILE behind the file, not '%s'", word);
     return true;
 }
 
@@ -108,12 +110,24 @@ static struct block_backend *image_open_raw(const struct image_options *o, bool 
     return NULL;
 }
 
+static struct block_backend *image_open_format(const struct image_options *o, struct err *err)
+{
+    struct qcow2_options qcow2 = { .read_only = o->read_only || o->snapshot, .direct = o->direct, .backing = o->backing };
+
+    if (o->format == IMAGE_QCOW2 || (o->format == IMAGE_BY_NAME && g_str_has_suffix(o->path, ".qcow2")))
+        return qcow2_open(o->path, &qcow2, err);
+    if (!o->backing)
+        return image_open_raw(o, qcow2.read_only, err);
+    err_set(err, "%s: backing= is for qcow2 images", o->path);
+    return NULL;
+}
+
 struct block_backend *image_open(const struct image_options *o, struct err *err)
 {
-    bool read_only = o->read_only || o->snapshot;
-    struct block_backend *b = image_open_raw(o, read_only, err);
+    struct block_backend *b;
 
     signal(SIGXFSZ, SIG_IGN); /* a limit on files' sizes is an error of a write, and the guest's */
+    b = image_open_format(o, err);
     if (b && o->serial)
         g_strlcpy(b->serial, o->serial, sizeof(b->serial));
     return b && o->snapshot ? overlay_open(b, err) : b;

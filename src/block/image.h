@@ -27,6 +27,13 @@ struct block_backend *image_open(const struct image_options *options, struct err
 /* The formats: an open image of `path`, for reading alone if `read_only`. */
 struct block_backend *raw_open(const char *path, bool read_only, bool direct, struct err *err);
 
+struct qcow2_options {
+    bool read_only, direct;
+    const char *backing; /* this is its backing file, whatever the image says; NULL: the image says */
+    unsigned depth;      /* of images that this one is the backing file of */
+};
+struct block_backend *qcow2_open(const char *path, const struct qcow2_options *options, struct err *err);
+
 /* Writes go to a temporary file without a name; `base` is read alone, and closed with it, or at once where this fails. */
 struct block_backend *overlay_open(struct block_backend *base, struct err *err);
 
