@@ -4,26 +4,7 @@
 . tests/cli/tap
 
 bios=/usr/share/seabios/bios-256k.bin
-engines=interp
-case $("$WIDELOAD" list engines | grep '^jit') in *usable*) engines="interp jit" ;; esac
-fast=${engines##* }
-kvm_usable && engines="$engines kvm" || skip "disks on KVM" "$kvm_says"
-
-flags="-O2 -ffreestanding -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none"
-${CC:-cc} $flags -fno-tree-loop-distribute-patterns -fno-asynchronous-unwind-tables -c -o "$tmp/disk.o" tests/guest/disk.c &&
-    ld -static -nostdlib --build-id=none -z noexecstack -Ttext-segment=0x100000 -o "$images/disk.elf" "$tmp/disk.o" || exit 2
-
-# order FILE MODE [N]: tests/guest/disk.c says what it does then
-word() { printf "\\$(printf %03o $(($1 & 255)))\\$(printf %03o $(($1 >> 8 & 255)))\\$(printf %03o $(($1 >> 16 & 255)))\\$(printf %03o $(($1 >> 24)))"; }
-order() { { word "$2"; word "${3:-0}"; head -c 504 /dev/zero; } >"$1"; }
-for mode in 0 2 3; do order "$images/order$mode" $mode; done
-order "$images/order4" 4 300
-
-fresh() { rm -f "$1"; truncate -s 8M "$1"; }
-guest_on() { # engine, mode, disk and options
-    wideload run --engine "$1" --kernel "$images/disk.elf" --serial none --debugcon stdio --disk "$3" --disk "$images/order$2,readonly"
-}
-says() { [ "$status" = "$1" ] && [ "$(cat "$tmp/out")" = "$2" ] || { sed 's/^/# /' "$tmp/out" "$tmp/err"; return 1; }; }
+. tests/cli/disk_guest
 
 # -- raw images
 image=$images/disk.img
@@ -133,28 +114,7 @@ else
 fi
 
 # -- kill -9: what a FLUSH has acknowledged is there
-kills=${WIDELOAD_KILLS:-100}
-killed() { # image
-    lost=0 acknowledged=0
-    for i in $(seq $kills); do
-        rm -f "$tmp/console"
-        "$WIDELOAD" run --engine $fast --kernel "$images/disk.elf" --serial none --debugcon "$tmp/console" --disk "$1" --disk "$images/order0,readonly" &
-        sleep "0.0$((3 + i % 6))"
-        kill -KILL $!
-        wait $! 2>/dev/null
-        [ -s "$tmp/console" ] || continue
-        count=$(($(wc -c <"$tmp/console") / 4))
-        [ $count -gt 0 ] || continue
-        acknowledged=$((acknowledged + count))
-        order "$tmp/order" 1 $count
-        wideload run --engine $fast --kernel "$images/disk.elf" --serial none --debugcon stdio --disk "$1,readonly" --disk "$tmp/order,readonly"
-        [ "$status" = 0 ] && [ "$(cat "$tmp/out")" = ok ] || lost=$((lost + 1))
-    done
-    echo "# $kills kills, $acknowledged blocks acknowledged"
-    [ $lost = 0 ] && [ $acknowledged -gt $kills ]
-}
-fresh "$image"
-killed "$image"
+killed "$image" fresh
 check "raw: kill -9, $kills times, loses nothing that was flushed" $?
 
 # -- bad input
