@@ -196,7 +196,8 @@ int file_flush(struct file *f)
 
 /* -- zeros and holes ------------------------------------------------------------------------------------------------------------ */
 
-static bool file_cannot(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == ENOTTY || error == ENODEV; }
+/* EINVAL: a block device whose sectors are larger. */
+static bool file_cannot(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == ENOTTY || error == ENODEV || error == EINVAL; }
 
 static int file_allocate(struct file *f, int mode, uint64_t offset, uint64_t bytes)
 {

@@ -208,9 +208,11 @@ static int give_back(struct qcow2 *q, uint64_t cluster)
     count = get_count(q, n);
     if (!count)
         return -EIO;
-    if (count == 1)
-        q->next = bits_min(q->next, cluster);
-    return write_count(q, n, count - 1);
+    error = write_count(q, n, count - 1);
+    if (error || count > 1)
+        return error;
+    q->next = bits_min(q->next, cluster);
+    return file_discard(&q->file, cluster << q->cluster_bits, q->cluster);
 }
 
 /* A count that is wrong is left: a cluster that nobody uses does no harm. */
