@@ -19,7 +19,8 @@ const GOptionEntry guest_entries[] = {
     { "cpu", 0, 0, G_OPTION_ARG_STRING, &guest_options.cpu, "MODEL[,+FEATURE,-FEATURE] (see list cpus; default: max)", "CPU" },
     { "memory", 'm', 0, G_OPTION_ARG_STRING, &guest_options.memory, "Guest RAM, e.g. 128M (default)", "SIZE" },
     { "bios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.bios, "Firmware image, mapped below 4 GiB", "FILE" },
-    { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.kernel, "Multiboot 1, PVH, ELF64 or ELF32 image", "FILE" },
+    { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.kernel, "Linux (bzImage), multiboot 1, PVH, ELF64 or ELF32 image", "FILE" },
+    { "initrd", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.initrd, "A Linux kernel's initial RAM disk", "FILE" },
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
     { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A virtio disk on an image (see the manual page); once for each", "FILE[,...]" },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
@@ -280,11 +281,13 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
     const struct guest_options *o = &guest_options;
 
     *c = (struct machine_config){ .ram_bytes = MIB(128), .limit = UINT64_MAX, .bios = o->bios, .kernel = o->kernel,
-                                  .append = o->append, .flat = flat, .until = o->until };
+                                  .append = o->append, .initrd = o->initrd, .flat = flat, .until = o->until };
     if (load && (o->bios || o->kernel || flat))
         return err_set(err, "--load goes on with a guest: no --bios, --kernel or flat image beside it");
     if (!load && !!o->bios + !!o->kernel + !!flat != 1)
         return err_set(err, "what to run: one of --bios FILE, --kernel FILE, or a flat image");
+    if (o->initrd && !o->kernel)
+        return err_set(err, "--initrd is for a --kernel");
     c->engine = guest_find_engine(o->engine ? o->engine : "interp", err);
     if (!c->engine)
         return false;
