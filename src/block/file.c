@@ -53,7 +53,8 @@ static bool file_measure(struct file *f, const struct stat *st, struct err *err)
 {
     f->sector = FILE_SECTOR;
     f->bytes = (uint64_t)st->st_size;
-    if (S_ISBLK(st->st_mode))
+    f->device = S_ISBLK(st->st_mode);
+    if (f->device)
         return file_measure_device(f, err);
     if (S_ISREG(st->st_mode))
         return true;
@@ -167,6 +168,25 @@ static int file_move_direct(struct file *f, uint64_t offset, uint8_t *to, const 
     return 0;
 }
 
+/* Would whole pieces make the file longer than it shall be? */
+static bool file_is_tail(const struct file *f, uint64_t end)
+{
+    return f->align && !f->device && bits_align_up(end, f->align) > bits_max(f->bytes, end);
+}
+
+/* Through the page cache for once, which takes any size. */
+static int file_write_tail(struct file *f, uint64_t offset, const uint8_t *data, size_t bytes)
+{
+    int flags = fcntl(f->fd, F_GETFL), error;
+
+    if (flags < 0 || fcntl(f->fd, F_SETFL, flags & ~O_DIRECT) < 0)
+        return -errno;
+    error = file_write_plain(f, offset, data, bytes);
+    if (fcntl(f->fd, F_SETFL, flags) < 0 && !error)
+        error = -errno;
+    return error;
+}
+
 int file_read(struct file *f, uint64_t offset, void *data, size_t bytes)
 {
     if (offset > INT64_MAX || bytes > INT64_MAX - offset)
@@ -180,7 +200,10 @@ int file_write(struct file *f, uint64_t offset, const void *data, size_t bytes)
 
     if (offset > INT64_MAX || bytes > INT64_MAX - offset)
         return -EFBIG;
-    error = f->align ? file_move_direct(f, offset, NULL, data, bytes) : file_write_plain(f, offset, data, bytes);
+    if (file_is_tail(f, offset + bytes))
+        error = file_write_tail(f, offset, data, bytes);
+    else
+        error = f->align ? file_move_direct(f, offset, NULL, data, bytes) : file_write_plain(f, offset, data, bytes);
     if (!error)
         f->bytes = bits_max(f->bytes, offset + bytes);
     return error;

@@ -19,7 +19,7 @@ struct file {
     uint32_t sector;     /* of a block device; 512 for a file */
     uint32_t align;      /* 0, or of every O_DIRECT access: a power of two */
     uint8_t *bounce;     /* FILE_BOUNCE_BYTES; NULL without O_DIRECT */
-    bool read_only;
+    bool read_only, device;
     int flush_error;     /* once a flush has failed, nobody knows what is safe */
 };
 

@@ -39,6 +39,11 @@ guest_on $fast 2 "$images/odd.img"
 says 0 ok && [ "$(wc -c <"$images/odd.img")" = 8388608 ]
 check "the last sector of an image that ends within it is whole once it is written" $?
 
+rm -f "$images/odd.img" && truncate -s 8389120 "$images/odd.img"
+guest_on $fast 2 "$images/odd.img,cache=none"
+says 0 ok && [ "$(wc -c <"$images/odd.img")" = 8389120 ]
+check "an image of an odd number of sectors keeps its size past the page cache" $?
+
 # A limit on a file's size stands for a disk that is full.
 truncate -s 400M "$images/big.img"
 (cd "$tmp/cwd" && ulimit -f 1000 && timeout 20 "$WIDELOAD" run --kernel "$images/disk.elf" --serial none --debugcon stdio \
