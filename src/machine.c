@@ -171,7 +171,7 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
         .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m,
+        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks,
     };
 
     if (m->config.clock == MACHINE_CLOCK_HOST)
@@ -232,13 +232,25 @@ static bool machine_bios(struct machine *m, uint8_t **bios, size_t *bytes, struc
     return !c->bios || (*bios = load_file(c->bios, BIOS_MAX, bytes, err));
 }
 
+static bool machine_open_disks(struct machine *m, struct err *err)
+{
+    const struct machine_config *c = &m->config;
+
+    if (c->disks > BOARD_DISKS)
+        return err_set(err, "--disk: %u at most", BOARD_DISKS);
+    for (; m->disks < c->disks; m->disks++)
+        if (!(m->disk[m->disks] = image_open(&c->disk[m->disks], err)))
+            return false;
+    return true;
+}
+
 static bool machine_assemble(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
     size_t bios_bytes;
     uint8_t *bios;
 
-    if (!machine_check_memory(c->ram_bytes, err) || !machine_bios(m, &bios, &bios_bytes, err))
+    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err) || !machine_bios(m, &bios, &bios_bytes, err))
         return false;
     m->board = machine_board(m, bios, bios_bytes, err);
     g_free(bios);
@@ -299,6 +311,8 @@ void machine_destroy(struct machine *m)
     vcpu_free(&m->vcpu);
     phys_free(&m->phys);
     board_destroy(m->board);
+    for (unsigned i = 0; i < m->disks; i++)
+        m->disk[i]->close(m->disk[i]);
     low_free(m, sizeof(*m));
 }
 

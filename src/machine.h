@@ -4,6 +4,7 @@
 #ifndef MACHINE_H
 #define MACHINE_H
 
+#include "block/image.h"
 #include "board.h"
 #include "engine.h"
 #include "vcpu.h"
@@ -35,6 +36,8 @@ struct machine_config {
     struct snapshot *load;            /* ... or this guest goes on; `ram_bytes`, `clock` and `cpu` are its own */
     bool counts;                      /* journeys are to be counted, whoever asks for them later */
     const char *append;               /* the kernel's command line */
+    const struct image_options *disk; /* so many; the caller keeps them */
+    unsigned disks;
     const char *initrd;               /* a Linux kernel's; NULL: none */
     enum machine_clock clock;
     const struct split_policy *policy;
@@ -75,6 +78,8 @@ struct machine {
     volatile bool interrupted;
     size_t until_matched;
     uint64_t host_start_ns;
+    struct block_backend *disk[BOARD_DISKS];
+    unsigned disks;             /* open ones */
     /* the console's own backend, in front of the configured one: looks for `until` */
     struct char_backend console[2];
 };

@@ -22,6 +22,7 @@ const GOptionEntry guest_entries[] = {
     { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.kernel, "Linux (bzImage), multiboot 1, PVH, ELF64 or ELF32 image", "FILE" },
     { "initrd", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.initrd, "A Linux kernel's initial RAM disk", "FILE" },
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
+    { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A virtio disk on an image (see the manual page); once for each", "FILE[,...]" },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
     { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
     { "split", 0, 0, G_OPTION_ARG_STRING, &guest_options.split, "How wide accesses are cut (see list policies)", "POLICY" },
@@ -217,6 +218,8 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
         return err_set(err, "--cpu %s: the snapshot's guest has another CPU", o->cpu);
     if (o->clock && c->clock != g->clock)
         return err_set(err, "--clock %s: the snapshot's guest is on the %s clock", o->clock, clock_names[g->clock]);
+    if (c->disks != g->disks)
+        return err_set(err, "the snapshot's guest has %u disks: --disk for each, not %u", g->disks, c->disks);
     if (c->engine->id == ENGINE_KVM && g->clock == MACHINE_CLOCK_VIRTUAL)
         return err_set(err, "the snapshot's guest is on the virtual clock, which counts instructions, and KVM cannot");
     if (o->limit && c->limit <= g->retired)
@@ -235,6 +238,40 @@ static bool configure_snapshot(struct machine_config *c, struct snapshot *load, 
     c->clock = (enum machine_clock)g->clock;
     c->cpu = (struct cpu_model){ g->signature, g->model };
     return true;
+}
+
+/* -- disks ------------------------------------------------------------------------------------------------------------- */
+
+static struct image_options disks[BOARD_DISKS];
+static unsigned disks_given;
+
+static bool configure_disks(struct machine_config *c, struct err *err)
+{
+    for (char **text = guest_options.disk; text && *text; text++) {
+        if (disks_given == BOARD_DISKS)
+            return err_set(err, "--disk: at most %u of them", BOARD_DISKS);
+        if (!image_parse(*text, &disks[disks_given], err))
+            return false;
+        disks_given++;
+    }
+    c->disk = disks;
+    c->disks = disks_given;
+    return true;
+}
+
+void guest_throw_away_writes(void)
+{
+    for (unsigned i = 0; i < disks_given; i++)
+        disks[i].snapshot = !disks[i].read_only;
+}
+
+void guest_free_disks(void)
+{
+    for (unsigned i = 0; i < disks_given; i++)
+        image_options_free(&disks[i]);
+    disks_given = 0;
+    g_strfreev(guest_options.disk);
+    guest_options.disk = NULL;
 }
 
 /* -- the configuration -------------------------------------------------------------------------------------------------- */
@@ -267,6 +304,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
     if (c->engine->id == ENGINE_KVM) /* it cannot count instructions */
         c->clock = MACHINE_CLOCK_HOST;
     if (o->clock && !parse_clock(o->clock, &c->clock, err))
+        return false;
+    if (!configure_disks(c, err))
         return false;
     if (load && !configure_snapshot(c, load, err))
         return false;

@@ -320,6 +320,7 @@ int cmd_run(int argc, char **argv)
         status = run_guest(&config, command);
     }
     guest_close_console();
+    guest_free_disks();
     snapshot_close(run_loaded);
     if (switches)
         g_array_free(switches, TRUE);
