@@ -23,6 +23,7 @@
 #include "pit.h"
 #include "post.h"
 #include "rtc.h"
+#include "testdev.h"
 #include "uart.h"
 #include "virtio_blk.h"
 #include "widereg.h"
@@ -40,7 +41,7 @@
 
 /* -- interrupt lines: several sources, one level ------------------------------------------------------------------ */
 
-enum { SOURCE_DEVICE, SOURCE_LPC, SOURCE_HPET, SOURCE_PIC };
+enum { SOURCE_DEVICE, SOURCE_LPC, SOURCE_HPET, SOURCE_PIC, SOURCE_TESTDEV };
 #define LINE(n, source) ((int)((n) | (source) << 8))
 
 static void board_set_source(struct irq *line, uint8_t *sources, unsigned source, bool level)
@@ -259,6 +260,7 @@ static void board_create_devices(struct board *b)
     b->debug_exit = device_create(&debug_exit_class, &host);
     b->post = device_create(&post_class, &host);
     b->widereg = device_create(&widereg_class, &host);
+    b->testdev = b->config.testdev ? device_create(&testdev_class, &host) : NULL;
     for (unsigned i = 0; i < b->config.disks; i++)
         b->disk[i] = device_create(&virtio_blk_class, &host);
 }
@@ -282,6 +284,8 @@ static void board_wire_interrupts(struct board *b)
                            (struct irq){ .set = board_set_route, .opaque = b, .line = LINE(n, SOURCE_HPET) });
     pit_connect(b->pit, hpet_legacy_input(b->hpet, 0));
     rtc_connect(b->rtc, hpet_legacy_input(b->hpet, 1));
+    for (unsigned n = 0; b->testdev && n < TESTDEV_LINES; n++)
+        testdev_connect(b->testdev, n, (struct irq){ .set = n < 16 ? board_set_isa : board_set_ioapic, .opaque = b, .line = LINE(n, SOURCE_TESTDEV) });
     uart_connect(b->com[0], board_isa(b, 4), b->config.com[0]);
     uart_connect(b->com[1], board_isa(b, 3), b->config.com[1]);
 }
@@ -458,6 +462,8 @@ struct device *board_device(const struct board *b, unsigned i)
     if (i < b->config.disks)
         return b->disk[i];
     i -= b->config.disks;
+    if (b->testdev && i-- == 0)
+        return b->testdev;
     return i < ARRAY_LEN(all) ? all[i] : NULL;
 }
 

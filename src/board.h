@@ -41,6 +41,7 @@ struct board_config {
     struct char_backend *debugcon;
     struct block_backend *const *disk; /* so many, up to BOARD_DISKS; they outlive the board */
     unsigned disks;
+    bool testdev;
     /* Callbacks, called from within a device access; any may be NULL. */
     void (*reset_requested)(void *opaque);
     void (*powered_off)(void *opaque);
@@ -65,7 +66,7 @@ struct board {
     struct irq pic_line[16], ioapic_line[24], lint0;
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
-    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg, *disk[BOARD_DISKS];
+    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg, *testdev /* or NULL */, *disk[BOARD_DISKS];
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

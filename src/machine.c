@@ -171,7 +171,7 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
         .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks,
+        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .testdev = m->config.testdev,
     };
 
     if (m->config.clock == MACHINE_CLOCK_HOST)

@@ -38,6 +38,7 @@ struct machine_config {
     const char *append;               /* the kernel's command line */
     const struct image_options *disk; /* so many; the caller keeps them */
     unsigned disks;
+    bool testdev;                     /* the board has one */
     const char *initrd;               /* a Linux kernel's; NULL: none */
     enum machine_clock clock;
     const struct split_policy *policy;

@@ -23,6 +23,7 @@ const GOptionEntry guest_entries[] = {
     { "initrd", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.initrd, "A Linux kernel's initial RAM disk", "FILE" },
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
     { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A virtio disk on an image (see the manual page); once for each", "FILE[,...]" },
+    { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
     { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
     { "split", 0, 0, G_OPTION_ARG_STRING, &guest_options.split, "How wide accesses are cut (see list policies)", "POLICY" },
@@ -218,6 +219,8 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
         return err_set(err, "--cpu %s: the snapshot's guest has another CPU", o->cpu);
     if (o->clock && c->clock != g->clock)
         return err_set(err, "--clock %s: the snapshot's guest is on the %s clock", o->clock, clock_names[g->clock]);
+    if (o->testdev != g->testdev)
+        return err_set(err, "the snapshot's guest has %s test device (--testdev)", g->testdev ? "a" : "no");
     if (c->disks != g->disks)
         return err_set(err, "the snapshot's guest has %u disks: --disk for each, not %u", g->disks, c->disks);
     if (c->engine->id == ENGINE_KVM && g->clock == MACHINE_CLOCK_VIRTUAL)
@@ -281,7 +284,7 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
     const struct guest_options *o = &guest_options;
 
     *c = (struct machine_config){ .ram_bytes = MIB(128), .limit = UINT64_MAX, .bios = o->bios, .kernel = o->kernel,
-                                  .append = o->append, .initrd = o->initrd, .flat = flat, .until = o->until };
+                                  .append = o->append, .initrd = o->initrd, .flat = flat, .until = o->until, .testdev = o->testdev };
     if (load && (o->bios || o->kernel || flat))
         return err_set(err, "--load goes on with a guest: no --bios, --kernel or flat image beside it");
     if (!load && !!o->bios + !!o->kernel + !!flat != 1)

@@ -12,6 +12,7 @@
 struct guest_options {
     char *engine, *cpu, *memory, *bios, *kernel, *append, *initrd, *serial, *debugcon, *split, *clock, *log, *log_file, *limit, *until, *jit_cache, *jit_off;
     char **disk;
+    gboolean testdev;
 };
 
 extern struct guest_options guest_options;

@@ -79,7 +79,7 @@ static bool take_pins(struct vcpu *v)
     return false;
 }
 
-/* An instruction breakpoint at RIP: a fault, unless RF says it has been taken (SDM 3A 19.3.1.1). */
+/* An instruction breakpoint at RIP: a fault, unless RF says it has been taken (SDM 3A 19.3.1.1).  None after MOV SS (6.8.3). */
 static bool code_breakpoint(struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
@@ -117,7 +117,7 @@ static void run_some(struct interp *it, unsigned limit)
     enum interrupt_shadow shadow = c->shadow;
     struct iblock *block;
 
-    if (stepping && !v->again && code_breakpoint(v))
+    if (stepping && !v->again && c->shadow != SHADOW_MOV_SS && code_breakpoint(v))
         return;
     v->fault.vector = -1;
     v->again = v->delivered = false;
