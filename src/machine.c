@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000 };
+enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
+enum { SLEEP_NS = 10000000 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
 
@@ -393,6 +394,8 @@ static uint64_t machine_budget(struct machine *m)
     uint64_t left = m->config.limit - m->vcpu.retired, next = clock_next(&m->clock), now = clock_now(&m->clock);
 
     left = bits_min(left, machine_until_switch(m));
+    if (m->config.attendant && m->runs->id != ENGINE_KVM)
+        left = bits_min(left, m->attend_at - m->vcpu.retired);
     if (m->config.clock == MACHINE_CLOCK_HOST)
         return bits_min(left, HOST_SLICE);
     if (m->config.clock == MACHINE_CLOCK_VIRTUAL && next != CLOCK_NEVER)
@@ -402,21 +405,58 @@ static uint64_t machine_budget(struct machine *m)
     return left;
 }
 
-/* HLT: time goes to the next deadline.  False if there is none: nothing will ever wake the CPU. */
+/* -- whoever looks after the guest --------------------------------------------------------------------------------------- */
+
+static void machine_look(struct machine *m, uint64_t wait_ns)
+{
+    m->attend_at = m->vcpu.retired + ATTEND_INSNS;
+    m->idle_waits = 0;
+    m->config.attendant->look(m->config.attendant->opaque, wait_ns);
+}
+
+static void machine_attend(struct machine *m)
+{
+    if (m->config.attendant && (m->runs->id == ENGINE_KVM || m->vcpu.retired >= m->attend_at || m->idle_waits >= ATTEND_WAITS))
+        machine_look(m, 0);
+}
+
+static bool machine_expects(struct machine *m)
+{
+    const struct machine_attendant *a = m->config.attendant;
+
+    return a && a->expects(a->opaque, m->vcpu.cpu.rflags & FLAG_IF);
+}
+
+void machine_stood_still(struct machine *m, uint64_t ns)
+{
+    if (m->config.clock == MACHINE_CLOCK_HOST)
+        m->host_start_ns += ns;
+}
+
+/* -- HLT ----------------------------------------------------------------------------------------------------------------- */
+
+static void machine_sleep(struct machine *m, uint64_t ns)
+{
+    struct timespec t = { 0, (long)ns };
+
+    if (m->config.attendant)
+        machine_look(m, ns);
+    else
+        nanosleep(&t, NULL);
+}
+
+/* Time goes to the next deadline.  False if there is none and nothing else can happen: nothing will ever wake the CPU. */
 static bool machine_wait(struct machine *m)
 {
     uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock);
 
-    if (next == CLOCK_NEVER)
+    if (next == CLOCK_NEVER && !machine_expects(m))
         return false;
-    if (next > now && m->config.clock == MACHINE_CLOCK_HOST) {
-        uint64_t ns = bits_min(next - now, 10000000);
-        struct timespec t = { 0, (long)ns };
-
-        nanosleep(&t, NULL);
-    } else if (next > now) {
+    m->idle_waits++;
+    if (next == CLOCK_NEVER || (next > now && m->config.clock == MACHINE_CLOCK_HOST))
+        machine_sleep(m, bits_min(next - now, SLEEP_NS));
+    else if (next > now)
         m->skipped_ns += next - now;
-    }
     clock_run(&m->clock);
     return true;
 }
@@ -429,6 +469,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
     for (;;) {
         enum stop_reason stop;
 
+        machine_attend(m);
         if ((m->reset_requested && !machine_reset(m, err)) || !machine_switch_due(m, err))
             return MACHINE_FAILED;
         if (machine_over(m, &end))
@@ -449,7 +490,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
                 return machine_over(m, &end) ? end : MACHINE_JOURNEY;
             break;
         case STOP_BUDGET:
-            if (m->config.clock == MACHINE_CLOCK_JOURNEY && m->vcpu.retired < m->config.limit && machine_until_switch(m))
+            if (m->config.clock == MACHINE_CLOCK_JOURNEY && !m->config.attendant && m->vcpu.retired < m->config.limit && machine_until_switch(m))
                 return MACHINE_SPINNING;
             break;
         default: break;

@@ -26,6 +26,7 @@ bool guest_configure(struct machine_config *config, const char *flat, struct sna
 bool guest_open_console(struct machine_config *config, struct err *err);
 void guest_keep_outputs(void);
 void guest_close_console(void);
+bool guest_serial_is_stdio(void);
 
 /* The command line without the program's name and without the option `skip` ("--trace"; `letter` is its short form). */
 char *guest_command_line(int argc, char **argv, const char *skip, char letter);

@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include "cmd/guest.h"
+#include "console/console.h"
 #include "jit/options.h"
 #include "kvm/kvm.h"
 #include "trace/record.h"
@@ -14,6 +15,7 @@
 static gboolean run_stats, run_perf_map;
 static char *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch, *run_save, *run_load;
 static struct snapshot *run_loaded;
+static struct console run_console;
 static uint64_t run_journeys_max = UINT64_MAX;
 static char **run_files;
 
@@ -151,7 +153,10 @@ static int run_machine(struct machine *m, struct recorder *r, const char *comman
     guest_catch_signals(m, NULL);
     if (!run_trace) {
         run_begins(m);
+        if (m->config.attendant)
+            console_start(&run_console, m);
         end = machine_run(m, &err);
+        console_end(&run_console);
     } else if (!run_with_trace(m, r, command, &end, &err)) {
         return fail(&err);
     }
@@ -176,6 +181,9 @@ static int run_guest(struct machine_config *config, const char *command)
         if (config->clock == MACHINE_CLOCK_JOURNEY && config->assist == ASSIST_OFF)
             config->assist = ASSIST_REPORT; /* a trace is of the whole guest */
     }
+    /* A recorded run is the same again: nobody types into it. */
+    if (run_console.open && !run_trace && guest_serial_is_stdio() && config->clock != MACHINE_CLOCK_JOURNEY)
+        config->attendant = &run_console.attendant;
     m = machine_create(config, &err);
     snapshot_close(run_loaded);
     run_loaded = NULL;
@@ -308,6 +316,7 @@ int cmd_run(int argc, char **argv)
     int status = 2;
 
     g_set_prgname("wideload run");
+    console_init(&run_console, console_has_input());
     mark_jitdump(argc, argv);
     g_option_context_add_main_entries(context, run_entries, NULL);
     g_option_context_add_main_entries(context, guest_entries, NULL);

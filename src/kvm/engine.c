@@ -537,6 +537,7 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
     case KVM_EXIT_MMIO: return exit_mmio(k, stop, err);
     case KVM_EXIT_HLT:
         k->cpu.v->retired += k->cpu.v->exact;
+        kvm_peek_state(&k->cpu, &k->cpu.v->cpu);
         k->cpu.v->cpu.activity = CPU_HALTED;
         *stop = STOP_HALT;
         return false;

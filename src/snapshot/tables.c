@@ -48,7 +48,7 @@ FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma
        SCRATCH(engine), SCRATCH(switched), SCRATCH(switch_from), SCRATCH(switch_counts), FIELD_MAX(skipped_ns, INT64_MAX),
        FIELD_MAX(journeys, INT64_MAX / 1000), FIELD_MAX(exit_code, 0x7f), FIELD(debug_exited),
        FIELD(powered_off), FIELD(reset_requested), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), SCRATCH(host_start_ns),
-       WIRING(console))
+       SCRATCH(attend_at), SCRATCH(idle_waits), WIRING(console))
 #undef STATE
 
 #define STATE struct board

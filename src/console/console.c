@@ -1,0 +1,115 @@
+/* console.c - standard input, looked at between two instructions; nothing is read that there is no room for. */
+#define _GNU_SOURCE
+#include "console/console.h"
+
+#include "console/terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+bool console_has_input(void)
+{
+    int flags = fcntl(STDIN_FILENO, F_GETFL);
+
+    return flags >= 0 && (flags & O_ACCMODE) != O_WRONLY;
+}
+
+/* -- to the guest --------------------------------------------------------------------------------------------------------- */
+
+static struct char_backend *console_uart(const struct console *c) { return &c->machine->console[0]; }
+
+static unsigned console_guest_room(const struct console *c)
+{
+    const struct char_backend *b = console_uart(c);
+
+    return b->input_room ? (unsigned)b->input_room(b->device) : 0;
+}
+
+static void console_feed(struct console *c)
+{
+    struct char_backend *b = console_uart(c);
+
+    for (unsigned room = console_guest_room(c); room && c->count; room--, c->count--) {
+        b->input(b->device, &c->waiting[c->first], 1);
+        c->first = (c->first + 1) % CONSOLE_BYTES;
+    }
+}
+
+static void console_keep(struct console *c, uint8_t byte)
+{
+    if (c->count < CONSOLE_BYTES)
+        c->waiting[(c->first + c->count++) % CONSOLE_BYTES] = byte;
+}
+
+/* -- from the host -------------------------------------------------------------------------------------------------------- */
+
+static void console_key(struct console *c, uint8_t byte)
+{
+    switch (keys_take(&c->keys, &byte)) {
+    case KEY_BYTE: console_keep(c, byte); break;
+    case KEY_QUIT: machine_interrupt(c->machine); break;
+    case KEY_HELP: fputs(keys_help, stderr); break;
+    default: break;
+    }
+}
+
+static void console_read(struct console *c)
+{
+    uint8_t bytes[CONSOLE_BYTES];
+    ssize_t n = read(STDIN_FILENO, bytes, c->terminal ? CONSOLE_BYTES : CONSOLE_BYTES - c->count);
+
+    if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+        c->open = false;
+    for (ssize_t i = 0; i < n; i++)
+        if (c->terminal)
+            console_key(c, bytes[i]);
+        else
+            console_keep(c, bytes[i]);
+}
+
+/* Keys for us are always taken; what a file or a pipe has may wait there. */
+static bool console_wants(const struct console *c) { return c->open && (c->terminal || c->count < CONSOLE_BYTES); }
+
+static void console_look(void *opaque, uint64_t wait_ns)
+{
+    struct console *c = opaque;
+    struct pollfd in = { .fd = console_wants(c) ? STDIN_FILENO : -1, .events = POLLIN };
+    struct timespec wait = { (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
+
+    console_feed(c);
+    if (ppoll(&in, 1, &wait, NULL) > 0 && in.revents)
+        console_read(c);
+    console_feed(c);
+}
+
+static bool console_expects(void *opaque, bool interruptible)
+{
+    struct console *c = opaque;
+
+    return interruptible && (c->open || (c->count && console_guest_room(c)));
+}
+
+void console_init(struct console *c, bool input)
+{
+    *c = (struct console){ .open = input, .attendant = { console_look, console_expects, c } };
+}
+
+void console_start(struct console *c, struct machine *m)
+{
+    c->machine = m;
+    if (!c->open || !isatty(STDIN_FILENO))
+        return;
+    c->terminal = c->open = terminal_is_ours() && terminal_raw();
+    if (c->terminal && isatty(STDERR_FILENO))
+        fprintf(stderr, "wideload run: Ctrl-A x ends the run, Ctrl-A h tells more\n");
+}
+
+void console_end(struct console *c)
+{
+    if (c->terminal)
+        terminal_restore();
+}
