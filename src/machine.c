@@ -376,7 +376,7 @@ static bool machine_switch_due(struct machine *m, struct err *err)
         if (!machine_hand_over(m, m->config.switches[m->switched++].to, err))
             return false;
     }
-    m->vcpu.exact = m->switch_counts;
+    m->vcpu.exact = m->switch_counts || m->vcpu.debug.step;
     return true;
 }
 
@@ -393,6 +393,8 @@ static uint64_t machine_budget(struct machine *m)
 {
     uint64_t left = m->config.limit - m->vcpu.retired, next = clock_next(&m->clock), now = clock_now(&m->clock);
 
+    if (m->vcpu.debug.step)
+        return bits_min(left, 1);
     left = bits_min(left, machine_until_switch(m));
     if (m->config.attendant && m->runs->id != ENGINE_KVM)
         left = bits_min(left, m->attend_at - m->vcpu.retired);
@@ -425,6 +427,31 @@ static bool machine_expects(struct machine *m)
     const struct machine_attendant *a = m->config.attendant;
 
     return a && a->expects(a->opaque, m->vcpu.cpu.rflags & FLAG_IF);
+}
+
+bool machine_show_state(struct machine *m, struct err *err)
+{
+    if (!m->runs->get_state(m->engine, err))
+        return false;
+    if (m->runs->id == ENGINE_KVM) /* the soft-MMU has not been asked yet */
+        vcpu_sync(&m->vcpu);
+    return true;
+}
+
+bool machine_take_state(struct machine *m, struct err *err)
+{
+    vcpu_update(&m->vcpu);
+    return m->runs->id != ENGINE_KVM || m->runs->set_state(m->engine, err);
+}
+
+/* A step ends with an instruction, whatever else that has done. */
+static void machine_debug(struct machine *m, enum stop_reason stop)
+{
+    const struct machine_attendant *a = m->config.attendant;
+    bool step = m->vcpu.debug.step && (stop == STOP_BUDGET || stop == STOP_TOUCHED);
+
+    if (a && (step || stop == STOP_DEBUG))
+        a->stopped(a->opaque, step);
 }
 
 void machine_stood_still(struct machine *m, uint64_t ns)
@@ -476,6 +503,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
             return end;
         clock_run(&m->clock);
         stop = m->runs->run(m->engine, machine_budget(m), err);
+        machine_debug(m, stop);
         switch (stop) {
         case STOP_FAILED: return MACHINE_FAILED;
         case STOP_SHUTDOWN: return MACHINE_SHUTDOWN;

@@ -32,6 +32,8 @@ struct machine_attendant {
     void (*look)(void *opaque, uint64_t wait_ns);
     /* May something still come in that wakes the guest?  Not by an interrupt, unless it takes any. */
     bool (*expects)(void *opaque, bool interruptible);
+    /* vcpu.debug: a breakpoint, watched data, or a step that was asked for. */
+    void (*stopped)(void *opaque, bool step);
     void *opaque;
 };
 
@@ -106,6 +108,10 @@ enum machine_end machine_step(struct machine *m, struct err *err);
 
 /* From a signal handler. */
 void machine_interrupt(struct machine *m);
+
+/* Between two instructions: vcpu.cpu becomes what the guest has, for somebody to look at; or the guest gets what is there. */
+bool machine_show_state(struct machine *m, struct err *err);
+bool machine_take_state(struct machine *m, struct err *err);
 
 /* The guest was not let run for a while: on the host's clock no time has passed for it. */
 void machine_stood_still(struct machine *m, uint64_t ns);

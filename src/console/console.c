@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { HOLD_NS = 100000000 };
+
 bool console_has_input(void)
 {
     int flags = fcntl(STDIN_FILENO, F_GETFL);
@@ -47,14 +49,36 @@ static void console_keep(struct console *c, uint8_t byte)
 
 /* -- from the host -------------------------------------------------------------------------------------------------------- */
 
+static void console_switch(struct console *c, GString *out)
+{
+    c->in_monitor = !c->in_monitor;
+    g_string_append(out, c->in_monitor ? "\nwideload monitor (help lists commands; Ctrl-A c or Ctrl-D: back)\n" : "\n");
+    if (c->in_monitor)
+        monitor_prompt(out);
+}
+
+static void console_byte(struct console *c, uint8_t byte, GString *out)
+{
+    if (!c->in_monitor)
+        console_keep(c, byte);
+    else if (!monitor_key(&c->monitor, byte, out))
+        console_switch(c, out);
+}
+
 static void console_key(struct console *c, uint8_t byte)
 {
+    GString *out = g_string_new(NULL);
+
     switch (keys_take(&c->keys, &byte)) {
-    case KEY_BYTE: console_keep(c, byte); break;
+    case KEY_BYTE: console_byte(c, byte, out); break;
     case KEY_QUIT: machine_interrupt(c->machine); break;
-    case KEY_HELP: fputs(keys_help, stderr); break;
+    case KEY_HELP: g_string_append(out, keys_help); break;
+    case KEY_SWITCH: console_switch(c, out); break;
     default: break;
     }
+    fwrite(out->str, 1, out->len, stdout);
+    fflush(stdout);
+    g_string_free(out, TRUE);
 }
 
 static void console_read(struct console *c)
@@ -74,9 +98,8 @@ static void console_read(struct console *c)
 /* Keys for us are always taken; what a file or a pipe has may wait there. */
 static bool console_wants(const struct console *c) { return c->open && (c->terminal || c->count < CONSOLE_BYTES); }
 
-static void console_look(void *opaque, uint64_t wait_ns)
+static void console_wait(struct console *c, uint64_t wait_ns)
 {
-    struct console *c = opaque;
     struct pollfd in = { .fd = console_wants(c) ? STDIN_FILENO : -1, .events = POLLIN };
     struct timespec wait = { (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
 
@@ -84,6 +107,30 @@ static void console_look(void *opaque, uint64_t wait_ns)
     if (ppoll(&in, 1, &wait, NULL) > 0 && in.revents)
         console_read(c);
     console_feed(c);
+}
+
+/* While the guest is stopped nothing else happens, and no time passes for it. */
+static void console_hold(struct console *c)
+{
+    gint64 since = g_get_monotonic_time();
+
+    while (c->monitor.stopped && !c->machine->interrupted)
+        console_wait(c, HOLD_NS);
+    machine_stood_still(c->machine, (uint64_t)(g_get_monotonic_time() - since) * 1000);
+}
+
+static void console_look(void *opaque, uint64_t wait_ns)
+{
+    struct console *c = opaque;
+
+    console_wait(c, wait_ns);
+    if (c->monitor.stopped)
+        console_hold(c);
+}
+
+static void console_stopped(void *opaque, bool step)
+{
+    (void)opaque, (void)step;
 }
 
 static bool console_expects(void *opaque, bool interruptible)
@@ -95,12 +142,13 @@ static bool console_expects(void *opaque, bool interruptible)
 
 void console_init(struct console *c, bool input)
 {
-    *c = (struct console){ .open = input, .attendant = { console_look, console_expects, c } };
+    *c = (struct console){ .open = input, .attendant = { console_look, console_expects, console_stopped, c } };
 }
 
 void console_start(struct console *c, struct machine *m)
 {
     c->machine = m;
+    monitor_init(&c->monitor, m);
     if (!c->open || !isatty(STDIN_FILENO))
         return;
     c->terminal = c->open = terminal_is_ours() && terminal_raw();

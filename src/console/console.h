@@ -7,7 +7,7 @@
 #define CONSOLE_CONSOLE_H
 
 #include "console/keys.h"
-#include "machine.h"
+#include "monitor/monitor.h"
 
 enum { CONSOLE_BYTES = 256 };
 
@@ -17,6 +17,8 @@ struct console {
     bool open;                     /* standard input may bring more */
     bool terminal;                 /* it is one, raw; else keys are nothing special */
     struct keys keys;
+    struct monitor monitor;
+    bool in_monitor;               /* it has the keyboard */
     uint8_t waiting[CONSOLE_BYTES]; /* for the guest, which is not ready for it */
     unsigned first, count;
 };
