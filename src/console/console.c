@@ -100,13 +100,26 @@ static bool console_wants(const struct console *c) { return c->open && (c->termi
 
 static void console_wait(struct console *c, uint64_t wait_ns)
 {
-    struct pollfd in = { .fd = console_wants(c) ? STDIN_FILENO : -1, .events = POLLIN };
+    struct pollfd in[2] = { { .fd = console_wants(c) ? STDIN_FILENO : -1, .events = POLLIN },
+                            { .fd = c->gdb ? gdb_socket(c->gdb) : -1, .events = POLLIN } };
     struct timespec wait = { (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
 
     console_feed(c);
-    if (ppoll(&in, 1, &wait, NULL) > 0 && in.revents)
-        console_read(c);
+    if (ppoll(in, 2, &wait, NULL) > 0) {
+        if (in[0].revents)
+            console_read(c);
+        if (in[1].revents)
+            gdb_look(c->gdb);
+    }
     console_feed(c);
+}
+
+/* gdb is told of what the monitor does. */
+static bool console_holds(struct console *c)
+{
+    if (c->gdb && c->monitor.stopped)
+        gdb_stopped_by_monitor(c->gdb);
+    return c->monitor.stopped || (c->gdb && gdb_holds(c->gdb));
 }
 
 /* While the guest is stopped nothing else happens, and no time passes for it. */
@@ -114,8 +127,9 @@ static void console_hold(struct console *c)
 {
     gint64 since = g_get_monotonic_time();
 
-    while (c->monitor.stopped && !c->machine->interrupted)
+    do {
         console_wait(c, HOLD_NS);
+    } while (console_holds(c) && !c->machine->interrupted);
     machine_stood_still(c->machine, (uint64_t)(g_get_monotonic_time() - since) * 1000);
 }
 
@@ -124,19 +138,27 @@ static void console_look(void *opaque, uint64_t wait_ns)
     struct console *c = opaque;
 
     console_wait(c, wait_ns);
-    if (c->monitor.stopped)
+    if (console_holds(c))
         console_hold(c);
 }
 
 static void console_stopped(void *opaque, bool step)
 {
-    (void)opaque, (void)step;
+    struct console *c = opaque;
+
+    if (!c->gdb)
+        return;
+    gdb_stopped(c->gdb, step);
+    if (console_holds(c))
+        console_hold(c);
 }
 
 static bool console_expects(void *opaque, bool interruptible)
 {
     struct console *c = opaque;
 
+    if (c->gdb && gdb_connected(c->gdb))
+        return true;
     return interruptible && (c->open || (c->count && console_guest_room(c)));
 }
 
@@ -149,6 +171,8 @@ void console_start(struct console *c, struct machine *m)
 {
     c->machine = m;
     monitor_init(&c->monitor, m);
+    if (c->gdb)
+        gdb_start(c->gdb, m, &c->monitor, c->gdb_wait);
     if (!c->open || !isatty(STDIN_FILENO))
         return;
     c->terminal = c->open = terminal_is_ours() && terminal_raw();
@@ -156,8 +180,8 @@ void console_start(struct console *c, struct machine *m)
         fprintf(stderr, "wideload run: Ctrl-A x ends the run, Ctrl-A h tells more\n");
 }
 
-void console_end(struct console *c)
+void console_end(struct console *c, int status)
 {
-    if (c->terminal)
-        terminal_restore();
+    if (c->gdb)
+        gdb_ended(c->gdb, status);
 }
