@@ -31,14 +31,17 @@ static unsigned console_guest_room(const struct console *c)
     return b->input_room ? (unsigned)b->input_room(b->device) : 0;
 }
 
-static void console_feed(struct console *c)
+/* True: the guest has got something, and need not be let wait. */
+static bool console_feed(struct console *c)
 {
     struct char_backend *b = console_uart(c);
+    unsigned before = c->count;
 
     for (unsigned room = console_guest_room(c); room && c->count; room--, c->count--) {
         b->input(b->device, &c->waiting[c->first], 1);
         c->first = (c->first + 1) % CONSOLE_BYTES;
     }
+    return c->count < before;
 }
 
 static void console_keep(struct console *c, uint8_t byte)
@@ -104,7 +107,8 @@ static void console_wait(struct console *c, uint64_t wait_ns)
                             { .fd = c->gdb ? gdb_socket(c->gdb) : -1, .events = POLLIN } };
     struct timespec wait = { (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
 
-    console_feed(c);
+    if (console_feed(c))
+        wait = (struct timespec){ 0, 0 };
     if (ppoll(in, 2, &wait, NULL) > 0) {
         if (in[0].revents)
             console_read(c);

@@ -49,6 +49,18 @@ static int listen_tcp(uint64_t port, const char *where, struct err *err)
     return listen_at((const struct sockaddr *)&a, sizeof(a), where, err);
 }
 
+/* A socket that is left from a run which was killed. */
+static void unlink_if_dead(const struct sockaddr_un *a)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return;
+    if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) && errno == ECONNREFUSED)
+        unlink(a->sun_path);
+    close(fd);
+}
+
 static int listen_unix(const char *path, struct err *err)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -58,6 +70,7 @@ static int listen_unix(const char *path, struct err *err)
         return -1;
     }
     strcpy(a.sun_path, path);
+    unlink_if_dead(&a);
     return listen_at((const struct sockaddr *)&a, sizeof(a), path, err);
 }
 
@@ -309,6 +322,7 @@ void gdb_start(struct gdb *g, struct machine *machine, struct monitor *monitor, 
     g->machine = machine;
     g->monitor = monitor;
     g->waits = g->holds = wait;
+    g_strlcpy(g->why, "T02thread:01;", sizeof(g->why));
     gdb_registers_init(&g->registers, &machine->vcpu.features);
     gdb_registers_describe(&g->registers, g->xml);
 }

@@ -67,7 +67,7 @@ enum gdb_event gdb_parse(struct gdb_parser *p, uint8_t byte)
         return GDB_NOTHING;
     case GDB_SUM_HIGH:
         p->damaged |= digit((char)byte) < 0;
-        p->said = (uint8_t)(digit((char)byte) << 4);
+        p->said = (uint8_t)((unsigned)digit((char)byte) << 4);
         p->state = GDB_SUM_LOW;
         return GDB_NOTHING;
     case GDB_SUM_LOW: return end(p, byte);
