@@ -50,6 +50,8 @@ void clock_arm(struct clock *clock, struct clock_timer *timer, uint64_t deadline
     timer->deadline_ns = deadline_ns;
     timer->order = clock->armings++;
     clock_arm_again(clock, timer);
+    if (clock->sooner && deadline_ns < clock->horizon_ns)
+        clock->sooner(clock->opaque);
 }
 
 uint64_t clock_next(const struct clock *clock) { return clock->timers ? clock->timers->deadline_ns : CLOCK_NEVER; }
@@ -74,5 +76,5 @@ uint64_t clock_ticks_to_ns(uint64_t ticks, uint64_t hz)
 }
 
 #define STATE struct clock
-FIELDS(clock_fields, FIELD_MAX(ns, INT64_MAX), FIELD(armings), WIRING(source), WIRING(opaque), SCRATCH(timers))
+FIELDS(clock_fields, FIELD_MAX(ns, INT64_MAX), FIELD(armings), WIRING(source), WIRING(sooner), WIRING(opaque), SCRATCH(horizon_ns), SCRATCH(timers))
 #undef STATE

@@ -26,6 +26,8 @@ struct clock {
     void *opaque;
     uint64_t ns;                      /* the last time given out; never goes back */
     uint64_t armings;                 /* so far */
+    uint64_t horizon_ns;              /* who moves the clock looks at it then, at the latest ... */
+    void (*sooner)(void *opaque);     /* ... and is told when a deadline is set that comes before; may be NULL */
     struct clock_timer *timers;       /* armed ones, earliest first; equal deadlines in the order of arming */
 };
 

@@ -8,6 +8,7 @@
  */
 #include "board.h"
 
+#include "acpi/acpi.h"
 #include "acpi_pm.h"
 #include "debug_exit.h"
 #include "debugcon.h"
@@ -25,6 +26,7 @@
 #include "uart.h"
 #include "widereg.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -336,6 +338,43 @@ static void board_fill_cmos(struct board *b)
     rtc_set_time(b->rtc, b->config.start_time);
 }
 
+static struct acpi_config board_acpi(const struct board *b)
+{
+    return (struct acpi_config){ .cpus = b->config.cpus, .ecam_base = BOARD_ECAM_BASE, .window_base = BOARD_ECAM_BASE + MIB(256),
+                                 .window_end = 0xfec00000, .pm_base = BOARD_PM_BASE };
+}
+
+/* Firmware places the tables and finds their addresses. */
+static void board_hand_over_acpi(struct board *b)
+{
+    const struct acpi_config config = board_acpi(b);
+    GByteArray *loader;
+    struct acpi acpi;
+
+    acpi_build(&acpi, &config);
+    loader = acpi_loader(&acpi);
+    fw_cfg_add_file(b->fw_cfg, ACPI_TABLES_FILE, acpi.tables->data, acpi.tables->len);
+    fw_cfg_add_file(b->fw_cfg, ACPI_RSDP_FILE, acpi.rsdp, sizeof(acpi.rsdp));
+    fw_cfg_add_file(b->fw_cfg, "etc/table-loader", loader->data, loader->len);
+    g_byte_array_free(loader, TRUE);
+    acpi_free(&acpi);
+}
+
+/* Where nobody else does: the RSDP and behind it the tables, where systems look for them. */
+static void board_place_acpi(struct board *b)
+{
+    const struct acpi_config config = board_acpi(b);
+    uint64_t tables = BOARD_RSDP + 64;
+    struct acpi acpi;
+
+    acpi_build(&acpi, &config);
+    acpi_place(&acpi, tables);
+    assert(tables + acpi.tables->len <= MIB(1));
+    memcpy(b->ram + BOARD_RSDP, acpi.rsdp, sizeof(acpi.rsdp));
+    memcpy(b->ram + tables, acpi.tables->data, acpi.tables->len);
+    acpi_free(&acpi);
+}
+
 struct board_e820 {
     uint64_t base, size;
     uint32_t type;
@@ -354,6 +393,7 @@ static void board_fill_fw_cfg(struct board *b)
     fw_cfg_add_key(b->fw_cfg, FW_CFG_IRQ0_OVERRIDE, &irq0_override, 1);
     fw_cfg_add_file(b->fw_cfg, "etc/e820", e820, sizeof(e820[0]) * (b->ram_high_bytes ? 2 : 1));
     fw_cfg_add_file(b->fw_cfg, "etc/show-boot-menu", &menu, sizeof(menu));
+    board_hand_over_acpi(b);
 }
 
 /* -- life --------------------------------------------------------------------------------------------------------- */
@@ -385,6 +425,7 @@ static void board_stand_in_for_firmware(struct board *b)
     board_write_config(b, widereg, PCI_BAR0, 4, BOARD_WIDEREG_BASE);
     board_write_config(b, widereg, PCI_INTERRUPT_LINE, 1, irq[BOARD_WIDEREG_SLOT & 3]);
     board_write_config(b, widereg, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    board_place_acpi(b);
 }
 
 struct device *board_device(const struct board *b, unsigned i)

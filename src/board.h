@@ -21,6 +21,7 @@
 #define BOARD_WIDEREG_BASE UINT64_C(0xfe000000) /* BAR of widereg where no firmware gives it one */
 #define BOARD_ECAM_BASE UINT64_C(0xb0000000)
 #define BOARD_PM_BASE 0x600
+#define BOARD_RSDP 0xe0000 /* of ACPI's tables, where no firmware places them */
 #define BOARD_WIDEREG_SLOT 4
 
 struct board_config {

@@ -3,7 +3,7 @@
  */
 #include "machine.h"
 
-#include "load.h"
+#include "load/load.h"
 #include "snapshot/snapshot.h"
 #include "widereg.h"
 
@@ -41,6 +41,9 @@ static uint64_t machine_time(void *opaque)
 }
 
 /* -- what the board asks of the machine ------------------------------------------------------------------------------ */
+
+/* A deadline that the budget has not taken into account. */
+static void machine_sooner(void *opaque) { ((struct machine *)opaque)->vcpu.attention = true; }
 
 static void on_reset(void *opaque)
 {
@@ -179,14 +182,15 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
 
 static bool machine_load_kernel(struct machine *m, struct err *err)
 {
-    const char *name = m->config.kernel;
+    const struct load_kernel k = { .path = m->config.kernel, .append = m->config.append, .initrd = m->config.initrd,
+                                   .ram_bytes = m->config.ram_bytes, .rsdp = BOARD_RSDP };
     struct cpu *c = &m->vcpu.cpu;
 
-    if (!load_kernel(&m->phys, c, m->config.ram_bytes, name, m->config.append, m->config.initrd, err))
+    if (!load_kernel(&m->phys, c, &k, err))
         return false;
     c->cr4 &= cpuid_cr4_mask(&m->vcpu.features);
     if (c->efer & ~cpuid_efer_mask(&m->vcpu.features))
-        return err_set(err, "%s: needs 64-bit mode, which the CPU has not", name);
+        return err_set(err, "%s: needs 64-bit mode, which the CPU has not", k.path);
     return true;
 }
 
@@ -271,6 +275,7 @@ struct machine *machine_create(const struct machine_config *config, struct err *
     m->host_start_ns = host_ns();
     m->clock.source = machine_time;
     m->clock.opaque = m;
+    m->clock.sooner = machine_sooner;
     m->dma = (struct dma){ dma_read, dma_write };
     m->console[0] = (struct char_backend){ .output = console_serial, .opaque = m };
     m->console[1] = (struct char_backend){ .output = console_debug, .opaque = m };
@@ -400,11 +405,10 @@ static uint64_t machine_budget(struct machine *m)
         left = bits_min(left, m->attend_at - m->vcpu.retired);
     if (m->config.clock == MACHINE_CLOCK_HOST)
         return bits_min(left, HOST_SLICE);
-    if (m->config.clock == MACHINE_CLOCK_VIRTUAL && next != CLOCK_NEVER)
-        return bits_min(left, next > now ? next - now : 1);
     if (m->config.clock == MACHINE_CLOCK_JOURNEY)
         return bits_min(left, SPIN_INSNS);
-    return left;
+    m->clock.horizon_ns = next;
+    return next == CLOCK_NEVER ? left : bits_min(left, next > now ? next - now : 1);
 }
 
 /* -- whoever looks after the guest --------------------------------------------------------------------------------------- */
@@ -503,6 +507,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
             return end;
         clock_run(&m->clock);
         stop = m->runs->run(m->engine, machine_budget(m), err);
+        m->clock.horizon_ns = 0;
         machine_debug(m, stop);
         switch (stop) {
         case STOP_FAILED: return MACHINE_FAILED;

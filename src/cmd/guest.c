@@ -250,6 +250,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
         return err_set(err, "--load goes on with a guest: no --bios, --kernel or flat image beside it");
     if (!load && !!o->bios + !!o->kernel + !!flat != 1)
         return err_set(err, "what to run: one of --bios FILE, --kernel FILE, or a flat image");
+    if (o->initrd && !o->kernel)
+        return err_set(err, "--initrd is for a --kernel");
     c->engine = guest_find_engine(o->engine ? o->engine : "interp", err);
     if (!c->engine)
         return false;

@@ -180,6 +180,8 @@ void console_start(struct console *c, struct machine *m)
     if (!c->open || !isatty(STDIN_FILENO))
         return;
     c->terminal = c->open = terminal_is_ours() && terminal_raw();
+    if (c->terminal)
+        monitor_observe(&c->monitor);
     if (c->terminal && isatty(STDERR_FILENO))
         fprintf(stderr, "wideload run: Ctrl-A x ends the run, Ctrl-A h tells more\n");
 }

@@ -184,7 +184,6 @@ void gdb_resume(struct gdb *g, bool step)
 void gdb_let_go(struct gdb *g)
 {
     g->points = 0;
-    g->waits = false;
     gdb_resume(g, false);
 }
 
@@ -267,7 +266,7 @@ static void accept_one(struct gdb *g)
     setsockopt(g->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails for a path's */
     setsockopt(g->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     memset(&g->parser, 0, sizeof(g->parser));
-    g->no_ack = g->says_why = g->waits = false;
+    g->no_ack = g->says_why = false;
     stop_for_signal(g);
 }
 
@@ -321,7 +320,8 @@ void gdb_start(struct gdb *g, struct machine *machine, struct monitor *monitor, 
 {
     g->machine = machine;
     g->monitor = monitor;
-    g->waits = g->holds = wait;
+    monitor_observe(monitor);
+    g->holds = wait;
     g_strlcpy(g->why, "T02thread:01;", sizeof(g->why));
     gdb_registers_init(&g->registers, &machine->vcpu.features);
     gdb_registers_describe(&g->registers, g->xml);

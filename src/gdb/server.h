@@ -20,7 +20,6 @@ struct gdb {
     char *path;                /* of the socket we made; NULL: TCP */
     int listener, fd;          /* fd < 0: nobody is connected */
     bool holds;                /* the guest stands still for gdb */
-    bool waits;                /* ... since the start, and nobody has connected yet */
     bool goes_on;              /* after the step over a breakpoint that it was stopped at */
     bool says_why;             /* gdb knows stop reasons "swbreak" and "hwbreak" */
     bool no_ack;

@@ -163,6 +163,12 @@ bool monitor_key(struct monitor *m, uint8_t key, GString *out)
 void monitor_init(struct monitor *m, struct machine *machine)
 {
     *m = (struct monitor){ .machine = machine, .recent.machine = machine };
+}
+
+void monitor_observe(struct monitor *m)
+{
+    struct machine *machine = m->machine;
+
     if (machine->vcpu.bus.observe)
         return;
     machine->vcpu.bus.observe = recent_observe;

@@ -22,6 +22,8 @@ struct monitor {
 };
 
 void monitor_init(struct monitor *monitor, struct machine *machine);
+/* Somebody may ask: accesses are kept from now on, which costs a little each. */
+void monitor_observe(struct monitor *monitor);
 
 /* Carries out a line; what it has to say is appended to `out`, in whole lines.  An empty line is nothing. */
 void monitor_command(struct monitor *monitor, const char *line, GString *out);

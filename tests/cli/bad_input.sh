@@ -16,6 +16,20 @@ printf '\002\260\255\033\000\000\001\000\376\117\121\344' >"$images/header.mb"
 { cat "$images/header.mb"; printf '\000\000\060\000\000\000\020\000'; } >"$images/fields.mb"
 printf '\002\260\255\033\000\000\001\000\376\117\121\344\000\000\020\000\000\000\020\000\377\377\377\177\000\000\000\000\040\000\020\000' >"$images/body.mb"
 head -c 700000 /dev/zero >"$images/big.bin"
+leave 0 | bzimage "$images/bzImage"
+patched() { # output, offset, bytes: the bzImage with others there
+    cp "$images/bzImage" "$images/$1"
+    printf "$3" | dd of="$images/$1" bs=1 seek=$(($2)) conv=notrunc status=none
+}
+head -c 1500 "$images/bzImage" >"$images/setup.bzImage"
+patched old.bzImage 0x206 '\007\002'
+patched entry32.bzImage 0x236 '\000'
+patched low.bzImage 0x25a '\000\000'
+patched far.bzImage 0x25c '\001'
+patched needs.bzImage 0x260 '\377\377\377\377'
+printf '\326\120\122\350\000\000\000\000\020\000\001\000\032\257\254\027' >"$images/header.mb2"
+printf '\326\120\122\350\000\000\000\000\030\000\000\000\022\257\255\027\002\000\000\000\007\000\000\000' >"$images/tag.mb2"
+head -c 20000000 /dev/zero >"$images/large"
 wideload run --trace "$images/good.jsonl" "$images/good.bin"
 wideload run --trace "$images/good.jsonl.zst" "$images/good.bin"
 head -c 900 "$images/good.jsonl" >"$images/cut_header.jsonl"
@@ -46,7 +60,7 @@ for cpu in '' frob max,avx max,+frob max,+amx_tile; do
     refused "list: CPU '$cpu'" list cpuid --cpu "$cpu"
 done
 refused "list: --cpu without its value" list cpuid --cpu
-for option in cpu memory bios kernel append serial debugcon split clock log log-file limit until; do
+for option in cpu memory bios kernel initrd append serial debugcon split clock log log-file limit until; do
     refused "run: --$option without its value" run "$loop" --$option
 done
 
@@ -69,6 +83,20 @@ for command in run diff; do
     done
     for part in header fields body; do
         refused "$command: a multiboot image cut in its $part" $command --kernel "$images/$part.mb"
+    done
+    for what in setup old entry32 low far needs; do
+        refused "$command: a bzImage with a wrong $what" $command --kernel "$images/$what.bzImage"
+    done
+    for part in header tag; do
+        refused "$command: a multiboot 2 image with a wrong $part" $command --kernel "$images/$part.mb2"
+    done
+    refused "$command: a command line longer than the kernel takes" $command --kernel "$images/bzImage" --append "$(printf '%256s' x)"
+    refused "$command: a bzImage in too little memory" $command --memory 16M --kernel "$images/bzImage"
+    refused "$command: a RAM disk that does not fit" $command --memory 32M --kernel "$images/bzImage" --initrd "$images/large"
+    refused "$command: a RAM disk without a kernel" $command --initrd "$loop" "$loop"
+    refused "$command: a RAM disk for a plain ELF" $command --kernel "$images/good.elf" --initrd "$loop"
+    for file in missing empty folder; do
+        refused "$command: a RAM disk that is $file" $command --kernel "$images/bzImage" --initrd "$images/$file"
     done
     for size in 0 12x -1 '' 1000 1M1 999T 99999999999999999999 0x; do
         refused "$command: memory of '$size'" $command --memory="$size" "$loop"

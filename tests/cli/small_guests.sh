@@ -63,6 +63,58 @@ ran_on_soft "a multiboot image with addresses gets its command line" 9 yes --deb
 } | guest elf_i386 0x100000 "$images/pvh.elf"
 ran_on_soft "a PVH ELF gets its command line" 10 direct --debugcon stdio --append direct --kernel "$images/pvh.elf"
 
+# Prints the module that a multiboot kernel was given, whose end is in EDX.
+print_module='7: cmp %edx, %esi; je 6f; lodsb; outb %al, $0xe9; jmp 7b; 6:'
+printf 'a module' >"$images/module"
+header='.align 4; .long 0x1badb002, 0, -0x1badb002'
+{
+    echo ".globl _start; $header; _start: mov (%ebx), %ecx; and \$0x48, %ecx; cmp \$0x48, %ecx; jne 8f"
+    echo "cmpl \$1, 20(%ebx); jne 8f; mov 24(%ebx), %ecx; mov (%ecx), %esi; mov 4(%ecx), %edx; $print_module"
+    leave 11; echo '8:'; leave 8
+} | guest elf_i386 0x100000 "$images/module.elf"
+ran_on_soft "a multiboot kernel gets its RAM disk as a module, and a map" 11 "a module" --debugcon stdio --initrd "$images/module" --kernel "$images/module.elf"
+
+# The tag that EDI asks for: EBX at it; 8 where there is none.
+find_tag='add $8, %ebx; 5: mov (%ebx), %eax; test %eax, %eax; jz 8f; cmp %edi, %eax; je 4f; mov 4(%ebx), %eax; add $7, %eax; and $-8, %eax; add %eax, %ebx; jmp 5b; 4:'
+header='.align 8; 1: .long 0xe85250d6, 0, 2f-1b, -(0xe85250d6+2f-1b); .long 0, 8; 2:'
+{
+    echo ".globl _start; $header; _start: cmp \$0x36d76289, %eax; jne 8f; mov %ebx, %ebp; mov \$1, %edi; $find_tag lea 8(%ebx), %esi"
+    echo "$print_esi mov %ebp, %ebx; mov \$3, %edi; $find_tag mov 8(%ebx), %esi; mov 12(%ebx), %edx; $print_module"
+    echo "mov %ebp, %ebx; mov \$15, %edi; $find_tag cmpl \$0x20445352, 8(%ebx); jne 8f; mov %ebp, %ebx; mov \$6, %edi; $find_tag"
+    leave 12; echo '8:'; leave 8
+} | guest elf_i386 0x100000 "$images/multiboot2.elf"
+ran_on_soft "a multiboot 2 kernel gets command line, module, RSDP and map" 12 "two a module" --debugcon stdio --append "two " --initrd "$images/module" \
+    --kernel "$images/multiboot2.elf"
+
+{
+    echo ".globl _start; _start: cmpl \$1, 12(%ebx); jne 8f; mov 16(%ebx), %ecx; mov (%ecx), %esi; mov 8(%ecx), %edx; add %esi, %edx; $print_module"
+    echo 'mov 32(%ebx), %ecx; cmpl $0x20445352, (%ecx); jne 8f'
+    leave 13; echo '8:'; leave 8
+    echo '.section .note.pvh, "a", @note; .long 4, 4, 18; .asciz "Xen"; .long _start'
+} | guest elf_i386 0x100000 "$images/pvh_module.elf"
+ran_on_soft "a PVH kernel gets its RAM disk and the RSDP" 13 "a module" --debugcon stdio --initrd "$images/module" --kernel "$images/pvh_module.elf"
+
+{
+    echo 'mov %cs, %eax; cmp $0x10, %eax; jne 8f; mov %ds, %eax; cmp $0x18, %eax; jne 8f; cmpl $0x53726448, 0x202(%rsi); jne 8f'
+    echo 'cmpb $4, 0x1e8(%rsi); jb 8f; mov 0x70(%rsi), %rax; cmpl $0x20445352, (%rax); jne 8f; lea 0x2d0(%rsi), %rbx'
+    echo 'cmpq $0x100000, 40(%rbx); jne 8f; cmpq $0x7f00000, 48(%rbx); jne 8f; cmpl $1, 56(%rbx); jne 8f; mov %rsi, %rbx; mov 0x228(%rbx), %esi'
+    echo "$print_esi mov 0x218(%rbx), %esi; mov 0x21c(%rbx), %edx; add %esi, %edx; $print_module"
+    leave 14; echo '8:'; leave 8
+} | bzimage "$images/bzImage"
+ran_on_soft "a bzImage gets its zero page, command line and RAM disk" 14 "ro quiet a module" --debugcon stdio --append "ro quiet " --initrd "$images/module" \
+    --kernel "$images/bzImage"
+
+# The RSDP leads to tables whose checksums are right: it and the XSDT are added up.
+sum='xor %eax, %eax; 5: addb (%rsi), %al; inc %rsi; dec %ecx; jnz 5b; test %al, %al; jnz 8f'
+{
+    echo ".globl _start; _start: mov \$0xe0000, %ebx; mov %rbx, %rsi; mov \$20, %ecx; $sum; mov %rbx, %rsi; mov \$36, %ecx; $sum"
+    echo "mov 24(%rbx), %rbx; cmpl \$0x54445358, (%rbx); jne 8f; mov %rbx, %rsi; mov 4(%rbx), %ecx; mov %ecx, %ebp; $sum; lea 36(%rbx), %rdi; add %rbx, %rbp"
+    echo "4: mov (%rdi), %rbx; mov %rbx, %rsi; mov 4(%rbx), %ecx; mov (%rbx), %eax; mov \$4, %edx; 3: outb %al, \$0xe9; shr \$8, %eax; dec %edx; jnz 3b"
+    echo "$sum; add \$8, %rdi; cmp %rbp, %rdi; jb 4b"
+    leave 15; echo '8:'; leave 8
+} | guest elf_x86_64 0x100000 "$images/acpi.elf"
+ran_on_soft "ACPI tables are where systems look, with right checksums" 15 FACPAPICHPETMCFG --debugcon stdio --kernel "$images/acpi.elf"
+
 # -- how a run ends
 printf '\353\376' >"$images/loop.bin"
 for engine in $soft; do
@@ -73,6 +125,16 @@ done
 
 { echo '.code16; .globl _start; _start: 9:'; say tick-; echo 'jmp 9b'; } | guest binary 0x7c00 "$images/tick.bin"
 ran_on_soft "--until stops after the text" 0 tick-tick --debugcon stdio --until k-tick "$images/tick.bin"
+
+# A timer of a millisecond, set while nothing else is due, interrupts after one: at most three by the time-stamp counter.
+{
+    echo '.code16; .globl _start; _start: cli; xor %ax, %ax; mov %ax, %ds; movw $handler, 0x20; movw $0, 0x22'
+    echo 'mov $0x11, %al; out %al, $0x20; mov $8, %al; out %al, $0x21; mov $4, %al; out %al, $0x21; mov $1, %al; out %al, $0x21'
+    echo 'mov $0xfe, %al; out %al, $0x21; rdtsc; mov %eax, %esi; mov $0x30, %al; out %al, $0x43; mov $0xa9, %al; out %al, $0x40'
+    echo 'mov $4, %al; out %al, $0x40; xor %cx, %cx; sti; 7: test %cx, %cx; jz 7b; rdtsc; sub %esi, %eax; cmp $3000000, %eax; ja 8f'
+    leave 16; echo '8:'; leave 8; echo 'handler: inc %cx; iret'
+} | guest binary 0x7c00 "$images/timer.bin"
+ran_on_soft "a timer interrupts when it is due" 16 "" --serial none "$images/timer.bin"
 
 printf '\364\353\375' >"$images/halt.bin"
 for engine in $soft; do
