@@ -27,7 +27,9 @@ static void print_access(const struct recent_access *a, GString *out)
         g_string_append_printf(out, "%02x", a->data.b[i]);
     if (a->fragments > 1)
         g_string_append_printf(out, "  in %u", a->fragments);
-    g_string_append_printf(out, "%s%s\n", a->result == TRANSACTION_OK ? "" : "  ", a->result == TRANSACTION_OK ? "" : journey_result_names[a->result]);
+    if (a->result != TRANSACTION_OK)
+        g_string_append_printf(out, "  %s", journey_result_names[a->result]);
+    g_string_append_c(out, '\n');
 }
 
 void recent_print(const struct recent *r, GString *out)
