@@ -265,6 +265,11 @@ void pci_add(struct device *bus, struct pci_function *f, uint8_t devfn)
     pci_update_wire(f);
 }
 
+const struct pci_function *pci_function_at(const struct device *bus, uint8_t devfn)
+{
+    return ((const struct pci *)bus->state)->function[devfn];
+}
+
 void pci_connect(struct device *bus, const struct pci_wires *wires)
 {
     struct pci *p = bus->state;

@@ -81,6 +81,9 @@ void pci_function_interrupt(struct pci_function *function, bool level);
         FIELD_ARRAY(f.write_clears), FIELD(f.interrupt), WIRING(f.wire), WIRING(f.written), WIRING(f.reading)
 void pci_function_restored(struct pci_function *function);
 
+/* What is plugged in there, or NULL. */
+const struct pci_function *pci_function_at(const struct device *bus, uint8_t devfn);
+
 /* Plugs a function in. */
 void pci_add(struct device *bus, struct pci_function *function, uint8_t devfn);
 

@@ -2,6 +2,7 @@
 #include "cmd/guest.h"
 
 #include "base/log.h"
+#include "console/terminal.h"
 #include "jit/options.h"
 #include "x86/model.h"
 
@@ -351,6 +352,8 @@ bool guest_open_console(struct machine_config *c, struct err *err)
            console_open(1, o->debugcon ? o->debugcon : "none", &c->debugcon, err);
 }
 
+bool guest_serial_is_stdio(void) { return !guest_options.serial || !strcmp(guest_options.serial, "stdio"); }
+
 void guest_close_console(void)
 {
     log_to(NULL);
@@ -387,9 +390,17 @@ char *guest_command_line(int argc, char **argv, const char *skip, char letter)
 
 static struct machine *signal_machine[2];
 
+/* The second ends the program at once. */
 static void on_signal(int number)
 {
-    (void)number;
+    static volatile sig_atomic_t again;
+
+    if (again) {
+        terminal_restore();
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    again = 1;
     for (unsigned i = 0; i < ARRAY_LEN(signal_machine); i++)
         if (signal_machine[i])
             machine_interrupt(signal_machine[i]);
@@ -397,7 +408,7 @@ static void on_signal(int number)
 
 void guest_catch_signals(struct machine *m, struct machine *other)
 {
-    struct sigaction action = { .sa_handler = m || other ? on_signal : SIG_DFL, .sa_flags = (int)SA_RESETHAND };
+    struct sigaction action = { .sa_handler = m || other ? on_signal : SIG_DFL };
 
     signal_machine[0] = m;
     signal_machine[1] = other;

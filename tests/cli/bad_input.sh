@@ -129,6 +129,15 @@ refused "run: --trace in a missing folder" run --serial serial --trace "$images/
 refused "run: --trace onto a folder" run --trace "$images/folder" "$loop"
 refused "run: --trace onto a full disk" run --serial none --trace /dev/full "$images/good.bin"
 
+for where in '' 0 65536 frob -1 "$images/missing/socket" "$images/folder" "$images/$(printf '%0120d' 0)"; do
+    refused "run: --gdb '$where'" run --serial serial --gdb="$where" "$loop"
+done
+refused "run: --gdb without its value" run "$loop" --gdb
+refused "run: --gdb-wait without --gdb" run --gdb-wait "$loop"
+refused "run: --gdb and a missing image" run --gdb "$images/socket" "$images/missing"
+[ ! -e "$images/socket" ]
+check "run: a refused --gdb leaves no socket behind" $?
+
 printf 'precious\n' >"$images/kept"
 wideload run --serial "$images/kept" --debugcon "$images/kept" --log-file "$images/kept" "$images/missing"
 [ "$(cat "$images/kept")" = precious ]
