@@ -16,7 +16,7 @@ void debug_changed(struct vcpu *v, struct phys *phys)
     }
     v->cpu.watched = watched;
     vcpu_update(v);
-    phys_memory_changed(phys); /* nothing translated or cached holds */
+    phys_forget_memory(phys); /* nothing translated or cached holds */
 }
 
 uint64_t debug_pc(const struct vcpu *v)
