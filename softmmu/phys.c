@@ -122,6 +122,28 @@ static uint64_t *phys_cuts(const struct entry *entry, size_t n, uint64_t space_e
     return cut;
 }
 
+/* The first memory from `at` on; `end`: none. */
+static const struct phys_range *phys_next_memory(const struct phys_range *at, const struct phys_range *end)
+{
+    while (at < end && at->kind != PIECE_MEMORY)
+        at++;
+    return at;
+}
+
+static bool phys_same_memory(const struct phys_range *a, size_t a_n, const struct phys_range *b, size_t b_n)
+{
+    const struct phys_range *a_end = a + a_n, *b_end = b + b_n;
+
+    for (;; a++, b++) {
+        a = phys_next_memory(a, a_end);
+        b = phys_next_memory(b, b_end);
+        if (a == a_end || b == b_end)
+            return a == a_end && b == b_end;
+        if (a->base != b->base || a->size != b->size || a->read != b->read || a->write != b->write)
+            return false;
+    }
+}
+
 static void phys_rebuild_space(struct phys *phys, enum region_space space)
 {
     struct entry *entry = phys_alloc(phys->regions + phys->memories + 1, sizeof(*entry));
@@ -144,6 +166,7 @@ static void phys_rebuild_space(struct phys *phys, enum region_space space)
     }
     free(cut);
     free(entry);
+    phys->memory_generation += !phys_same_memory(phys->range[space], phys->ranges[space], range, ranges);
     free(phys->range[space]);
     phys->range[space] = range;
     phys->ranges[space] = ranges;
@@ -173,6 +196,12 @@ static void phys_refresh(struct phys *phys)
         if (log_on(LOG_MAP))
             phys_log_space(phys, space);
     }
+}
+
+uint64_t phys_memory_generation(struct phys *phys)
+{
+    phys_refresh(phys);
+    return phys->memory_generation;
 }
 
 /* -- changes -------------------------------------------------------------------------------------------------- */
@@ -239,6 +268,7 @@ void phys_set_a20(struct phys *phys, bool on)
     if (phys->a20_mask == mask)
         return;
     phys->a20_mask = mask;
+    phys->memory_generation++;
     phys_changed(phys);
 }
 

@@ -48,6 +48,7 @@ struct phys {
     size_t memories;
     uint64_t a20_mask;        /* ANDed to every MMIO-space address; all ones when A20 is on */
     uint64_t generation;      /* counts changes */
+    uint64_t memory_generation; /* ... of where memory is: phys_memory_generation() */
     bool stale;               /* the flat list has to be rebuilt before the next look-up */
     struct phys_listener *listeners;
 };
@@ -64,6 +65,9 @@ void phys_unlisten(struct phys *phys, struct phys_listener *listener);
 
 /* The flat list of a space, brought up to date: `*n` ranges, ascending, without gaps. */
 const struct phys_range *phys_ranges(struct phys *phys, enum region_space space, size_t *n);
+
+/* Another number when memory has come, gone or moved since; the same where only regions have, elsewhere. */
+uint64_t phys_memory_generation(struct phys *phys);
 
 /* The address as the map knows it. */
 static inline uint64_t phys_wrap(const struct phys *phys, enum region_space space, uint64_t gpa)

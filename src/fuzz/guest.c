@@ -95,7 +95,7 @@ static void *create_engine(const struct engine *engine, struct vcpu *v, struct e
 
     if (engine->id == ENGINE_JIT && !jit_usable(err))
         return NULL;
-    jit_options.hot = 0;
+    jit_options.hot = jit_options.patience = 0;
     jit_options.cache_bytes = MIB(1);
     self = engine->create(v, err);
     if (!self || engine->id != ENGINE_JIT || ((const struct jit *)self)->usable)

@@ -10,12 +10,15 @@
 
 void interp_code_written(void *opaque, uint64_t gpa, unsigned width);
 
-/* The physical map changed: nothing translated or cached about it holds. */
+/* The physical map changed: nothing cached about it holds; code does, if it is not memory that changed. */
 static void interp_map_changed(struct phys_listener *listener)
 {
     struct interp *it = (struct interp *)(void *)listener;
+    uint64_t memory = phys_memory_generation(it->v->bus.phys);
 
-    interp_drop_all(it);
+    if (memory != it->memory)
+        interp_drop_all(it);
+    it->memory = memory;
     tlb_flush(&it->v->mmu);
     if (it->current)
         interp_arm(it);
@@ -31,6 +34,7 @@ static void *interp_create(struct vcpu *v, struct err *err)
     it->v = v;
     it->listener.changed = interp_map_changed;
     phys_listen(v->bus.phys, &it->listener);
+    it->memory = phys_memory_generation(v->bus.phys);
     code_free(&v->code);
     code_init(&v->code, interp_code_written, it);
     v->bus.origin.engine = ENGINE_INTERP;

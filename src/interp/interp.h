@@ -41,6 +41,7 @@ enum { HASH_BITS = 14, JUMP_BITS = 12, PAGE_HASH = 4096 };
 
 struct interp {
     struct phys_listener listener; /* first, so that it can be cast back */
+    uint64_t memory;               /* phys_memory_generation() of the blocks */
     struct vcpu *v;
     struct iblock *hash[1 << HASH_BITS];
     struct iblock *jump[1 << JUMP_BITS]; /* by RIP: the block run there last */

@@ -53,6 +53,9 @@ void jit_cache_destroy(struct jit *j)
 
 /* -- finding ---------------------------------------------------------------------------------------------------------------- */
 
+/* careful: see struct jit_block. */
+enum block_kind { BLOCK_FULL, BLOCK_BRIEF, BLOCK_CAREFUL };
+
 static struct jit_block **hash_bucket(struct jit *j, uint64_t gpa, uint64_t rip)
 {
     uint64_t h = (gpa ^ rip << 7) * UINT64_C(0x9e3779b97f4a7c15);
@@ -137,6 +140,8 @@ void jit_fill_jump(struct jit *j, const struct jit_block *b)
         t->filled[t->filled_count++] = (uint16_t)index;
     t->entry[index] = (struct jump_entry){ b->rip, b->checked };
     j->jump_pages[jit_page_hash(b->cs_base + b->rip)] = true;
+    if (b->gpa[1] != b->gpa[0])
+        j->jump_pages[jit_page_hash(b->cs_base + b->rip + PAGE_BYTES)] = true;
 }
 
 /* -- making ------------------------------------------------------------------------------------------------------------------- */
@@ -150,7 +155,7 @@ static bool op_has_site(const struct ir_op *o)
     }
 }
 
-static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir, const struct fetched *f, bool careful)
+static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir, const struct fetched *f, enum block_kind kind)
 {
     unsigned sites = 0, edges = 0;
     struct jit_block *b;
@@ -166,8 +171,12 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
         abort();
     p = (char *)(b + 1);
     *b = (struct jit_block){ .jit = j, .rip = ir->rip, .mode = ir->mode, .insns = ir->insns, 
-                             .cs_base = code_base(j->v), .jumps = jumps_of(j, ir->mode), .careful = careful,
+                             .cs_base = code_base(j->v), .jumps = jumps_of(j, ir->mode), .careful = kind == BLOCK_CAREFUL,
                              .gpa = { f->gpa[0], f->gpa[1] } };
+    if (kind == BLOCK_BRIEF) {
+        b->patience = &j->patience[j->patiences];
+        *b->patience = (int32_t)j->options.patience;
+    }
     b->site = (void *)p, p += sites * sizeof(*b->site);
     b->edge = (void *)p, p += edges * sizeof(*b->edge);
     b->boundary = (void *)p, p += ir->insns * sizeof(*b->boundary);
@@ -213,10 +222,10 @@ static void block_insert(struct jit *j, struct jit_block *b)
 
 static uint8_t *refused_level(struct jit *j, uint64_t rip, uint64_t gpa) { return &j->refused[(rip ^ gpa >> 12) % HOT_ENTRIES]; }
 
-static void block_plan(struct jit *j, struct window_plan *plan, struct ir_block *ir, const struct fetched *f, bool careful)
+static void block_plan(struct jit *j, struct window_plan *plan, struct ir_block *ir, const struct fetched *f, enum block_kind kind)
 {
     static const unsigned bytes[REFUSED_LEVELS] = { WINDOW_BYTES, 64, 0 };
-    bool none = careful || !j->options.windows || !j->options.tlb || !j->options.pages;
+    bool none = kind == BLOCK_CAREFUL || !j->options.windows || !j->options.tlb || !j->options.pages;
 
     if (j->x87)
         x87_plan(ir, j->x87_agrees);
@@ -224,7 +233,7 @@ static void block_plan(struct jit *j, struct window_plan *plan, struct ir_block 
 }
 
 /* Code for as much of the block as can be; the cache is emptied once if it is full. */
-static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block **out, const struct fetched *f, bool careful)
+static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block **out, const struct fetched *f, enum block_kind kind)
 {
     static struct window_plan plan; /* large */
 
@@ -233,8 +242,8 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
         unsigned caches = j->caches;
         struct jit_block *b;
 
-        block_plan(j, &plan, ir, f, careful);
-        *out = b = block_allocate(j, ir, f, careful);
+        block_plan(j, &plan, ir, f, kind);
+        *out = b = block_allocate(j, ir, f, kind);
         j->e.full = false;
         j->declined_at = 0;
         if (jit_generate(j, b, ir, &plan)) {
@@ -253,7 +262,7 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
         }
         free(b);
     }
-    *out = block_allocate(j, ir, f, careful);
+    *out = block_allocate(j, ir, f, kind);
     return false;
 }
 
@@ -267,7 +276,7 @@ static uint64_t now_ns(void)
 
 static uint8_t *written_count(struct jit *j, uint64_t gpa) { return &j->written[gpa / PAGE_BYTES % HOT_ENTRIES]; }
 
-static struct jit_block *translate(struct jit *j, bool careful)
+static struct jit_block *translate(struct jit *j, enum block_kind kind)
 {
     static struct ir_block ir; /* large, and rebuilt every time */
     uint64_t start = now_ns();
@@ -275,16 +284,18 @@ static struct jit_block *translate(struct jit *j, bool careful)
     struct jit_block *b;
 
     jumps_of(j, j->v->cpu.mode); /* it may empty the cache: first */
-    if (!fetch_block(j->v, &ir, IR_INSNS, j->options.extend && !careful ? &j->history : NULL, &f) || f.uncached)
+    if (!fetch_block(j->v, &ir, IR_INSNS, j->options.extend && kind == BLOCK_FULL ? &j->history : NULL, &f) || f.uncached)
         return NULL;
     j->stats.insns += ir.insns;
-    if (!block_generate(j, &ir, &b, &f, careful)) {
+    if (!block_generate(j, &ir, &b, &f, kind)) {
         b->declined = true;
         j->stats.declined++;
     }
     block_insert(j, b);
     j->stats.blocks++;
-    j->stats.careful += careful;
+    j->stats.careful += kind == BLOCK_CAREFUL;
+    j->stats.brief += kind == BLOCK_BRIEF;
+    j->patiences += kind == BLOCK_BRIEF;
     j->stats.bytes += b->bytes;
     j->stats.translate_ns += now_ns() - start;
     if (!b->declined)
@@ -307,6 +318,17 @@ static bool is_hot(struct jit *j, uint64_t gpa)
     return false;
 }
 
+static void block_drop(struct jit *j, struct jit_block *b);
+
+/*
+ * Most code does not run often.  A block is brief first, up to the next jump: quickly made; one that goes on running is made again,
+ * along the way that it takes.
+ */
+static enum block_kind first_kind(const struct jit *j)
+{
+    return j->options.extend && j->options.patience && j->patiences < BRIEF_BLOCKS ? BLOCK_BRIEF : BLOCK_FULL;
+}
+
 struct jit_block *jit_lookup(struct jit *j, bool careful)
 {
     struct vcpu *v = j->v;
@@ -324,8 +346,12 @@ struct jit_block *jit_lookup(struct jit *j, bool careful)
     b = find(j, e->gpa, careful);
     if (!b && !careful && !is_hot(j, e->gpa))
         return NULL;
-    if (!b)
-        b = translate(j, careful);
+    if (b && b->patience && *b->patience < 0) {
+        block_drop(j, b);
+        b = translate(j, BLOCK_FULL);
+    } else if (!b) {
+        b = translate(j, careful ? BLOCK_CAREFUL : first_kind(j));
+    }
     return b && !b->declined ? b : NULL;
 }
 
@@ -420,7 +446,7 @@ void jit_drop_all(struct jit *j)
     memset(j->by_mode, 0, sizeof(j->by_mode));
     jit_clear_caches(j);
     memset(j->refused, 0, sizeof(j->refused));
-    j->caches = 0;
+    j->caches = j->patiences = 0;
     j->e.at = j->write + j->stubs;
     j->e.full = false;
     j->stats.flushes++;

@@ -16,7 +16,7 @@ struct jit_options jit_options = {
 #define X(name, text) .name = true,
     JIT_SWITCHES(X)
 #undef X
-    .cache_bytes = MIB(64), .hot = 8,
+    .cache_bytes = MIB(64), .hot = 8, .patience = 1000,
 };
 
 bool jit_switch_off(const char *name)
@@ -163,6 +163,19 @@ static const uint8_t *code_here(struct jit *j)
     return b->checked;
 }
 
+/* Code stays where it is when only devices have moved. */
+static void follow_map(struct jit *j)
+{
+    uint64_t memory = phys_memory_generation(j->v->bus.phys);
+
+    j->map_changed = false;
+    if (memory == j->memory)
+        jit_clear_caches(j);
+    else
+        jit_drop_all(j);
+    j->memory = memory;
+}
+
 /* The interpreter's hook. */
 static bool jit_translated(void *opaque)
 {
@@ -170,10 +183,8 @@ static bool jit_translated(void *opaque)
     struct vcpu *v = j->v;
     const uint8_t *code;
 
-    if (j->map_changed) {
-        j->map_changed = false;
-        jit_drop_all(j);
-    }
+    if (j->map_changed)
+        follow_map(j);
     jit_free_dead(j);
     if (j->seen_protects != v->mmu.protects) {
         j->seen_protects = v->mmu.protects;
@@ -249,6 +260,7 @@ static void jit_prepare(struct jit *j)
     code_init(&j->v->code, jit_code_written, j);
     j->listener.changed = jit_map_changed;
     phys_listen(j->v->bus.phys, &j->listener);
+    j->map_changed = true; /* its state has not been looked at yet */
     j->usable = true;
 }
 

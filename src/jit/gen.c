@@ -470,7 +470,7 @@ static void gen_out(struct gen *g, uint8_t *from, const void *exit, bool refund)
     emit_jmp_to(g->e, exit);
 }
 
-static void gen_entry(struct gen *g, uint8_t *from[2])
+static void gen_entry(struct gen *g, uint8_t *from[3])
 {
     struct cpu *c = &g->jit->v->cpu;
 
@@ -484,6 +484,10 @@ static void gen_entry(struct gen *g, uint8_t *from[2])
         emit_inc(g->e, &g->jit->stats.executions);
     gen_budget(g, A_SUB, g->ir->insns);
     from[1] = emit_jcc(g->e, CC_S);
+    if (g->block->patience) {
+        emit_alu_mi(g->e, A_SUB, 4, mem_low(g->block->patience), 1);
+        from[2] = emit_jcc(g->e, CC_S);
+    }
 }
 
 static void gen_begin_boundary(struct gen *g)
@@ -527,7 +531,7 @@ static bool gen_ops(struct gen *g)
 bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir, const struct window_plan *plan)
 {
     static struct gen g;
-    uint8_t *from[2] = { 0 };
+    uint8_t *from[3] = { 0 };
 
     memset(&g, 0, offsetof(struct gen, stub));
     g.jit = jit, g.block = block, g.ir = ir, g.plan = plan, g.e = &jit->e;
@@ -551,5 +555,7 @@ bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_bloc
     gen_out(&g, from[1], jit->stub_exit[EXIT_BUDGET], true);
     if (from[0])
         gen_out(&g, from[0], jit->stub_exit[EXIT_LOOKUP], false);
+    if (from[2])
+        gen_out(&g, from[2], jit->stub_exit[EXIT_LOOKUP], true);
     return !jit->e.full && !g.declined;
 }

@@ -234,7 +234,7 @@ static void print_memory(const struct jit_stats *s, FILE *f)
     }
     fprintf(f, "jit slow paths: walk %" PRIu64 ", device %" PRIu64 ", other %" PRIu64 ", segment %" PRIu64 ", divide %" PRIu64
             ", helper %" PRIu64 "\n", s->slow_walk, s->slow_device, s->slow_other, s->segments, s->divides, s->helpers);
-    fprintf(f, "jit windows refused %" PRIu64 ", careful blocks %" PRIu64 "\n", s->refusals, s->careful);
+    fprintf(f, "jit windows refused %" PRIu64 ", careful blocks %" PRIu64 ", brief ones %" PRIu64 "\n", s->refusals, s->careful, s->brief);
 }
 
 void jit_print_stats(const void *engine, double seconds, FILE *f)

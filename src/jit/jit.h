@@ -119,6 +119,7 @@ struct jit_block {
     unsigned insns;
     bool dead, declined;      /* declined: the interpreter's */
     bool careful;             /* without windows; entered where a window did not hold, and left at its end */
+    int32_t *patience;        /* of a brief one: executions left until it is made again, longer; NULL: it is final */
     unsigned refused;         /* windows that met a device, a page with code or the same page's end */
     uint64_t refused_page;
     const uint8_t *entry, *checked; /* checked: compares CS base first; the same in 64-bit code */
@@ -136,7 +137,7 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 1024, JIT_HASH_BITS = 13, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16,
+enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 1024, JIT_HASH_BITS = 16, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16, BRIEF_BLOCKS = 1 << 16,
        WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
@@ -219,6 +220,8 @@ struct jit {
     unsigned filled_count;
     bool jump_pages[JUMP_PAGES];    /* pages, by hash, with an entry in a table of jumps */
     unsigned caches;                /* of `cache`, given to blocks */
+    int32_t patience[BRIEF_BLOCKS];
+    unsigned patiences;             /* of these, given to brief blocks */
     uint64_t seen_flushes, seen_protects;
     unsigned declined_at;           /* instruction at which jit_generate() gave up */
     uint8_t hot[HOT_ENTRIES];       /* how often code that is not translated was looked for */
@@ -228,7 +231,8 @@ struct jit {
     uint64_t retired_then;          /* instructions retired when `left` will be 0; beyond 2^60 while out is forced */
     uint64_t retired_before;        /* ... and before this run */
     bool usable;                    /* else the interpreter does everything */
-    bool map_changed;               /* all blocks have to go */
+    bool map_changed;               /* to be looked at before the next block ... */
+    uint64_t memory;                /* ... against where memory was: phys_memory_generation() */
     bool forced;                  /* `left` was made negative to get out at the end of the block */
     struct jit_block *armed;
     unsigned armed_insn;

@@ -28,7 +28,8 @@ struct jit_options {
 #undef X
     bool count;      /* for jit_stats: accesses and executions too, which costs time */
     uint64_t cache_bytes;
-    unsigned hot;    /* executions before a block is translated */
+    unsigned hot;      /* executions before a block is translated ... */
+    unsigned patience; /* ... and then before it is translated again, longer; 0: at once */
     bool perf_map;   /* /tmp/perf-PID.map */
     const char *jitdump; /* a file; "": jit-PID.dump; NULL: none */
 };
@@ -42,7 +43,7 @@ struct jit_stats {
     uint64_t blocks, insns, bytes, flushes, drops, declined;
     uint64_t links, lookups, misses;          /* edges patched; look-ups in C, and those that found no block */
     uint64_t entries, exits[EXIT_STOP + 1];
-    uint64_t careful, refusals;               /* blocks that are; windows that did not hold */
+    uint64_t careful, brief, refusals;        /* blocks that are; windows that did not hold */
     uint64_t slow_walk, slow_device, slow_other, helpers, divides, segments;
     uint64_t translate_ns;
 };

@@ -6,6 +6,8 @@
  */
 #include "x86/decode.h"
 
+#include <string.h>
+
 #include "cpu.h"
 
 #include <Zydis/Zydis.h>
@@ -170,7 +172,7 @@ static bool decode_is_coprocessors(const ZydisDecodedInstruction *z)
     }
 }
 
-enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct insn *out)
+static enum decode_result decode_afresh(uint32_t mode, const uint8_t *bytes, size_t n, struct insn *out)
 {
     ZydisDecoder decoder = decode_decoder(mode);
     ZydisDecodedInstruction z;
@@ -188,6 +190,43 @@ enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct 
         return DECODE_INVALID;
     decode_fill(&z, ops, out);
     return DECODE_OK;
+}
+
+/*
+ * The same instructions come again and again: a block is decoded for the interpreter and once more for the JIT.  What is
+ * found depends on the instruction's own bytes and the mode alone.
+ */
+enum { MEMO_ENTRIES = 4096, MEMO_MODES = MODE_CODE64 | MODE_CODE32 | MODE_PROTECTED | MODE_LONG };
+struct decode_memo {
+    uint8_t bytes[INSN_BYTES], length; /* 0: nothing yet */
+    uint32_t mode;
+    struct insn insn;
+};
+
+static struct decode_memo *decode_memo_of(uint32_t mode, const uint8_t *bytes, size_t n)
+{
+    static _Thread_local struct decode_memo memo[MEMO_ENTRIES];
+    uint64_t key = 0;
+
+    memcpy(&key, bytes, bits_min(n, sizeof(key)));
+    return &memo[((key ^ mode) * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
+}
+
+enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct insn *out)
+{
+    struct decode_memo *m = decode_memo_of(mode & MEMO_MODES, bytes, n);
+    enum decode_result result;
+
+    if (m->length && m->length <= n && m->mode == (mode & MEMO_MODES) && !memcmp(m->bytes, bytes, m->length)) {
+        *out = m->insn;
+        return DECODE_OK;
+    }
+    result = decode_afresh(mode, bytes, n, out);
+    if (result == DECODE_OK) {
+        *m = (struct decode_memo){ .length = out->length, .mode = mode & MEMO_MODES, .insn = *out };
+        memcpy(m->bytes, bytes, out->length);
+    }
+    return result;
 }
 
 const char *decode_mnemonic_name(uint16_t mnemonic) { return ZydisMnemonicGetString(mnemonic); }

@@ -33,7 +33,7 @@ void *test_engine_create(const struct engine *engine, struct vcpu *v, struct err
 {
     void *self;
 
-    jit_options.hot = 0;
+    jit_options.hot = jit_options.patience = 0;
     jit_options.cache_bytes = MIB(1); /* many engines are made and soon destroyed */
     self = engine->create(v, err);
     if (self && engine->id == ENGINE_JIT && !((const struct jit *)self)->usable) {

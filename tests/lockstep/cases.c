@@ -32,7 +32,7 @@ static size_t n_cases;
 
 static struct guest guests[2]; /* interp, jit */
 static struct guest_end ends[2];
-static uint64_t generator, seed = 1, programs = 20000, flush, insns;
+static uint64_t generator, seed = 1, programs = 20000, flush, patience, insns;
 static size_t chosen[LONGEST];
 static unsigned n_chosen;
 static struct case_state begin;
@@ -258,6 +258,7 @@ static bool prepare(char **files)
     }
     if (!guest_create(&guests[0], &engine_interp, &err) || !guest_create(&guests[1], &engine_jit, &err))
         return false;
+    ((struct jit *)guests[1].self)->options.patience = (unsigned)patience;
     protect(&guests[0]);
     protect(&guests[1]);
     return true;
@@ -289,6 +290,7 @@ int main(int argc, char **argv)
         { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Of everything that is random (1)", "N" },
         { "x87", 0, 0, G_OPTION_ARG_NONE, &x87, "Programs of x87 instructions; FILE.case says which modes", NULL },
         { "memory", 0, 0, G_OPTION_ARG_NONE, &memory, "Programs of memory operands near each other", NULL },
+        { "patience", 0, 0, G_OPTION_ARG_INT64, &patience, "Blocks are brief, and made again after so many executions (0: whole at once)", "N" },
         { "flush", 0, 0, G_OPTION_ARG_INT64, &flush, "Drop all translated code before about every Nth", "N" },
         { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &files, NULL, "FILE.case..." },
         { NULL, 0, 0, 0, NULL, NULL, NULL },

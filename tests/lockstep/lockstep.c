@@ -230,7 +230,7 @@ static int run(struct lockstep *l, bool once)
 
 /* -- the command line ---------------------------------------------------------------------------------------------------------- */
 
-static char *insns_text, *step_text, *cache_text, *hot_text, *flush_text, *poke_text, *seed_text, *memory_text, *from_text, *bios, *kernel,
+static char *insns_text, *step_text, *cache_text, *hot_text, *patience_text, *flush_text, *poke_text, *seed_text, *memory_text, *from_text, *bios, *kernel,
     *append;
 static char **off, **files;
 static gboolean once, journey;
@@ -248,6 +248,7 @@ static const GOptionEntry entries[] = {
     { "seed", 0, 0, G_OPTION_ARG_STRING, &seed_text, "Of everything that is random (1)", "N" },
     { "cache", 0, 0, G_OPTION_ARG_STRING, &cache_text, "Memory for translated code (64M)", "SIZE" },
     { "hot", 0, 0, G_OPTION_ARG_STRING, &hot_text, "Executions before code is translated (1)", "N" },
+    { "patience", 0, 0, G_OPTION_ARG_STRING, &patience_text, "Executions of a brief block before it is made again (3); 0: whole at once", "N" },
     { "off", 0, 0, G_OPTION_ARG_STRING_ARRAY, &off, "A switch of the JIT (wideload list jit-switches)", "NAME" },
     { "flush", 0, 0, G_OPTION_ARG_STRING, &flush_text, "Drop all translated code about every N steps", "N" },
     { "poke", 0, 0, G_OPTION_ARG_STRING, &poke_text, "Write to code what is there about every N steps", "N" },
@@ -269,7 +270,7 @@ static bool number(const char *text, uint64_t otherwise, uint64_t *value, struct
 
 static bool configure(struct lockstep *l, struct err *err)
 {
-    uint64_t hot;
+    uint64_t hot, patience;
 
     l->config = (struct machine_config){ .bios = bios, .kernel = kernel, .append = append, .flat = files ? files[0] : NULL,
                                          .clock = journey ? MACHINE_CLOCK_JOURNEY : MACHINE_CLOCK_VIRTUAL };
@@ -281,9 +282,10 @@ static bool configure(struct lockstep *l, struct err *err)
     if (!number(insns_text, 100000000, &l->insns, err) || !number(step_text, 64, &l->step, err) || !number(from_text, 0, &l->from, err) ||
         !number(flush_text, 0, &l->flush, err) || !number(poke_text, 0, &l->poke, err) || !number(seed_text, 1, &l->seed, err) ||
         !number(memory_text, MIB(64), &l->config.ram_bytes, err) || !number(cache_text, MIB(64), &jit_options.cache_bytes, err) ||
-        !number(hot_text, 1, &hot, err))
+        !number(hot_text, 1, &hot, err) || !number(patience_text, 3, &patience, err))
         return false;
     jit_options.hot = (unsigned)hot;
+    jit_options.patience = (unsigned)patience;
     l->random = UINT64_C(0x9e3779b97f4a7c15) * (l->seed | 1);
     return (l->step && l->random) || err_set(err, "--step must not be 0");
 }
