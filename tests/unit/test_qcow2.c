@@ -361,7 +361,8 @@ static void use_somehow(bool read_only, uint64_t most)
     }
     most = bits_min(most, b->bytes);
     for (unsigned i = 0; i < USES; i++) {
-        uint64_t bytes = (1 + below(16)) * 512, offset = most > bytes ? bits_align_down((uint64_t)(g_rand_double(numbers) * (double)(most - bytes)), 512) : 0;
+        uint64_t bytes = (1 + below(16)) * 512, room = most > bytes ? most - bytes : 0;
+        uint64_t offset = bits_align_down((uint64_t)(g_rand_double(numbers) * (double)room), 512);
 
         bytes = bits_min(bytes, b->bytes - offset);
         if (read_only || below(3) == 0)

@@ -187,7 +187,8 @@ static void use(uint64_t cluster, uint64_t entry)
         return;
     ck_assert_msg(offset < durable->len && offset % cluster == 0, "an entry that leads nowhere");
     ck_assert_msg(++uses[offset / cluster] == 1, "a cluster is used twice");
-    ck_assert_msg(count_of(cluster, offset / cluster) == 1, "cluster %lu is used, and counted %lu", offset / cluster, count_of(cluster, offset / cluster));
+    ck_assert_msg(count_of(cluster, offset / cluster) == 1, "cluster %lu is used, and counted %lu", offset / cluster,
+                  count_of(cluster, offset / cluster));
 }
 
 static void check_counts(uint64_t cluster)
