@@ -579,6 +579,13 @@ static bool is_spinning(struct kvm_engine *k)
     return same && k->cpu.v->assist.mode != ASSIST_OFF;
 }
 
+static bool halted_still(const struct kvm_engine *k)
+{
+    const struct vcpu *v = k->cpu.v;
+
+    return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->cpu.run->if_flag);
+}
+
 static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
 {
     struct kvm_run *r = k->cpu.run;
@@ -592,7 +599,7 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
         kvm_peek_state(&k->cpu, &k->cpu.v->cpu);
         k->cpu.v->cpu.activity = CPU_HALTED;
         *stop = STOP_HALT;
-        return false;
+        return !k->cpu.v->exact && !halted_still(k); /* an interrupt that came before STI waits already */
     case KVM_EXIT_IRQ_WINDOW_OPEN: return true;
     case KVM_EXIT_SET_TPR:
         if (k->cpu.v->host.write_cr8)
@@ -612,13 +619,6 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
         *stop = STOP_FAILED;
         return false;
     }
-}
-
-static bool halted_still(const struct kvm_engine *k)
-{
-    const struct vcpu *v = k->cpu.v;
-
-    return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->cpu.run->if_flag);
 }
 
 /*
