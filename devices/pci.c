@@ -1,7 +1,7 @@
 /*
  * pci.c - PCI bus 0: configuration mechanism 1 at 0xcf8, ECAM, base address registers, INTx# to PIRQ routing.
  *
- * Not modelled: other buses (bridges; type 1 cycles are unclaimed), MSI, ROM BARs, parity and error reporting.
+ * Not modelled: other buses (bridges; type 1 cycles are unclaimed), MSI (MSI-X: msix.c), ROM BARs, parity and error reporting.
  * Port 0xcf9, the reset control register, lies inside the address port and so lives here.
  * Manual: PCI Local Bus 3.0 sections 3.2.2.3 and 6; PCI Express Base 3.0 section 7.2.2 (ECAM); Intel ICH9 data sheet
  * (316972) section 13.7.5 (RST_CNT) and 10.1 (which pins reach which PIRQ by default).
@@ -42,6 +42,17 @@ uint32_t pci_function_get(const struct pci_function *f, unsigned offset, unsigne
         v |= (uint32_t)f->config[offset + i] << i * 8;
     return v;
 }
+
+/* Section 6.7. */
+void pci_function_capability(struct pci_function *f, uint8_t id, uint8_t offset)
+{
+    f->config[PCI_STATUS] |= PCI_STATUS_CAPABILITIES;
+    f->config[offset] = id;
+    f->config[offset + 1] = f->config[PCI_CAPABILITIES];
+    f->config[PCI_CAPABILITIES] = offset;
+}
+
+bool pci_function_is_master(const struct pci_function *f) { return f->config[PCI_COMMAND] & PCI_COMMAND_MASTER; }
 
 /* Section 6.2.5.1: the bits below the size are wired to zero, which is how software learns the size. */
 static void pci_init_bars(struct pci_function *f)
@@ -160,6 +171,8 @@ static uint32_t pci_read_config(struct pci *p, uint32_t bus, uint32_t devfn, uns
 
     if (!f || (offset >= PCI_CONFIG_BYTES && !f->identity->express))
         return (uint32_t)bits_mask(width * 8); /* master abort */
+    if (f->reading && offset < PCI_CONFIG_BYTES)
+        f->reading(f->device, offset, width);
     return offset >= PCI_CONFIG_BYTES ? 0 : pci_function_get(f, offset, width);
 }
 
@@ -250,6 +263,11 @@ void pci_add(struct device *bus, struct pci_function *f, uint8_t devfn)
     f->devfn = devfn;
     f->wire = pin ? &p->pin[devfn >> 3][(pin - 1) & 3] : NULL;
     pci_update_wire(f);
+}
+
+const struct pci_function *pci_function_at(const struct device *bus, uint8_t devfn)
+{
+    return ((const struct pci *)bus->state)->function[devfn];
 }
 
 void pci_connect(struct device *bus, const struct pci_wires *wires)

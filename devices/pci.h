@@ -19,6 +19,8 @@ enum { /* PCI 3.0 section 6.1, offsets of the type 0 header */
     PCI_HEADER_TYPE = 0x0e, PCI_BAR0 = 0x10, PCI_SUBSYSTEM_VENDOR = 0x2c, PCI_SUBSYSTEM = 0x2e,
     PCI_CAPABILITIES = 0x34, PCI_INTERRUPT_LINE = 0x3c, PCI_INTERRUPT_PIN = 0x3d,
 };
+/* Capability IDs, PCI 3.0 appendix H. */
+enum { PCI_CAPABILITY_VENDOR = 0x09, PCI_CAPABILITY_EXPRESS = 0x10, PCI_CAPABILITY_MSIX = 0x11 };
 enum { PCI_COMMAND_IO = 1, PCI_COMMAND_MEMORY = 2, PCI_COMMAND_MASTER = 4, PCI_COMMAND_INTX_OFF = 1 << 10 };
 enum { PCI_STATUS_INTERRUPT = 1 << 3, PCI_STATUS_CAPABILITIES = 1 << 4 };
 
@@ -51,6 +53,8 @@ struct pci_function {
     struct irq *wire;                      /* its INTx#, set when plugged in */
     /* Told after a write has been stored; may be NULL. */
     void (*written)(struct device *device, unsigned offset, unsigned width);
+    /* Told before a read is answered, so that it can put the answer into `config`; may be NULL. */
+    void (*reading)(struct device *device, unsigned offset, unsigned width);
 };
 
 /* Reset state: identity, zeroed rest, standard bits writable.  The owner then adds its own. */
@@ -60,7 +64,13 @@ void pci_function_init(struct pci_function *function, struct device *device, con
 void pci_function_register(struct pci_function *function, unsigned offset, unsigned width, uint32_t value,
                            uint32_t mask);
 
+/* Puts a capability at `offset` (a multiple of 4, 0x40 or more) at the head of the list; its body is the owner's. */
+void pci_function_capability(struct pci_function *function, uint8_t id, uint8_t offset);
+
 uint32_t pci_function_get(const struct pci_function *function, unsigned offset, unsigned width);
+
+/* May it reach memory?  DMA and messages need the bus master bit. */
+bool pci_function_is_master(const struct pci_function *function);
 
 /* The level of INTx#. */
 void pci_function_interrupt(struct pci_function *function, bool level);
@@ -68,8 +78,11 @@ void pci_function_interrupt(struct pci_function *function, bool level);
 /* Rows of a device's fields for the function in it; pci_function_restored() puts regions where the loaded BARs say. */
 #define PCI_FUNCTION_FIELDS(f)                                                                                         \
     WIRING(f.identity), WIRING(f.device), WIRING(f.devfn), FIELD_ARRAY(f.config), FIELD_ARRAY(f.writable),             \
-        FIELD_ARRAY(f.write_clears), FIELD(f.interrupt), WIRING(f.wire), WIRING(f.written)
+        FIELD_ARRAY(f.write_clears), FIELD(f.interrupt), WIRING(f.wire), WIRING(f.written), WIRING(f.reading)
 void pci_function_restored(struct pci_function *function);
+
+/* What is plugged in there, or NULL. */
+const struct pci_function *pci_function_at(const struct device *bus, uint8_t devfn);
 
 /* Plugs a function in. */
 void pci_add(struct device *bus, struct pci_function *function, uint8_t devfn);

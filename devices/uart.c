@@ -19,7 +19,14 @@ enum { MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 16, MCR_
 enum { LSR_DR = 1, LSR_OE = 2, LSR_BI = 16, LSR_THRE = 32, LSR_TEMT = 64, LSR_ERRORS = 0x1e };
 enum { MSR_DELTAS = 15, MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80 };
 
+/*
+ * Whoever is at the other end sends while RTS is active ("Modem control register", bit 1), or the guest has asked for receive
+ * interrupts; and to a guest that has never written MCR, as soon as it has looked whether there is something.
+ */
+enum peer { PEER_WAITS, PEER_SENDS, PEER_HEEDS_RTS, PEERS };
+
 struct uart {
+    uint8_t peer;
     uint8_t ier, fcr, lcr, mcr, lsr, msr, scr;
     uint16_t divisor;
     bool thre_waits;    /* a THRE interrupt has not been answered yet */
@@ -183,6 +190,8 @@ static uint64_t uart_read(void *state, uint64_t offset, unsigned width)
     case MCR: v = u->mcr; break;
     case LSR:
         v = u->lsr;
+        if (u->peer == PEER_WAITS)
+            u->peer = PEER_SENDS;
         u->lsr &= ~LSR_ERRORS;
         break;
     case MSR:
@@ -227,6 +236,7 @@ static void uart_write(void *state, uint64_t offset, unsigned width, uint64_t va
         break;
     case MCR:
         u->mcr = v & MCR_MASK;
+        u->peer = PEER_HEEDS_RTS;
         uart_update_modem(u);
         break;
     case SCR: u->scr = v; break;
@@ -241,6 +251,8 @@ static size_t uart_input_room(void *device)
 
     if (u->mcr & MCR_LOOP)
         return 0; /* SIN is disconnected */
+    if (!(u->ier & IER_RX) && !(u->peer == PEER_HEEDS_RTS ? u->mcr & MCR_RTS : u->peer))
+        return 0;
     return uart_fifo_size(u) - u->rx_count;
 }
 
@@ -259,6 +271,7 @@ static void uart_reset(struct device *device)
     struct uart *u = device->state;
 
     u->ier = u->fcr = u->lcr = u->mcr = 0;
+    u->peer = PEER_WAITS;
     u->lsr = LSR_THRE | LSR_TEMT;
     u->msr = MSR_CTS | MSR_DSR | MSR_DCD;
     u->thre_waits = false;
@@ -300,7 +313,7 @@ void uart_place(struct device *device, uint16_t port) { region_move(&device->reg
 static const struct region_ops uart_ops = { .read = uart_read, .write = uart_write, .limits = { .widths = W1 } };
 
 #define STATE struct uart
-FIELDS(uart_fields, FIELD(ier), FIELD(fcr), FIELD(lcr), FIELD(mcr), FIELD(lsr), FIELD(msr), FIELD(scr), FIELD(divisor), FIELD(thre_waits),
+FIELDS(uart_fields, FIELD_MAX(peer, PEERS - 1), FIELD(ier), FIELD(fcr), FIELD(lcr), FIELD(mcr), FIELD(lsr), FIELD(msr), FIELD(scr), FIELD(divisor), FIELD(thre_waits),
        FIELD(rx_timeout), FIELD_ARRAY(rx), FIELD_MAX(rx_first, UART_FIFO - 1), FIELD_MAX(rx_count, UART_FIFO), FIELD_DEADLINE(timer),
        WIRING(clock), FIELD_IRQ(interrupt), WIRING(backend))
 #undef STATE

@@ -337,9 +337,8 @@ static void widereg_write_history(void *state, uint64_t offset, unsigned width, 
 /* PCI Express capability version 2 of a root complex integrated endpoint. */
 static void widereg_init_express(struct pci_function *f)
 {
-    f->config[PCI_STATUS] |= PCI_STATUS_CAPABILITIES;
-    f->config[PCI_CAPABILITIES] = EXPRESS;
-    pci_function_register(f, EXPRESS, 4, 0x10 | 0x0092u << 16, 0);
+    pci_function_capability(f, PCI_CAPABILITY_EXPRESS, EXPRESS);
+    pci_function_register(f, EXPRESS + 0x02, 2, 0x0092, 0);
     pci_function_register(f, EXPRESS + 0x04, 4, 0x00008000, 0);           /* role-based error reporting */
     pci_function_register(f, EXPRESS + 0x08, 2, 0x2810, 0x78ff);          /* device control */
     pci_function_register(f, EXPRESS + 0x24, 4, 1 << 7 | 1 << 8 | 1 << 9, 0); /* AtomicOp completer: 32, 64, 128 bits */

@@ -86,14 +86,14 @@ bool access_prepare(struct mmu *mmu, struct access *a, unsigned intent)
            access_prepare_page(mmu, a, intent, left, a->width, 1);
 }
 
-/* Data breakpoints (SDM 3A 19.2.4). */
+/* Data breakpoints (SDM 3A 19.2.4), and a debugger's. */
 static void access_note_watches(struct mmu *mmu, const struct access *a)
 {
-    for (unsigned i = 0; i < WATCHES; i++) {
+    for (unsigned i = 0; i < WATCHES_ALL; i++) {
         const struct watch *w = &mmu->watch[i];
 
         if (w->size && a->gva < w->gva + w->size && w->gva < a->gva + a->width &&
-            (!w->writes_only || a->type != TRANSACTION_LOAD))
+            (!w->writes_only || a->type != TRANSACTION_LOAD) && (!w->reads_only || a->type != TRANSACTION_STORE))
             mmu->watch_hits |= 1u << i;
     }
 }

@@ -261,6 +261,12 @@ void phys_add_memory(struct phys *phys, struct phys_memory *memory)
 
 void phys_memory_changed(struct phys *phys) { phys_changed(phys); }
 
+void phys_forget_memory(struct phys *phys)
+{
+    phys->memory_generation++;
+    phys_changed(phys);
+}
+
 void phys_set_a20(struct phys *phys, bool on)
 {
     uint64_t mask = on ? ~UINT64_C(0) : ~A20_BIT;

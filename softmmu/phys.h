@@ -59,6 +59,8 @@ void phys_free(struct phys *phys);
 void phys_add_memory(struct phys *phys, struct phys_memory *memory);
 /* After any change to a phys_memory that has been added. */
 void phys_memory_changed(struct phys *phys);
+/* Tells listeners that memory is another, so that what they have made of it goes. */
+void phys_forget_memory(struct phys *phys);
 void phys_set_a20(struct phys *phys, bool on);
 void phys_listen(struct phys *phys, struct phys_listener *listener);
 void phys_unlisten(struct phys *phys, struct phys_listener *listener);

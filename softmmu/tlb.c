@@ -119,9 +119,12 @@ static bool tlb_is_watched(const struct mmu *mmu, uint64_t page)
 {
     if (likely(!mmu_watches(mmu)))
         return false;
-    for (unsigned i = 0; i < WATCHES; i++)
-        if (mmu->watch[i].size && (mmu->watch[i].gva & ~(uint64_t)PAGE_OFFSET) == page)
+    for (unsigned i = 0; i < WATCHES_ALL; i++) {
+        const struct watch *w = &mmu->watch[i];
+
+        if (w->size && w->gva < page + PAGE_BYTES && w->gva + w->size > page)
             return true;
+    }
     return false;
 }
 

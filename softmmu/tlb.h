@@ -70,10 +70,11 @@ struct code;
 struct watch {
     uint64_t gva;
     uint8_t size;      /* 0: off */
-    bool writes_only;
+    bool writes_only, reads_only;
 };
 
-enum { WATCHES = 4, LARGE_PAGES = 8, FLUSHED_PAGES = 8 };
+/* The guest's, by DR0 to DR3, and behind them a debugger's. */
+enum { WATCHES = 4, WATCHES_ALL = 8, LARGE_PAGES = 8, FLUSHED_PAGES = 8 };
 
 /* What the control registers say of the entries of a level; 1 is the last. */
 struct walk_level {
@@ -119,7 +120,7 @@ struct mmu {
 
     struct walk_memory tables; /* where paging structures were read last */
 
-    struct watch watch[WATCHES];
+    struct watch watch[WATCHES_ALL];
     unsigned watch_hits; /* one bit each; the engine clears them */
 
     struct mmu_fault fault;
@@ -136,7 +137,8 @@ struct mmu {
 
 static inline bool mmu_watches(const struct mmu *mmu)
 {
-    return mmu->watch[0].size | mmu->watch[1].size | mmu->watch[2].size | mmu->watch[3].size;
+    return mmu->watch[0].size | mmu->watch[1].size | mmu->watch[2].size | mmu->watch[3].size |
+           mmu->watch[4].size | mmu->watch[5].size | mmu->watch[6].size | mmu->watch[7].size;
 }
 
 static inline unsigned tlb_index(uint64_t gva) { return gva >> 12 & (TLB_ENTRIES - 1); }

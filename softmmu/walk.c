@@ -191,6 +191,38 @@ bool walk_page(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank ban
     return true;
 }
 
+struct walk_seen walk_look(struct mmu *mmu, uint64_t gva)
+{
+    const struct walk_mode *mode = &mmu->mode;
+    const struct walk_level *at = &mode->level[mode->levels];
+    uint64_t table, entry, all = UINT64_MAX, any = 0;
+
+    if (!walk_canonical(mmu, gva))
+        return (struct walk_seen){ .shift = 47 };
+    if (!(mmu->cr0 & CR0_PG))
+        return (struct walk_seen){ gva <= UINT32_MAX, (uint32_t)gva, RIGHTS_WRITABLE | RIGHTS_USER | RIGHTS_EXECUTABLE, 32 };
+    if (!walk_first_table(mmu, gva, &table))
+        return (struct walk_seen){ .shift = 30 };
+    for (;; at--) {
+        uint64_t gpa = table + (gva >> (at->shift - mode->entry_log) & mode->index);
+        const uint8_t *host = phys_readable(mmu->bus->phys, gpa, 1u << mode->entry_log);
+
+        entry = 0;
+        if (host)
+            memcpy(&entry, host, 1u << mode->entry_log);
+        if (!(entry & PE_P) || entry & at->reserved[!!(entry & at->leaf)])
+            return (struct walk_seen){ .shift = (uint8_t)at->shift };
+        all &= entry;
+        any |= entry;
+        if (entry & at->leaf)
+            break;
+        table = entry & mode->table;
+    }
+    return (struct walk_seen){ true, walk_leaf_address(mode, at, entry, gva),
+                               (all & PE_W ? RIGHTS_WRITABLE : 0) | (all & PE_U ? RIGHTS_USER : 0) | (any & mode->xd ? 0 : RIGHTS_EXECUTABLE),
+                               (uint8_t)at->shift };
+}
+
 bool mmu_load_pdptes(struct mmu *mmu, uint64_t cr3)
 {
     uint64_t reserved = 0x1e6 | (~bits_mask(mmu->physical_bits));

@@ -26,6 +26,20 @@ static inline bool walk_canonical(const struct mmu *mmu, uint64_t gva)
     return (uint64_t)((int64_t)(gva << shift) >> shift) == gva;
 }
 
+struct walk_seen {
+    bool present;
+    uint64_t gpa;       /* of the byte asked for */
+    unsigned rights;    /* enum page_rights */
+    uint8_t shift;      /* log2 of what was seen: a page, or a hole in a table */
+};
+
+/*
+ * walk_look - what the tables say of one linear address, for somebody who is no guest.
+ *
+ * No bit is set, nothing is entered in the TLB, no device is asked: tables that are not in memory are holes.
+ */
+struct walk_seen walk_look(struct mmu *mmu, uint64_t gva);
+
 /* The registers the walk depends on; flushes what they change. */
 void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru);
 

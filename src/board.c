@@ -3,7 +3,7 @@
  *
  * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
  * 1 MiB under the PAM registers, a hole where a VGA would be, the ISA devices, one PCI bus with the host bridge, the
- * LPC bridge and widereg.  Not modelled: VGA, disks, network, USB; they would be added here.
+ * LPC bridge, widereg and disks.  Not modelled: VGA, network, USB; they would be added here.
  * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
  */
 #include "board.h"
@@ -23,7 +23,9 @@
 #include "pit.h"
 #include "post.h"
 #include "rtc.h"
+#include "testdev.h"
 #include "uart.h"
+#include "virtio_blk.h"
 #include "widereg.h"
 
 #include <assert.h>
@@ -39,7 +41,7 @@
 
 /* -- interrupt lines: several sources, one level ------------------------------------------------------------------ */
 
-enum { SOURCE_DEVICE, SOURCE_LPC, SOURCE_HPET, SOURCE_PIC };
+enum { SOURCE_DEVICE, SOURCE_LPC, SOURCE_HPET, SOURCE_PIC, SOURCE_TESTDEV };
 #define LINE(n, source) ((int)((n) | (source) << 8))
 
 static void board_set_source(struct irq *line, uint8_t *sources, unsigned source, bool level)
@@ -167,6 +169,8 @@ static bool board_check_config(const struct board_config *c, struct err *err)
         return err_set(err, "board: firmware of %zu bytes: must be a multiple of 4 KiB up to 16 MiB", c->bios_bytes);
     if (!c->cpus || c->cpus > APIC_CPUS)
         return err_set(err, "board: %u CPUs: must be 1 to %u", c->cpus, APIC_CPUS);
+    if (c->disks > BOARD_DISKS)
+        return err_set(err, "board: %u disks: %u at most", c->disks, BOARD_DISKS);
     return true;
 }
 
@@ -256,6 +260,9 @@ static void board_create_devices(struct board *b)
     b->debug_exit = device_create(&debug_exit_class, &host);
     b->post = device_create(&post_class, &host);
     b->widereg = device_create(&widereg_class, &host);
+    b->testdev = b->config.testdev ? device_create(&testdev_class, &host) : NULL;
+    for (unsigned i = 0; i < b->config.disks; i++)
+        b->disk[i] = device_create(&virtio_blk_class, &host);
 }
 
 static void board_wire_interrupts(struct board *b)
@@ -277,6 +284,8 @@ static void board_wire_interrupts(struct board *b)
                            (struct irq){ .set = board_set_route, .opaque = b, .line = LINE(n, SOURCE_HPET) });
     pit_connect(b->pit, hpet_legacy_input(b->hpet, 0));
     rtc_connect(b->rtc, hpet_legacy_input(b->hpet, 1));
+    for (unsigned n = 0; b->testdev && n < TESTDEV_LINES; n++)
+        testdev_connect(b->testdev, n, (struct irq){ .set = n < 16 ? board_set_isa : board_set_ioapic, .opaque = b, .line = LINE(n, SOURCE_TESTDEV) });
     uart_connect(b->com[0], board_isa(b, 4), b->config.com[0]);
     uart_connect(b->com[1], board_isa(b, 3), b->config.com[1]);
 }
@@ -299,6 +308,8 @@ static void board_wire_chipset(struct board *b)
     lpc_connect(b->lpc, b->pci, &lpc);
     acpi_pm_connect(b->acpi_pm, &pm);
     widereg_connect(b->widereg, b->pci, PCI_DEVFN(BOARD_WIDEREG_SLOT, 0));
+    for (unsigned i = 0; i < b->config.disks; i++)
+        virtio_blk_connect(b->disk[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_DISK_SLOT + i, 0), b->config.disk[i]);
 }
 
 static void board_wire_rest(struct board *b)
@@ -405,11 +416,22 @@ static void board_write_config(struct board *b, unsigned devfn, unsigned offset,
     ecam->ops->write(ecam->state, devfn << 12 | offset, width, value);
 }
 
+static const uint8_t firmware_irq[4] = { 10, 10, 11, 11 }; /* of PIRQA..D, and of PIRQE..H */
+
+/* A function in one of slots 0..24 with one memory BAR, the first. */
+static void board_place_function(struct board *b, unsigned slot, uint64_t base)
+{
+    unsigned devfn = PCI_DEVFN(slot, 0);
+
+    board_write_config(b, devfn, PCI_BAR0, 4, (uint32_t)base);
+    board_write_config(b, devfn, PCI_INTERRUPT_LINE, 1, firmware_irq[slot & 3]);
+    board_write_config(b, devfn, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
 /* Where nothing runs before the kernel, the chipset is left as firmware leaves it. */
 static void board_stand_in_for_firmware(struct board *b)
 {
-    static const uint8_t irq[4] = { 10, 10, 11, 11 };
-    unsigned mch = PCI_DEVFN(0, 0), lpc = PCI_DEVFN(31, 0), widereg = PCI_DEVFN(BOARD_WIDEREG_SLOT, 0);
+    unsigned mch = PCI_DEVFN(0, 0), lpc = PCI_DEVFN(31, 0);
 
     board_write_config(b, mch, 0x60, 4, BOARD_ECAM_BASE | 1);
     board_write_config(b, mch, 0x90, 1, 0x30);
@@ -418,13 +440,13 @@ static void board_stand_in_for_firmware(struct board *b)
     board_write_config(b, lpc, 0x40, 4, BOARD_PM_BASE | 1);
     board_write_config(b, lpc, 0x44, 1, 0x80);
     for (unsigned i = 0; i < 4; i++) {
-        board_write_config(b, lpc, 0x60 + i, 1, irq[i]);
-        board_write_config(b, lpc, 0x68 + i, 1, irq[i]);
+        board_write_config(b, lpc, 0x60 + i, 1, firmware_irq[i]);
+        board_write_config(b, lpc, 0x68 + i, 1, firmware_irq[i]);
     }
     b->pic->region[2].ops->write(b->pic->region[2].state, 1, 1, 0x0c); /* ELCR: IRQ10 and 11 are level */
-    board_write_config(b, widereg, PCI_BAR0, 4, BOARD_WIDEREG_BASE);
-    board_write_config(b, widereg, PCI_INTERRUPT_LINE, 1, irq[BOARD_WIDEREG_SLOT & 3]);
-    board_write_config(b, widereg, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
+    for (unsigned i = 0; i < b->config.disks; i++)
+        board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
     board_place_acpi(b);
 }
 
@@ -437,6 +459,11 @@ struct device *board_device(const struct board *b, unsigned i)
         b->pic, b->ioapic, b->apic,                           /* last who collects them */
     };
 
+    if (i < b->config.disks)
+        return b->disk[i];
+    i -= b->config.disks;
+    if (b->testdev && i-- == 0)
+        return b->testdev;
     return i < ARRAY_LEN(all) ? all[i] : NULL;
 }
 

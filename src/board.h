@@ -10,6 +10,7 @@
 #include "apic.h"
 #include "backend.h"
 #include "base/err.h"
+#include "block.h"
 #include "clock.h"
 #include "device.h"
 #include "dma.h"
@@ -23,6 +24,9 @@
 #define BOARD_PM_BASE 0x600
 #define BOARD_RSDP 0xe0000 /* of ACPI's tables, where no firmware places them */
 #define BOARD_WIDEREG_SLOT 4
+#define BOARD_DISK_SLOT 5  /* of the first disk */
+#define BOARD_DISKS 16
+#define BOARD_DISK_BASE UINT64_C(0xfe100000) /* their BARs where no firmware gives them one, 64 KiB apart */
 
 struct board_config {
     uint64_t ram_bytes;         /* 1 MiB or more, a multiple of 4 KiB */
@@ -35,6 +39,9 @@ struct board_config {
     struct cpu_pins *pins[APIC_CPUS];
     struct char_backend *com[BOARD_COMS]; /* may be NULL */
     struct char_backend *debugcon;
+    struct block_backend *const *disk; /* so many, up to BOARD_DISKS; they outlive the board */
+    unsigned disks;
+    bool testdev;
     /* Callbacks, called from within a device access; any may be NULL. */
     void (*reset_requested)(void *opaque);
     void (*powered_off)(void *opaque);
@@ -59,7 +66,7 @@ struct board {
     struct irq pic_line[16], ioapic_line[24], lint0;
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
-    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg;
+    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg, *testdev /* or NULL */, *disk[BOARD_DISKS];
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

@@ -108,7 +108,7 @@ static uint8_t cpu_privilege(const struct cpu *c)
 /* RFLAGS.AC and TF, breakpoints: mostly off. */
 static uint32_t cpu_mode_rare(const struct cpu *c)
 {
-    uint32_t mode = c->rflags & FLAG_TF || c->dr[7] & 0xff ? MODE_STEP : 0u;
+    uint32_t mode = c->rflags & FLAG_TF || c->dr[7] & 0xff || c->watched ? MODE_STEP : 0u;
 
     if (!(c->rflags & FLAG_AC))
         return mode;
@@ -128,7 +128,7 @@ static uint32_t cpu_mode_flow(const struct cpu *c)
         mode |= c->efer & EFER_LMA ? MODE_LONG : 0u;
         mode |= c->rflags & FLAG_VM ? MODE_VM86 : c->cr0 & CR0_PE ? MODE_PROTECTED : 0u;
     }
-    return unlikely(c->rflags & (FLAG_AC | FLAG_TF) || c->dr[7] & 0xff) ? mode | cpu_mode_rare(c) : mode;
+    return unlikely(c->rflags & (FLAG_AC | FLAG_TF) || c->dr[7] & 0xff || c->watched) ? mode | cpu_mode_rare(c) : mode;
 }
 
 void cpu_update(struct cpu *c)

@@ -129,6 +129,8 @@ struct cpu {
     enum interrupt_shadow shadow;
     bool nmi_blocked;
 
+    bool watched;         /* a debugger has data breakpoints: the guest does not know */
+
     /* Derived; cpu_update() recomputes. */
     uint32_t mode;        /* enum cpu_mode_bits: what translated code depends on */
     uint8_t cpl;
@@ -153,7 +155,7 @@ enum cpu_mode_bits {
     MODE_AVX512 = 1 << 14,
     MODE_OSXSAVE = 1 << 15,
     MODE_ALIGN = 1 << 16,     /* CR0.AM, RFLAGS.AC, CPL 3: #AC is checked */
-    MODE_STEP = 1 << 17,      /* RFLAGS.TF or an enabled DR7 breakpoint: one instruction a block */
+    MODE_STEP = 1 << 17,      /* RFLAGS.TF, an enabled DR7 breakpoint or a debugger's on data: one instruction a block */
     MODE_CPL0 = 1 << 18,
     MODE_AC = 1 << 19,        /* RFLAGS.AC at CPL 0..2: SMAP lets explicit accesses through */
     MODE_SIMD_TRAPS = 1 << 20, /* MXCSR leaves an exception unmasked */

@@ -17,6 +17,7 @@ enum stop_reason {
     STOP_HALT,     /* HLT with nothing to wake it; `pins` or the clock will */
     STOP_KICK,     /* engine_kick() */
     STOP_TOUCHED,  /* a device was touched and the instruction is complete (asked for with stop_on_touch) */
+    STOP_DEBUG,    /* a breakpoint is before the next instruction, or watched data was touched (vcpu.debug) */
     STOP_SHUTDOWN, /* triple fault */
     STOP_FAILED,   /* the engine cannot go on (KVM emulation failure); cpu says where, err why */
 };

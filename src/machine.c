@@ -16,7 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000 };
+enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
+enum { SLEEP_NS = 10000000 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
 
@@ -171,7 +172,7 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
         .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m,
+        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .testdev = m->config.testdev,
     };
 
     if (m->config.clock == MACHINE_CLOCK_HOST)
@@ -232,13 +233,25 @@ static bool machine_bios(struct machine *m, uint8_t **bios, size_t *bytes, struc
     return !c->bios || (*bios = load_file(c->bios, BIOS_MAX, bytes, err));
 }
 
+static bool machine_open_disks(struct machine *m, struct err *err)
+{
+    const struct machine_config *c = &m->config;
+
+    if (c->disks > BOARD_DISKS)
+        return err_set(err, "--disk: %u at most", BOARD_DISKS);
+    for (; m->disks < c->disks; m->disks++)
+        if (!(m->disk[m->disks] = image_open(&c->disk[m->disks], err)))
+            return false;
+    return true;
+}
+
 static bool machine_assemble(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
     size_t bios_bytes;
     uint8_t *bios;
 
-    if (!machine_check_memory(c->ram_bytes, err) || !machine_bios(m, &bios, &bios_bytes, err))
+    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err) || !machine_bios(m, &bios, &bios_bytes, err))
         return false;
     m->board = machine_board(m, bios, bios_bytes, err);
     g_free(bios);
@@ -299,6 +312,8 @@ void machine_destroy(struct machine *m)
     vcpu_free(&m->vcpu);
     phys_free(&m->phys);
     board_destroy(m->board);
+    for (unsigned i = 0; i < m->disks; i++)
+        m->disk[i]->close(m->disk[i]);
     low_free(m, sizeof(*m));
 }
 
@@ -380,7 +395,7 @@ static bool machine_switch_due(struct machine *m, struct err *err)
         if (!machine_hand_over(m, m->config.switches[m->switched++].to, err))
             return false;
     }
-    m->vcpu.exact = m->switch_counts;
+    m->vcpu.exact = m->switch_counts || m->vcpu.debug.step;
     return true;
 }
 
@@ -397,7 +412,11 @@ static uint64_t machine_budget(struct machine *m)
 {
     uint64_t left = m->config.limit - m->vcpu.retired, next = clock_next(&m->clock), now = clock_now(&m->clock);
 
+    if (m->vcpu.debug.step)
+        return bits_min(left, 1);
     left = bits_min(left, machine_until_switch(m));
+    if (m->config.attendant && m->runs->id != ENGINE_KVM)
+        left = bits_min(left, m->attend_at - m->vcpu.retired);
     if (m->config.clock == MACHINE_CLOCK_HOST)
         return bits_min(left, HOST_SLICE);
     if (m->config.clock == MACHINE_CLOCK_JOURNEY)
@@ -406,22 +425,83 @@ static uint64_t machine_budget(struct machine *m)
     return next == CLOCK_NEVER ? left : bits_min(left, next > now ? next - now : 1);
 }
 
+/* -- whoever looks after the guest --------------------------------------------------------------------------------------- */
 
-/* HLT: time goes to the next deadline.  False if there is none: nothing will ever wake the CPU. */
+static void machine_look(struct machine *m, uint64_t wait_ns)
+{
+    m->attend_at = m->vcpu.retired + ATTEND_INSNS;
+    m->idle_waits = 0;
+    m->config.attendant->look(m->config.attendant->opaque, wait_ns);
+}
+
+static void machine_attend(struct machine *m)
+{
+    if (m->config.attendant && (m->runs->id == ENGINE_KVM || m->vcpu.retired >= m->attend_at || m->idle_waits >= ATTEND_WAITS))
+        machine_look(m, 0);
+}
+
+static bool machine_expects(struct machine *m)
+{
+    const struct machine_attendant *a = m->config.attendant;
+
+    return a && a->expects(a->opaque, m->vcpu.cpu.rflags & FLAG_IF);
+}
+
+bool machine_show_state(struct machine *m, struct err *err)
+{
+    if (!m->runs->get_state(m->engine, err))
+        return false;
+    if (m->runs->id == ENGINE_KVM) /* the soft-MMU has not been asked yet */
+        vcpu_sync(&m->vcpu);
+    return true;
+}
+
+bool machine_take_state(struct machine *m, struct err *err)
+{
+    vcpu_update(&m->vcpu);
+    return m->runs->id != ENGINE_KVM || m->runs->set_state(m->engine, err);
+}
+
+/* A step ends with an instruction, whatever else that has done. */
+static void machine_debug(struct machine *m, enum stop_reason stop)
+{
+    const struct machine_attendant *a = m->config.attendant;
+    bool step = m->vcpu.debug.step && (stop == STOP_BUDGET || stop == STOP_TOUCHED);
+
+    if (a && (step || stop == STOP_DEBUG))
+        a->stopped(a->opaque, step);
+}
+
+void machine_stood_still(struct machine *m, uint64_t ns)
+{
+    if (m->config.clock == MACHINE_CLOCK_HOST)
+        m->host_start_ns += ns;
+}
+
+/* -- HLT ----------------------------------------------------------------------------------------------------------------- */
+
+static void machine_sleep(struct machine *m, uint64_t ns)
+{
+    struct timespec t = { 0, (long)ns };
+
+    if (m->config.attendant)
+        machine_look(m, ns);
+    else
+        nanosleep(&t, NULL);
+}
+
+/* Time goes to the next deadline.  False if there is none and nothing else can happen: nothing will ever wake the CPU. */
 static bool machine_wait(struct machine *m)
 {
     uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock);
 
-    if (next == CLOCK_NEVER)
+    if (next == CLOCK_NEVER && !machine_expects(m))
         return false;
-    if (next > now && m->config.clock == MACHINE_CLOCK_HOST) {
-        uint64_t ns = bits_min(next - now, 10000000);
-        struct timespec t = { 0, (long)ns };
-
-        nanosleep(&t, NULL);
-    } else if (next > now) {
+    m->idle_waits++;
+    if (next == CLOCK_NEVER || (next > now && m->config.clock == MACHINE_CLOCK_HOST))
+        machine_sleep(m, bits_min(next - now, SLEEP_NS));
+    else if (next > now)
         m->skipped_ns += next - now;
-    }
     clock_run(&m->clock);
     return true;
 }
@@ -434,6 +514,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
     for (;;) {
         enum stop_reason stop;
 
+        machine_attend(m);
         if ((m->reset_requested && !machine_reset(m, err)) || !machine_switch_due(m, err))
             return MACHINE_FAILED;
         if (machine_over(m, &end))
@@ -441,6 +522,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         clock_run(&m->clock);
         stop = m->runs->run(m->engine, machine_budget(m), err);
         m->clock.horizon_ns = 0;
+        machine_debug(m, stop);
         switch (stop) {
         case STOP_FAILED: return MACHINE_FAILED;
         case STOP_SHUTDOWN: return MACHINE_SHUTDOWN;
@@ -455,7 +537,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
                 return machine_over(m, &end) ? end : MACHINE_JOURNEY;
             break;
         case STOP_BUDGET:
-            if (m->config.clock == MACHINE_CLOCK_JOURNEY && m->vcpu.retired < m->config.limit && machine_until_switch(m))
+            if (m->config.clock == MACHINE_CLOCK_JOURNEY && !m->config.attendant && m->vcpu.retired < m->config.limit && machine_until_switch(m))
                 return MACHINE_SPINNING;
             break;
         default: break;

@@ -4,6 +4,7 @@
 #ifndef MACHINE_H
 #define MACHINE_H
 
+#include "block/image.h"
 #include "board.h"
 #include "engine.h"
 #include "vcpu.h"
@@ -23,6 +24,20 @@ struct machine_switch {
     const struct engine *to;
 };
 
+/*
+ * Who looks after the guest while it runs: its console's input, a monitor, a debugger.  Called between two instructions; on the
+ * soft engines after every so many, so that what comes from a file comes at the same instruction in every run.
+ */
+struct machine_attendant {
+    /* Takes what has come in.  The guest waits for something, and may be let wait for so long. */
+    void (*look)(void *opaque, uint64_t wait_ns);
+    /* May something still come in that wakes the guest?  Not by an interrupt, unless it takes any. */
+    bool (*expects)(void *opaque, bool interruptible);
+    /* vcpu.debug: a breakpoint, watched data, or a step that was asked for. */
+    void (*stopped)(void *opaque, bool step);
+    void *opaque;
+};
+
 struct snapshot;
 
 struct machine_config {
@@ -35,6 +50,9 @@ struct machine_config {
     struct snapshot *load;            /* ... or this guest goes on; `ram_bytes`, `clock` and `cpu` are its own */
     bool counts;                      /* journeys are to be counted, whoever asks for them later */
     const char *append;               /* the kernel's command line */
+    const struct image_options *disk; /* so many; the caller keeps them */
+    unsigned disks;
+    bool testdev;                     /* the board has one */
     const char *initrd;               /* a Linux kernel's; NULL: none */
     enum machine_clock clock;
     const struct split_policy *policy;
@@ -46,6 +64,7 @@ struct machine_config {
     /* Told of every device access; NULL: nobody. */
     void (*observe)(void *opaque, const struct dispatch_report *report);
     void *observer;
+    const struct machine_attendant *attendant; /* NULL: nobody */
 };
 
 enum machine_end {
@@ -75,6 +94,10 @@ struct machine {
     volatile bool interrupted;
     size_t until_matched;
     uint64_t host_start_ns;
+    struct block_backend *disk[BOARD_DISKS];
+    unsigned disks;             /* open ones */
+    uint64_t attend_at;         /* instructions when config.attendant looks again */
+    unsigned idle_waits;        /* since it has */
     /* the console's own backend, in front of the configured one: looks for `until` */
     struct char_backend console[2];
 };
@@ -91,6 +114,13 @@ enum machine_end machine_step(struct machine *m, struct err *err);
 
 /* From a signal handler. */
 void machine_interrupt(struct machine *m);
+
+/* Between two instructions: vcpu.cpu becomes what the guest has, for somebody to look at; or the guest gets what is there. */
+bool machine_show_state(struct machine *m, struct err *err);
+bool machine_take_state(struct machine *m, struct err *err);
+
+/* The guest was not let run for a while: on the host's clock no time has passed for it. */
+void machine_stood_still(struct machine *m, uint64_t ns);
 
 const char *machine_end_name(enum machine_end end);
 

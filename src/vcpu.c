@@ -122,7 +122,10 @@ void vcpu_init(struct vcpu *v, struct phys *phys)
 
 void vcpu_reset(struct vcpu *v)
 {
+    bool watched = v->cpu.watched;
+
     cpu_reset(&v->cpu);
+    v->cpu.watched = watched;
     v->fault.vector = -1;
     v->again = false;
     vcpu_sync(v);

@@ -36,6 +36,25 @@ struct vcpu_assist {
     char gave_up[128];     /* ASSIST_REPORT: why KVM could not do the last journey's instruction; "": it did */
 };
 
+enum { DEBUG_BREAKS = 64, DEBUG_WATCHES = WATCHES_ALL - WATCHES };
+
+/*
+ * What a debugger has asked for (debug.h).  Nothing of it is in the guest's memory or registers: soft engines put a call in front
+ * of an instruction that has a breakpoint, as they translate it, and watch data as they do for DR0 to DR3.
+ */
+struct vcpu_debug {
+    unsigned breaks;
+    uint64_t at[DEBUG_BREAKS]; /* linear addresses */
+    struct watch watch[DEBUG_WATCHES];
+    bool step;               /* one instruction, or the delivery of its fault; interrupts wait */
+    bool stop;               /* STOP_DEBUG is due ... */
+    unsigned hits;           /* ... for these watches, a bit each; none: for the breakpoint at RIP */
+    uint64_t again_rip;      /* the repetition that goes on here has been stopped at before */
+};
+
+/* A fault that is none: the instruction has a breakpoint, and has not begun. */
+enum { FAULT_STOP = 0x100 };
+
 enum { TSC_HZ = 1000000000 };
 
 struct vcpu {
@@ -62,6 +81,7 @@ struct vcpu {
     bool watching;           /* DR7 asked for breakpoints last time it was looked at */
     bool stop_on_touch;      /* diff: return after each instruction that touched a device */
     struct vcpu_assist assist;
+    struct vcpu_debug debug;
     bool exact;              /* KVM: the budget is to be counted, by single-stepping */
     volatile bool attention; /* kicked: leave run() soon */
 };
@@ -80,7 +100,7 @@ static inline void vcpu_update_flow(struct vcpu *v)
     static const uint32_t privilege[] = { MODE_CPL0, 0, 0, MODE_USER };
     struct cpu *c = &v->cpu;
 
-    if (unlikely(!(c->efer & EFER_LMA) || !(c->seg[SEG_CS].ar & AR_L) || c->rflags & (FLAG_AC | FLAG_TF) || c->dr[7] & 0xff)) {
+    if (unlikely(!(c->efer & EFER_LMA) || !(c->seg[SEG_CS].ar & AR_L) || c->rflags & (FLAG_AC | FLAG_TF) || c->dr[7] & 0xff || c->watched)) {
         vcpu_update_flow_any(v);
         return;
     }

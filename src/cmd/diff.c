@@ -217,6 +217,7 @@ static bool configure(struct diff_config *c, struct err *err)
         return err_set(err, "more than one image");
     if (!guest_configure(&c->guest, diff_files ? diff_files[0] : NULL, NULL, err))
         return false;
+    guest_throw_away_writes();
     if (!guest_options.serial)
         guest_options.serial = g_strdup("none");
     if (diff_assist && !guest_parse_assist(diff_assist, &c->guest.assist, err))
@@ -256,6 +257,7 @@ int cmd_diff(int argc, char **argv)
         status = run_diff(&config, command);
     }
     guest_close_console();
+    guest_free_disks();
     g_free(command);
     g_option_context_free(context);
     return status;

@@ -2,6 +2,7 @@
 #include "cmd/guest.h"
 
 #include "base/log.h"
+#include "console/terminal.h"
 #include "jit/options.h"
 #include "x86/model.h"
 
@@ -22,6 +23,8 @@ const GOptionEntry guest_entries[] = {
     { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.kernel, "Linux (bzImage), multiboot 1, PVH, ELF64 or ELF32 image", "FILE" },
     { "initrd", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.initrd, "A Linux kernel's initial RAM disk", "FILE" },
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
+    { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A virtio disk on an image (see the manual page); once for each", "FILE[,...]" },
+    { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
     { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
     { "split", 0, 0, G_OPTION_ARG_STRING, &guest_options.split, "How wide accesses are cut (see list policies)", "POLICY" },
@@ -217,6 +220,10 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
         return err_set(err, "--cpu %s: the snapshot's guest has another CPU", o->cpu);
     if (o->clock && c->clock != g->clock)
         return err_set(err, "--clock %s: the snapshot's guest is on the %s clock", o->clock, clock_names[g->clock]);
+    if (o->testdev != g->testdev)
+        return err_set(err, "the snapshot's guest has %s test device (--testdev)", g->testdev ? "a" : "no");
+    if (c->disks != g->disks)
+        return err_set(err, "the snapshot's guest has %u disks: --disk for each, not %u", g->disks, c->disks);
     if (c->engine->id == ENGINE_KVM && g->clock == MACHINE_CLOCK_VIRTUAL)
         return err_set(err, "the snapshot's guest is on the virtual clock, which counts instructions, and KVM cannot");
     if (o->limit && c->limit <= g->retired)
@@ -237,6 +244,40 @@ static bool configure_snapshot(struct machine_config *c, struct snapshot *load, 
     return true;
 }
 
+/* -- disks ------------------------------------------------------------------------------------------------------------- */
+
+static struct image_options disks[BOARD_DISKS];
+static unsigned disks_given;
+
+static bool configure_disks(struct machine_config *c, struct err *err)
+{
+    for (char **text = guest_options.disk; text && *text; text++) {
+        if (disks_given == BOARD_DISKS)
+            return err_set(err, "--disk: at most %u of them", BOARD_DISKS);
+        if (!image_parse(*text, &disks[disks_given], err))
+            return false;
+        disks_given++;
+    }
+    c->disk = disks;
+    c->disks = disks_given;
+    return true;
+}
+
+void guest_throw_away_writes(void)
+{
+    for (unsigned i = 0; i < disks_given; i++)
+        disks[i].snapshot = !disks[i].read_only;
+}
+
+void guest_free_disks(void)
+{
+    for (unsigned i = 0; i < disks_given; i++)
+        image_options_free(&disks[i]);
+    disks_given = 0;
+    g_strfreev(guest_options.disk);
+    guest_options.disk = NULL;
+}
+
 /* -- the configuration -------------------------------------------------------------------------------------------------- */
 
 bool guest_configure(struct machine_config *c, const char *flat, struct snapshot *load, struct err *err)
@@ -244,7 +285,7 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
     const struct guest_options *o = &guest_options;
 
     *c = (struct machine_config){ .ram_bytes = MIB(128), .limit = UINT64_MAX, .bios = o->bios, .kernel = o->kernel,
-                                  .append = o->append, .initrd = o->initrd, .flat = flat, .until = o->until };
+                                  .append = o->append, .initrd = o->initrd, .flat = flat, .until = o->until, .testdev = o->testdev };
     if (load && (o->bios || o->kernel || flat))
         return err_set(err, "--load goes on with a guest: no --bios, --kernel or flat image beside it");
     if (!load && !!o->bios + !!o->kernel + !!flat != 1)
@@ -267,6 +308,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
     if (c->engine->id == ENGINE_KVM) /* it cannot count instructions */
         c->clock = MACHINE_CLOCK_HOST;
     if (o->clock && !parse_clock(o->clock, &c->clock, err))
+        return false;
+    if (!configure_disks(c, err))
         return false;
     if (load && !configure_snapshot(c, load, err))
         return false;
@@ -309,6 +352,8 @@ bool guest_open_console(struct machine_config *c, struct err *err)
            console_open(1, o->debugcon ? o->debugcon : "none", &c->debugcon, err);
 }
 
+bool guest_serial_is_stdio(void) { return !guest_options.serial || !strcmp(guest_options.serial, "stdio"); }
+
 void guest_close_console(void)
 {
     log_to(NULL);
@@ -345,9 +390,17 @@ char *guest_command_line(int argc, char **argv, const char *skip, char letter)
 
 static struct machine *signal_machine[2];
 
+/* The second ends the program at once. */
 static void on_signal(int number)
 {
-    (void)number;
+    static volatile sig_atomic_t again;
+
+    if (again) {
+        terminal_restore();
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    again = 1;
     for (unsigned i = 0; i < ARRAY_LEN(signal_machine); i++)
         if (signal_machine[i])
             machine_interrupt(signal_machine[i]);
@@ -355,7 +408,7 @@ static void on_signal(int number)
 
 void guest_catch_signals(struct machine *m, struct machine *other)
 {
-    struct sigaction action = { .sa_handler = m || other ? on_signal : SIG_DFL, .sa_flags = (int)SA_RESETHAND };
+    struct sigaction action = { .sa_handler = m || other ? on_signal : SIG_DFL };
 
     signal_machine[0] = m;
     signal_machine[1] = other;

@@ -11,6 +11,8 @@
 
 struct guest_options {
     char *engine, *cpu, *memory, *bios, *kernel, *append, *initrd, *serial, *debugcon, *split, *clock, *log, *log_file, *limit, *until, *jit_cache, *jit_off;
+    char **disk;
+    gboolean testdev;
 };
 
 extern struct guest_options guest_options;
@@ -26,6 +28,11 @@ bool guest_configure(struct machine_config *config, const char *flat, struct sna
 bool guest_open_console(struct machine_config *config, struct err *err);
 void guest_keep_outputs(void);
 void guest_close_console(void);
+/* What --disk has taken. */
+void guest_free_disks(void);
+/* Two machines on the same images: each has its own writes, which neither keeps. */
+void guest_throw_away_writes(void);
+bool guest_serial_is_stdio(void);
 
 /* The command line without the program's name and without the option `skip` ("--trace"; `letter` is its short form). */
 char *guest_command_line(int argc, char **argv, const char *skip, char letter);

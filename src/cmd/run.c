@@ -2,6 +2,8 @@
 #include "cmd/cmd.h"
 
 #include "cmd/guest.h"
+#include "console/console.h"
+#include "console/terminal.h"
 #include "jit/options.h"
 #include "kvm/kvm.h"
 #include "trace/record.h"
@@ -11,9 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static gboolean run_stats, run_perf_map;
-static char *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch, *run_save, *run_load;
+static gboolean run_stats, run_perf_map, run_gdb_wait;
+static char *run_gdb, *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch, *run_save, *run_load;
 static struct snapshot *run_loaded;
+static struct console run_console;
 static uint64_t run_journeys_max = UINT64_MAX;
 static char **run_files;
 
@@ -25,6 +28,8 @@ static const GOptionEntry run_entries[] = {
     { "load", 0, 0, G_OPTION_ARG_FILENAME, &run_load, "The guest of such a file goes on, instead of an image", "FILE" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
+    { "gdb", 0, 0, G_OPTION_ARG_STRING, &run_gdb, "Serve gdb at a TCP port of this host, or at a socket", "PORT|PATH" },
+    { "gdb-wait", 0, 0, G_OPTION_ARG_NONE, &run_gdb_wait, "... and do not start the guest before gdb does", NULL },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks, speed, and what the JIT did at the end", NULL },
     { "perf-map", 0, 0, G_OPTION_ARG_NONE, &run_perf_map, "Names of translated code for perf, in /tmp/perf-PID.map", NULL },
     { "jitdump", 0, 0, G_OPTION_ARG_FILENAME, &run_jitdump, "Translated code for perf inject (default: jit-PID.dump here)", "[FILE]" },
@@ -149,6 +154,8 @@ static int run_machine(struct machine *m, struct recorder *r, const char *comman
     int status;
 
     guest_catch_signals(m, NULL);
+    if (m->config.attendant)
+        console_start(&run_console, m);
     if (!run_trace) {
         run_begins(m);
         end = machine_run(m, &err);
@@ -156,9 +163,12 @@ static int run_machine(struct machine *m, struct recorder *r, const char *comman
         return fail(&err);
     }
     guest_catch_signals(NULL, NULL);
+    terminal_restore();
     if (run_stats)
         print_stats(m, (double)(g_get_monotonic_time() - start) / 1e6);
     status = run_status(m, end, &err);
+    if (m->config.attendant)
+        console_end(&run_console, status);
     return run_save ? run_saves(m, end, status) : status;
 }
 
@@ -176,6 +186,8 @@ static int run_guest(struct machine_config *config, const char *command)
         if (config->clock == MACHINE_CLOCK_JOURNEY && config->assist == ASSIST_OFF)
             config->assist = ASSIST_REPORT; /* a trace is of the whole guest */
     }
+    if (run_console.open || run_console.gdb)
+        config->attendant = &run_console.attendant;
     m = machine_create(config, &err);
     snapshot_close(run_loaded);
     run_loaded = NULL;
@@ -277,6 +289,14 @@ static bool configure_snapshots(struct err *err)
     return !run_load || (run_loaded = snapshot_open(run_load, err));
 }
 
+static bool configure_gdb(struct err *err)
+{
+    run_console.gdb_wait = run_gdb_wait;
+    if (run_gdb_wait && !run_gdb)
+        return err_set(err, "--gdb-wait waits for a connection: with --gdb");
+    return !run_gdb || (run_console.gdb = gdb_listen(run_gdb, err));
+}
+
 static bool configure(struct machine_config *config, struct err *err)
 {
     if (run_files && run_files[1])
@@ -295,7 +315,9 @@ static bool configure(struct machine_config *config, struct err *err)
     jit_options.count = run_stats;
     jit_options.perf_map = run_perf_map;
     jit_options.jitdump = run_jitdump;
-    return guest_open_console(config, err);
+    /* A recorded run is the same again: nobody types into it. */
+    run_console.open &= !run_trace && guest_serial_is_stdio() && config->clock != MACHINE_CLOCK_JOURNEY;
+    return configure_gdb(err) && guest_open_console(config, err);
 }
 
 int cmd_run(int argc, char **argv)
@@ -308,6 +330,7 @@ int cmd_run(int argc, char **argv)
     int status = 2;
 
     g_set_prgname("wideload run");
+    console_init(&run_console, console_has_input());
     mark_jitdump(argc, argv);
     g_option_context_add_main_entries(context, run_entries, NULL);
     g_option_context_add_main_entries(context, guest_entries, NULL);
@@ -320,6 +343,8 @@ int cmd_run(int argc, char **argv)
         status = run_guest(&config, command);
     }
     guest_close_console();
+    guest_free_disks();
+    gdb_close(run_console.gdb);
     snapshot_close(run_loaded);
     if (switches)
         g_array_free(switches, TRUE);

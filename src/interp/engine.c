@@ -79,7 +79,7 @@ static bool take_pins(struct vcpu *v)
     return false;
 }
 
-/* An instruction breakpoint at RIP: a fault, unless RF says it has been taken (SDM 3A 19.3.1.1). */
+/* An instruction breakpoint at RIP: a fault, unless RF says it has been taken (SDM 3A 19.3.1.1).  None after MOV SS (6.8.3). */
 static bool code_breakpoint(struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
@@ -100,26 +100,51 @@ static bool code_breakpoint(struct vcpu *v)
 /* Traps after an instruction: single-step if TF was set before it, data breakpoints. */
 static void debug_traps(struct vcpu *v, bool step)
 {
-    uint64_t dr6 = v->mmu.watch_hits | (step ? BIT(14) : 0);
+    uint64_t dr6 = (v->mmu.watch_hits & bits_mask(WATCHES)) | (step ? BIT(14) : 0);
 
-    v->mmu.watch_hits = 0;
+    v->mmu.watch_hits &= ~(unsigned)bits_mask(WATCHES);
     if (!dr6)
         return;
     v->fault = (struct fault){ .vector = EXCEPTION_DB, .dr6 = dr6 };
     fault_deliver(v);
 }
 
+/* Before an instruction with a debugger's breakpoint.  If that is the first, what it would have used up is there again. */
+static void debug_stop(struct vcpu *v, bool first, enum interrupt_shadow shadow, uint64_t rf)
+{
+    v->fault.vector = -1;
+    v->debug.stop = true;
+    if (!first)
+        return;
+    v->cpu.shadow = shadow;
+    v->cpu.rflags |= rf;
+}
+
+/* What a debugger has been waiting for. */
+static bool debug_wants(struct vcpu *v, enum stop_reason *stop)
+{
+    unsigned hits = v->mmu.watch_hits >> WATCHES;
+
+    v->mmu.watch_hits &= ~((unsigned)bits_mask(DEBUG_WATCHES) << WATCHES);
+    v->debug.hits = hits;
+    *stop = v->debug.stop || hits ? STOP_DEBUG : STOP_BUDGET;
+    v->debug.stop = false;
+    return *stop == STOP_DEBUG || (v->debug.step && !v->again);
+}
+
 static void run_some(struct interp *it, unsigned limit)
 {
     struct vcpu *v = it->v;
     struct cpu *c = &v->cpu;
+    uint64_t retired = v->retired, rf = c->rflags & FLAG_RF;
     bool tf = c->rflags & FLAG_TF, stepping = c->mode & MODE_STEP;
     enum interrupt_shadow shadow = c->shadow;
     struct iblock *block;
 
-    if (stepping && !v->again && code_breakpoint(v))
+    if (stepping && !v->again && c->shadow != SHADOW_MOV_SS && code_breakpoint(v))
         return;
     v->fault.vector = -1;
+    v->debug.again_rip = v->again ? c->rip : UINT64_MAX;
     v->again = v->delivered = false;
     c->shadow = SHADOW_NONE;
     c->rflags &= ~(uint64_t)FLAG_RF; /* for this instruction it has been looked at; IRET may set it for the next */
@@ -129,7 +154,9 @@ static void run_some(struct interp *it, unsigned limit)
         if (block)
             interp_execute(it, block);
     }
-    if (v->fault.vector >= 0)
+    if (v->fault.vector == FAULT_STOP)
+        debug_stop(v, v->retired == retired, shadow, rf);
+    else if (v->fault.vector >= 0)
         fault_deliver(v);
     else if (stepping && c->shadow != SHADOW_MOV_SS)
         debug_traps(v, tf && !v->delivered);
@@ -145,6 +172,7 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
 {
     struct interp *it = self;
     struct vcpu *v = it->v;
+    enum stop_reason stop;
 
     (void)err;
     it->end = budget > UINT64_MAX - v->retired ? UINT64_MAX : v->retired + budget;
@@ -159,10 +187,15 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
             return STOP_HALT;
         if (v->retired >= it->end)
             return STOP_BUDGET;
-        if (take_pins(v))
+        if (!(v->debug.step && v->cpu.activity == CPU_RUNNING) && take_pins(v)) {
+            if (v->debug.step)
+                return STOP_BUDGET;
             continue;
+        }
         v->bus.touched = false;
         run_some(it, (unsigned)bits_min(it->end - v->retired, IR_INSNS));
+        if (unlikely(v->debug.step | v->debug.stop | v->mmu.watch_hits >> WATCHES) && debug_wants(v, &stop))
+            return stop;
         if (v->bus.touched && v->stop_on_touch && !v->again)
             return STOP_TOUCHED;
     }

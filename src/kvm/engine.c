@@ -326,6 +326,8 @@ static bool inject(struct kvm_engine *k, struct err *err)
     struct kvm_run *r = k->cpu.run;
 
     r->request_interrupt_window = 0;
+    if (v->debug.step && v->cpu.activity == CPU_RUNNING)
+        return true;
     if (v->pins.nmi && !inject_nmi(k, err))
         return false;
     if (!v->pins.intr)
@@ -405,21 +407,73 @@ static bool complete(struct kvm_engine *k, enum stop_reason *stop)
     return true;
 }
 
+static bool finish(struct kvm_engine *k, enum stop_reason *stop, struct err *err);
+static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err *err);
+
+/* One of the processor's debug registers; RW 0 stops before an instruction, 1 after a write, 3 after a read too (SDM 3A 19.2.4). */
+static void set_debug_register(struct kvm_guest_debug *d, unsigned i, uint64_t address, unsigned rw, unsigned bytes)
+{
+    static const uint8_t lengths[] = { 0, 0, 1, 0, 3, 0, 0, 0, 2 };
+
+    if (i >= WATCHES || bytes > 8)
+        return;
+    d->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
+    d->arch.debugreg[i] = address;
+    d->arch.debugreg[7] |= 2u << (i * 2) | (uint64_t)(rw | lengths[bytes] << 2) << (16 + i * 4);
+}
+
+/* A debugger's watches first, so that they have the same registers whether its breakpoints are there or not. */
+static struct kvm_guest_debug wanted_debug(const struct vcpu_debug *v, bool step)
+{
+    struct kvm_guest_debug d = { .control = step ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0 };
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < DEBUG_WATCHES; i++)
+        if (v->watch[i].size)
+            set_debug_register(&d, n++, v->watch[i].gva, v->watch[i].writes_only ? 1 : 3, v->watch[i].size);
+    for (unsigned i = 0; i < v->breaks && !v->step; i++)
+        set_debug_register(&d, n++, v->at[i], 0, 1);
+    return d;
+}
+
 /*
  * A repetition that has touched a device may go on in memory, without an exit at its end: one at every element finds
  * the journey's end.
  */
-static bool single_step(struct kvm_engine *k, bool on, struct err *err)
+static bool set_debug(struct kvm_engine *k, bool step, struct err *err)
 {
-    struct kvm_guest_debug debug = { .control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0 };
+    struct kvm_guest_debug d = wanted_debug(&k->cpu.v->debug, step);
 
-    if (on == k->single_step)
+    if (!memcmp(&d, &k->debug, sizeof(d)))
         return true;
-    k->single_step = on;
-    return ioctl(k->cpu.fd, KVM_SET_GUEST_DEBUG, &debug) == 0 || err_set(err, "KVM_SET_GUEST_DEBUG: %s", strerror(errno));
+    k->debug = d;
+    k->single_step = step;
+    return ioctl(k->cpu.fd, KVM_SET_GUEST_DEBUG, &d) == 0 || err_set(err, "KVM_SET_GUEST_DEBUG: %s", strerror(errno));
 }
 
-static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err *err);
+/* What KVM_EXIT_DEBUG says of a debugger's registers; true: one of them has stopped the guest. */
+static bool debug_hit(struct kvm_engine *k)
+{
+    unsigned watches = 0, hits = 0, on = 0;
+
+    for (unsigned i = 0; i < WATCHES; i++) {
+        on |= (k->debug.arch.debugreg[7] >> (i * 2) & 3 ? 1u : 0) << i;
+        watches |= (k->debug.arch.debugreg[7] >> (16 + i * 4) & 3 ? 1u : 0) << i;
+    }
+    hits = (unsigned)k->cpu.run->debug.arch.dr6 & on;
+    k->cpu.v->debug.hits = hits & watches;
+    return hits;
+}
+
+static bool exit_debug(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
+{
+    if (!debug_hit(k))
+        return finish(k, stop, err);
+    if (!finish(k, stop, err) && *stop == STOP_FAILED)
+        return false;
+    *stop = STOP_DEBUG;
+    return false;
+}
 
 /* -- assist ------------------------------------------------------------------------------------------------------------------ */
 
@@ -461,8 +515,6 @@ static bool by_soft_engine(struct kvm_engine *k, enum stop_reason *stop, struct 
         snprintf(v->assist.gave_up, sizeof(v->assist.gave_up), "%.*s", (int)sizeof(v->assist.gave_up) - 1, why.text);
     return goes_on(k, stop);
 }
-
-static bool finish(struct kvm_engine *k, enum stop_reason *stop, struct err *err);
 
 static bool exit_mmio(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
 {
@@ -527,6 +579,13 @@ static bool is_spinning(struct kvm_engine *k)
     return same && k->cpu.v->assist.mode != ASSIST_OFF;
 }
 
+static bool halted_still(const struct kvm_engine *k)
+{
+    const struct vcpu *v = k->cpu.v;
+
+    return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->cpu.run->if_flag);
+}
+
 static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
 {
     struct kvm_run *r = k->cpu.run;
@@ -537,16 +596,17 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
     case KVM_EXIT_MMIO: return exit_mmio(k, stop, err);
     case KVM_EXIT_HLT:
         k->cpu.v->retired += k->cpu.v->exact;
+        kvm_peek_state(&k->cpu, &k->cpu.v->cpu);
         k->cpu.v->cpu.activity = CPU_HALTED;
         *stop = STOP_HALT;
-        return false;
+        return !k->cpu.v->exact && !halted_still(k); /* an interrupt that came before STI waits already */
     case KVM_EXIT_IRQ_WINDOW_OPEN: return true;
     case KVM_EXIT_SET_TPR:
         if (k->cpu.v->host.write_cr8)
             k->cpu.v->host.write_cr8(k->cpu.v->host.opaque, r->cr8);
         return true;
     case KVM_EXIT_SHUTDOWN: *stop = STOP_SHUTDOWN; return false;
-    case KVM_EXIT_DEBUG: return finish(k, stop, err);
+    case KVM_EXIT_DEBUG: return exit_debug(k, stop, err);
     case KVM_EXIT_INTR: return true;
     case KVM_EXIT_INTERNAL_ERROR:
         describe_failure(k, err);
@@ -559,13 +619,6 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
         *stop = STOP_FAILED;
         return false;
     }
-}
-
-static bool halted_still(const struct kvm_engine *k)
-{
-    const struct vcpu *v = k->cpu.v;
-
-    return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->cpu.run->if_flag);
 }
 
 /*
@@ -622,7 +675,7 @@ static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *e
         if (!k->in_instruction) {
             if (halted_still(k))
                 return STOP_HALT;
-            if (!single_step(k, k->cpu.v->exact || (k->repeating && k->cpu.v->stop_on_touch), err) || !inject(k, err))
+            if (!set_debug(k, k->cpu.v->exact || (k->repeating && k->cpu.v->stop_on_touch), err) || !inject(k, err))
                 return STOP_FAILED;
             k->cpu.v->cpu.activity = CPU_RUNNING;
         }

@@ -135,7 +135,8 @@ struct kvm_engine {
     bool slots_stale;
     bool in_instruction;    /* an access has exited, the instruction is not complete */
     bool repeating;         /* ... it is a REP string that went back to the guest between two elements */
-    bool single_step;       /* KVM_GUESTDBG_SINGLESTEP is on */
+    struct kvm_guest_debug debug; /* as KVM has it */
+    bool single_step;       /* ... which single-steps */
     bool exit_wrote;        /* the instruction's first exit was a store */
     uint64_t exit_rip;      /* as that exit reported it */
     uint64_t until;         /* vcpu.exact: run() ends at so many instructions retired */

@@ -26,7 +26,7 @@ FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), SCRATCH_REST(slot, GPRS), FIELD(rip)
        SCRATCH(flag_s), SCRATCH(flag_c), SEGMENT_FIELDS(seg), TABLE_FIELDS(gdtr), TABLE_FIELDS(idtr), FIELD(cr0), FIELD(cr2), FIELD(cr3),
        FIELD(cr4), FIELD_MAX(cr8, 15), FIELD(efer), FIELD(xcr0), FIELD_ARRAY(dr), FIELD(pkru), MSR_FIELDS(msr), FIELD(tsc_base),
        FIELD_EACH_ARRAY(zmm, q), FIELD_ARRAY(k), FIELD_MAX(mxcsr, 0xffff), X87_FIELDS(x87), SCRATCH(scratch),
-       FIELD_MAX(activity, CPU_SHUTDOWN), FIELD_MAX(shadow, SHADOW_MOV_SS), FIELD(nmi_blocked), SCRATCH(mode), SCRATCH(cpl))
+       FIELD_MAX(activity, CPU_SHUTDOWN), FIELD_MAX(shadow, SHADOW_MOV_SS), FIELD(nmi_blocked), SCRATCH(watched), SCRATCH(mode), SCRATCH(cpl))
 #undef STATE
 
 /*
@@ -39,7 +39,8 @@ FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(n
        FIELD(bus.touched), SCRATCH(code), FIELD(pins.intr), FIELD(pins.nmi), FIELD(pins.init),
        FIELD(pins.startup), FIELD(pins.startup_vector), WIRING(pins.acknowledge), WIRING(pins.opaque), WIRING(pins.changed),
        WIRING(pins.engine), WIRING(host), SCRATCH(features), SCRATCH(cpuid), FIELD_MAX(retired, INT64_MAX), SCRATCH(in_block),
-       SCRATCH(rip_after), SCRATCH(insn_bytes), SCRATCH(insn), SCRATCH(watching), SCRATCH(stop_on_touch), SCRATCH(assist), SCRATCH(exact), SCRATCH(attention))
+       SCRATCH(rip_after), SCRATCH(insn_bytes), SCRATCH(insn), SCRATCH(watching), SCRATCH(stop_on_touch), SCRATCH(assist),
+       SCRATCH(debug), SCRATCH(exact), SCRATCH(attention))
 #undef STATE
 
 /* Looking for --until's text, hand-overs and counts for --stats belong to a run, not to the guest. */
@@ -47,8 +48,8 @@ FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(n
 FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma), SCRATCH(dma_bus), SCRATCH(vcpu), WIRING(board), SCRATCH(runs),
        SCRATCH(engine), SCRATCH(switched), SCRATCH(switch_from), SCRATCH(switch_counts), FIELD_MAX(skipped_ns, INT64_MAX),
        FIELD_MAX(journeys, INT64_MAX / 1000), FIELD_MAX(exit_code, 0x7f), FIELD(debug_exited),
-       FIELD(powered_off), FIELD(reset_requested), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), SCRATCH(host_start_ns),
-       WIRING(console))
+       FIELD(powered_off), FIELD(reset_requested), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), WIRING(disk), WIRING(disks), SCRATCH(host_start_ns),
+       SCRATCH(attend_at), SCRATCH(idle_waits), WIRING(console))
 #undef STATE
 
 #define STATE struct board
@@ -56,7 +57,7 @@ FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram),
        WIRING(ram_high_bytes), WIRING(ram_base), WIRING(ram_low), WIRING(ram_high), WIRING(rom_high), SCRATCH(segment),
        FIELD_EACH_IRQ(pic_line), FIELD_EACH_IRQ(ioapic_line), FIELD_IRQ(lint0), FIELD_ARRAY(pic_sources), FIELD_ARRAY(ioapic_sources),
        WIRING(pic), WIRING(ioapic), WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci),
-       WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(post), WIRING(widereg))
+       WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(post), WIRING(widereg), WIRING(testdev), WIRING(disk))
 #undef STATE
 
 /* -- a CPU that can be ----------------------------------------------------------------------------------------------------- */

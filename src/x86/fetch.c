@@ -87,8 +87,9 @@ unsigned fetch_block(struct vcpu *v, struct ir_block *ir, unsigned limit, const 
                      struct fetched *out)
 {
     struct fetch f = { .v = v, .f = out };
+    struct debug_breaks breaks = { v->debug.breaks, v->debug.at };
     struct lift_source source = { fetch_bytes, &f, history, v->cpu.mode & MODE_CODE64 ? 0 : v->cpu.seg[SEG_CS].base,
-                                  &v->features };
+                                  &v->features, v->debug.breaks ? &breaks : NULL };
 
     *out = (struct fetched){ 0 };
     v->fault.vector = -1;

@@ -10,6 +10,15 @@
 
 /* -- exceptions by instruction --------------------------------------------------------------------------------------- */
 
+/* In front of an instruction with a debugger's breakpoint: stops there, unless it has just been stopped at. */
+uint64_t help_debug_stop(struct vcpu *v, uint64_t rip)
+{
+    bool pass = v->debug.step || v->debug.again_rip == rip;
+
+    v->debug.again_rip = UINT64_MAX;
+    return pass || vcpu_raise(v, FAULT_STOP);
+}
+
 uint64_t help_raise(struct vcpu *v, uint64_t a, uint64_t b, uint64_t vector)
 {
     (void)a, (void)b;

@@ -452,6 +452,17 @@ static void lift_extend(struct lift *l, const struct lift_source *source, unsign
     l->ended = false;
 }
 
+/* An instruction with a breakpoint is the first of its block. */
+static bool lift_has_break(const struct lift *l, const struct lift_source *source, uint64_t rip)
+{
+    uint64_t linear = l->mode & MODE_CODE64 ? rip : (uint32_t)(source->cs_base + rip);
+
+    for (unsigned i = 0; source->breaks && i < source->breaks->n; i++)
+        if (source->breaks->at[i] == linear)
+            return true;
+    return false;
+}
+
 unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned limit, const struct lift_source *source)
 {
     struct lift l = { .b = b, .mode = mode, .next = rip };
@@ -462,13 +473,19 @@ unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned li
     while (!l.ended && b->insns < limit && b->insns < IR_INSNS && lift_has_room(b)) {
         struct insn insn;
         enum decode_result result;
+        bool stops;
 
         if (source->history && !lift_same_page(&l, source, l.next))
+            break;
+        stops = lift_has_break(&l, source, l.next);
+        if (stops && b->insns)
             break;
         result = lift_fetch(&l, source, &insn);
         if (result == DECODE_MORE)
             break;
         lift_begin(&l, l.next, &insn);
+        if (stops)
+            lift_help(&l, HELP_debug_stop, IR_NONE, IR_NONE, IR_NONE, IR_NONE, (int64_t)l.rip);
         if (result == DECODE_INVALID)
             lift_raise(&l, EXCEPTION_UD);
         else if (result == DECODE_TOO_LONG)

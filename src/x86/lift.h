@@ -50,6 +50,11 @@ void lift_insn(struct lift *l);
  * limit   at most so many instructions
  * Returns the number of instructions: 0 when not even the first could be fetched whole.
  */
+struct debug_breaks {
+    unsigned n;
+    const uint64_t *at; /* linear addresses */
+};
+
 struct lift_source {
     size_t (*fetch)(void *opaque, uint64_t rip, uint8_t *bytes, size_t n);
     void *opaque;
@@ -57,6 +62,7 @@ struct lift_source {
     const struct history *history;
     uint64_t cs_base;   /* where RIP 0 is: says where pages end */
     const struct feature_set *features; /* of the CPU; NULL: all */
+    const struct debug_breaks *breaks;  /* where a debugger wants to stop; NULL: nowhere */
 };
 unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned limit, const struct lift_source *source);
 

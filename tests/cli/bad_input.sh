@@ -60,7 +60,7 @@ for cpu in '' frob max,avx max,+frob max,+amx_tile; do
     refused "list: CPU '$cpu'" list cpuid --cpu "$cpu"
 done
 refused "list: --cpu without its value" list cpuid --cpu
-for option in cpu memory bios kernel initrd append serial debugcon split clock log log-file limit until; do
+for option in cpu memory bios kernel initrd append disk serial debugcon split clock log log-file limit until; do
     refused "run: --$option without its value" run "$loop" --$option
 done
 
@@ -128,6 +128,15 @@ refused "run: --limit with KVM" run --engine kvm --limit 5 "$loop"
 refused "run: --trace in a missing folder" run --serial serial --trace "$images/missing/trace" "$loop"
 refused "run: --trace onto a folder" run --trace "$images/folder" "$loop"
 refused "run: --trace onto a full disk" run --serial none --trace /dev/full "$images/good.bin"
+
+for where in '' 0 65536 frob -1 "$images/missing/socket" "$images/folder" "$images/$(printf '%0120d' 0)"; do
+    refused "run: --gdb '$where'" run --serial serial --gdb="$where" "$loop"
+done
+refused "run: --gdb without its value" run "$loop" --gdb
+refused "run: --gdb-wait without --gdb" run --gdb-wait "$loop"
+refused "run: --gdb and a missing image" run --gdb "$images/socket" "$images/missing"
+[ ! -e "$images/socket" ]
+check "run: a refused --gdb leaves no socket behind" $?
 
 printf 'precious\n' >"$images/kept"
 wideload run --serial "$images/kept" --debugcon "$images/kept" --log-file "$images/kept" "$images/missing"

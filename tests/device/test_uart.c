@@ -196,8 +196,36 @@ START_TEST(uart_interrupt_needs_out2)
 }
 END_TEST
 
+static size_t uart_room(void) { return bench.backend.input_room(bench.backend.device); }
+
+/*
+ * "Modem control register", bit 1: RTS tells the other side that this one is ready.  A driver that has it off, as it sets up,
+ * loses nothing; a program that never touches MCR gets what it looks for.
+ */
+START_TEST(uart_peer_waits_for_rts_or_for_a_look)
+{
+    uart_plug();
+    ck_assert_uint_eq(uart_room(), 0);
+    bench_inb(LSR);
+    ck_assert_uint_eq(uart_room(), 1);
+    bench_outb(MCR, 0x01);
+    ck_assert_uint_eq(uart_room(), 0);
+    bench_outb(MCR, 0x03);
+    bench_outb(FCR, 0x01);
+    ck_assert_uint_eq(uart_room(), 16);
+    uart_feed("abc", 3);
+    ck_assert_uint_eq(uart_room(), 13);
+    bench_outb(MCR, 0x13);
+    ck_assert_uint_eq(uart_room(), 0);
+    bench_outb(MCR, 0x08);
+    ck_assert_uint_eq(uart_room(), 0);
+    bench_outb(IER, 0x01);
+    ck_assert_uint_eq(uart_room(), 13);
+}
+END_TEST
+
 BENCH_MAIN("uart", uart_reset_gives_table_i_values, uart_dlab_switches_to_divisor_latch,
            uart_transmit_sends_word_length_bits, uart_reserved_bits_read_zero, uart_loopback_connects_modem_lines,
            uart_loopback_returns_data, uart_overrun_sets_oe_until_lsr_is_read, uart_fifo_overrun_keeps_sixteen,
            uart_fifo_interrupts_at_trigger_level, uart_fifo_times_out_after_four_characters,
-           uart_thre_interrupt_clears_on_iir_read, uart_interrupt_needs_out2)
+           uart_thre_interrupt_clears_on_iir_read, uart_interrupt_needs_out2, uart_peer_waits_for_rts_or_for_a_look)

@@ -21,13 +21,19 @@ enum { FLIPS = 10000, CUTS = 2000, SEEDS = 8, CHANGES = 150, DEVICE_POKES = 4000
        HEAD_BYTES = STREAM_NAME_BYTES + 8, INSNS = 3000, POKES = 300 };
 
 static char *folder, *path;
+static struct image_options disk;
 static GRand *random_numbers;
 static const struct engine *engine;
+
+static const uint8_t disk_content[65536];
 
 static void setup(void)
 {
     folder = g_dir_make_tmp("wideload-snapshot-XXXXXX", NULL);
     path = g_build_filename(folder, "snapshot", NULL);
+    disk.path = g_build_filename(folder, "disk", NULL);
+    disk.snapshot = true; /* two machines at a time */
+    ck_assert(g_file_set_contents(disk.path, (const char *)disk_content, sizeof(disk_content), NULL));
     random_numbers = g_rand_new_with_seed(1);
     engine = test_engine();
 }
@@ -35,6 +41,8 @@ static void setup(void)
 static void teardown(void)
 {
     g_unlink(path);
+    g_unlink(disk.path);
+    image_options_free(&disk);
     g_rmdir(folder);
     g_free(path);
     g_free(folder);
@@ -58,7 +66,7 @@ static const uint8_t image[] = {
 
 static struct machine_config config_of(struct snapshot *load)
 {
-    struct machine_config c = { .engine = engine, .ram_bytes = MIB(1), .flat = path, .limit = INSNS };
+    struct machine_config c = { .engine = engine, .ram_bytes = MIB(1), .flat = path, .limit = INSNS, .disk = &disk, .disks = 1 };
 
     if (load) {
         c.flat = NULL;

@@ -856,6 +856,21 @@ START_TEST(debug_code_breakpoint_faults_before_and_rf_gets_past_it)
 }
 END_TEST
 
+/* 6.8.3 as well; an AMD processor takes it there. */
+START_TEST(debug_code_breakpoint_behind_mov_ss_is_suppressed)
+{
+    box_reset(&b, BOX_PROTECTED32, 0);
+    cpu->slot[RAX] = BOX_DATA32;
+    cpu->dr[0] = BOX_CODE + 2;
+    cpu->dr[1] = BOX_CODE + 4;
+    cpu->dr[7] = 0x405;
+    CODE(0x8e, 0xd0, 0xb3, 0x07, 0x90); /* mov ss, eax; mov bl, 7; nop */
+    ck_assert_int_eq(RUN(), 1);
+    ck_assert_uint_eq(box_frame(&b, 4, 0), BOX_CODE + 4);
+    ck_assert_uint_eq(cpu->dr[6] & 0xf, 2);
+}
+END_TEST
+
 START_TEST(debug_code_breakpoint_comes_before_a_fetch_page_fault)
 {
     box_reset(&b, BOX_LONG, 0);
@@ -1566,6 +1581,7 @@ static void add_debug(Suite *suite)
     TEST(debug_step_into_an_interrupt_handler_is_not_taken);
     TEST(debug_step_after_mov_ss_waits_for_the_next_instruction);
     TEST(debug_code_breakpoint_faults_before_and_rf_gets_past_it);
+    TEST(debug_code_breakpoint_behind_mov_ss_is_suppressed);
     TEST(debug_code_breakpoint_comes_before_a_fetch_page_fault);
     TEST(debug_data_breakpoint_traps_when_any_byte_of_it_is_touched);
     TEST(debug_io_breakpoint_traps_after_in_and_out_of_its_ports);

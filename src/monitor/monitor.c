@@ -1,0 +1,176 @@
+/* monitor.c - the table of commands, and a line as it is typed. */
+#include "monitor/monitor.h"
+
+#include "snapshot/snapshot.h"
+
+#include <string.h>
+
+/* The word that a line begins with, and what follows it. */
+static const char *first_word(const char *line, size_t *length)
+{
+    *length = strcspn(line, " \t");
+    return line + *length + strspn(line + *length, " \t");
+}
+
+static const struct monitor_command *find(const struct monitor_command *table, const char *word, size_t length)
+{
+    for (const struct monitor_command *c = table; c->name; c++)
+        if (strlen(c->name) == length && !strncmp(c->name, word, length))
+            return c;
+    return NULL;
+}
+
+static void print_table(const struct monitor_command *table, const char *before, GString *out)
+{
+    for (const struct monitor_command *c = table; c->name; c++) {
+        char *left = g_strdup_printf("%s%s %s", before, c->name, c->args);
+
+        g_string_append_printf(out, "%-18s %s\n", left, c->help);
+        g_free(left);
+    }
+}
+
+/* -- commands -------------------------------------------------------------------------------------------------------------- */
+
+static void run_info(struct monitor *m, const char *args, GString *out)
+{
+    size_t length;
+    const char *rest = first_word(args, &length);
+    const struct monitor_command *c = find(monitor_infos, args, length);
+    struct err err;
+
+    if (!c && *args)
+        g_string_append_printf(out, "no such thing to show: '%.*s' (info alone lists them)\n", (int)length, args);
+    else if (!c)
+        print_table(monitor_infos, "info ", out);
+    else if (!machine_show_state(m->machine, &err))
+        g_string_append_printf(out, "%s\n", err.text);
+    else
+        c->run(m, rest, out);
+}
+
+static void run_stop(struct monitor *m, const char *args, GString *out)
+{
+    (void)args;
+    g_string_append(out, m->stopped ? "it is stopped already\n" : "stopped\n");
+    m->stopped = true;
+}
+
+static void run_cont(struct monitor *m, const char *args, GString *out)
+{
+    (void)args;
+    if (!m->stopped)
+        g_string_append(out, "`stop` has not stopped it\n");
+    m->stopped = false;
+}
+
+static void run_save(struct monitor *m, const char *args, GString *out)
+{
+    struct err err;
+
+    if (!*args)
+        g_string_append(out, "save needs a file's name\n");
+    else if (!snapshot_possible(args, &err) || !snapshot_save(m->machine, args, NULL, &err))
+        g_string_append_printf(out, "%s\n", err.text);
+    else
+        g_string_append_printf(out, "saved to %s\n", args);
+}
+
+static void run_quit(struct monitor *m, const char *args, GString *out)
+{
+    (void)args, (void)out;
+    machine_interrupt(m->machine);
+}
+
+static void run_help(struct monitor *m, const char *args, GString *out);
+
+static const struct monitor_command commands[] = {
+    { "info", "[WHAT]", "shows registers, tlb, mem, pci, irq, journeys, device", run_info },
+    { "x", "/FMT ADDR", "memory at a linear address; FMT: count, x d u o c i, b h w g", monitor_examine },
+    { "xp", "/FMT ADDR", "memory at a physical address", monitor_examine_physical },
+    { "stop", "", "the guest does not go on", run_stop },
+    { "cont", "", "... and does again", run_cont },
+    { "save", "FILE", "the guest to a file, for run --load", run_save },
+    { "quit", "", "ends the run", run_quit },
+    { "help", "", "this", run_help },
+    { NULL, NULL, NULL, NULL },
+};
+
+static void run_help(struct monitor *m, const char *args, GString *out)
+{
+    (void)m, (void)args;
+    print_table(commands, "", out);
+}
+
+void monitor_command(struct monitor *m, const char *line, GString *out)
+{
+    char *copy = g_strstrip(g_strdup(line));
+    const struct monitor_command *c;
+    const char *rest;
+    size_t length;
+
+    rest = first_word(copy, &length);
+    if (memchr(copy, '/', length)) { /* x/4i is x and /4i */
+        length = strcspn(copy, "/");
+        rest = copy + length;
+    }
+    c = find(commands, copy, length);
+    if (c)
+        c->run(m, rest, out);
+    else if (*copy)
+        g_string_append_printf(out, "no such command: '%.*s' (help lists them)\n", (int)length, copy);
+    g_free(copy);
+}
+
+/* -- typing ------------------------------------------------------------------------------------------------------------------ */
+
+enum { KEY_CTRL_C = 3, KEY_CTRL_D = 4, KEY_BACKSPACE = 8, KEY_CTRL_U = 21, KEY_DELETE = 127 };
+
+void monitor_prompt(GString *out) { g_string_append(out, "(wideload) "); }
+
+static void rub_out(struct monitor *m, unsigned n, GString *out)
+{
+    for (; n && m->length; n--, m->length--)
+        g_string_append(out, "\b \b");
+}
+
+static void enter(struct monitor *m, GString *out)
+{
+    m->line[m->length] = 0;
+    m->length = 0;
+    g_string_append_c(out, '\n');
+    monitor_command(m, m->line, out);
+    monitor_prompt(out);
+}
+
+bool monitor_key(struct monitor *m, uint8_t key, GString *out)
+{
+    if (key == '\r' || key == '\n') {
+        enter(m, out);
+    } else if (key == KEY_BACKSPACE || key == KEY_DELETE) {
+        rub_out(m, 1, out);
+    } else if (key == KEY_CTRL_U || key == KEY_CTRL_C) {
+        rub_out(m, m->length, out);
+    } else if (key == KEY_CTRL_D && !m->length) {
+        return false;
+    } else if (key >= ' ' && key < KEY_DELETE && m->length < MONITOR_LINE - 1) {
+        m->line[m->length++] = (char)key;
+        g_string_append_c(out, (char)key);
+    }
+    return true;
+}
+
+void monitor_init(struct monitor *m, struct machine *machine)
+{
+    *m = (struct monitor){ .machine = machine, .recent.machine = machine };
+}
+
+void monitor_observe(struct monitor *m)
+{
+    struct machine *machine = m->machine;
+
+    if (machine->vcpu.bus.observe)
+        return;
+    machine->vcpu.bus.observe = recent_observe;
+    machine->vcpu.bus.opaque = &m->recent;
+}
