@@ -42,7 +42,7 @@ static const struct msr_row msr_addresses[] = {
 
 enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_MTRR_CAP = 0xfe, MSR_MTRR_DEF = 0x2ff, MSR_PAT = 0x277,
        MSR_TSC_DEADLINE = 0x6e0, MSR_XSS = 0xda0, MSR_PLATFORM_INFO = 0xce, MSR_MCG_CAP = 0x179 };
-enum { APIC_BASE_X2APIC = 1 << 10 };
+enum { APIC_BASE_X2APIC = 1 << 10, APIC_BASE_ENABLE = 1 << 11 };
 #define MSR_EFER 0xc0000080u
 
 static uint64_t *msr_slot(struct cpu *c, const struct msr_row *rows, size_t n, uint32_t index, uint64_t *mask)
@@ -141,6 +141,18 @@ static bool msr_write_efer(struct vcpu *v, uint64_t value)
     return true;
 }
 
+/* The local APIC has them; CPUID says whether it is on. */
+static bool msr_write_apic(struct vcpu *v, uint32_t index, uint64_t value)
+{
+    uint64_t *base = &v->cpu.msr.apic_base;
+
+    if (!v->host.write_msr || !v->host.write_msr(v->host.opaque, index, value))
+        return false;
+    if (index == MSR_APIC_BASE)
+        *base = (*base & ~(uint64_t)APIC_BASE_ENABLE) | (value & APIC_BASE_ENABLE);
+    return true;
+}
+
 bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
 {
     struct cpu *c = &v->cpu;
@@ -151,7 +163,7 @@ bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
     if (index == MSR_APIC_BASE && value & APIC_BASE_X2APIC && !feature_has(&v->features, FEATURE_x2apic))
         return false;
     if (msr_is_apic(index))
-        return v->host.write_msr && v->host.write_msr(v->host.opaque, index, value);
+        return msr_write_apic(v, index, value);
     if ((slot = msr_slot(c, msr_rows, ARRAY_LEN(msr_rows), index, &mask))) {
         if (value & ~mask)
             return false;

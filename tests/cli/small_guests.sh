@@ -126,6 +126,14 @@ done
 { echo '.code16; .globl _start; _start: 9:'; say tick-; echo 'jmp 9b'; } | guest binary 0x7c00 "$images/tick.bin"
 ran_on_soft "--until stops after the text" 0 tick-tick --debugcon stdio --until k-tick "$images/tick.bin"
 
+# CPUID.1:EDX.APIC is clear while IA32_APIC_BASE says that the APIC is off (SDM 3A 12.4.3).
+{
+    echo '.globl _start; _start: mov $0x1b, %ecx; rdmsr; btr $11, %eax; wrmsr; mov $1, %eax; cpuid; test $0x200, %edx; jnz 8f'
+    echo 'mov $0x1b, %ecx; rdmsr; bts $11, %eax; wrmsr; mov $1, %eax; cpuid; test $0x200, %edx; jz 8f'
+    leave 18; echo '8:'; leave 8
+} | guest elf_x86_64 0x100000 "$images/apic.elf"
+ran_on_soft "CPUID tells whether the local APIC is on" 18 "" --serial none --kernel "$images/apic.elf"
+
 # A timer of a millisecond, set while nothing else is due, interrupts after one: at most three by the time-stamp counter.
 {
     echo '.code16; .globl _start; _start: cli; xor %ax, %ax; mov %ax, %ds; movw $handler, 0x20; movw $0, 0x22'
