@@ -53,9 +53,6 @@ void jit_cache_destroy(struct jit *j)
 
 /* -- finding ---------------------------------------------------------------------------------------------------------------- */
 
-/* careful: see struct jit_block. */
-enum block_kind { BLOCK_FULL, BLOCK_BRIEF, BLOCK_CAREFUL };
-
 static struct jit_block **hash_bucket(struct jit *j, uint64_t gpa, uint64_t rip)
 {
     uint64_t h = (gpa ^ rip << 7) * UINT64_C(0x9e3779b97f4a7c15);
@@ -155,6 +152,9 @@ static bool op_has_site(const struct ir_op *o)
     }
 }
 
+/* BLOCK_BRIEF: first_kind(); BLOCK_CAREFUL: see struct jit_block. */
+enum block_kind { BLOCK_FULL, BLOCK_BRIEF, BLOCK_CAREFUL };
+
 static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir, const struct fetched *f, enum block_kind kind)
 {
     unsigned sites = 0, edges = 0;
@@ -170,7 +170,7 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
     if (!b)
         abort();
     p = (char *)(b + 1);
-    *b = (struct jit_block){ .jit = j, .rip = ir->rip, .mode = ir->mode, .insns = ir->insns, 
+    *b = (struct jit_block){ .jit = j, .rip = ir->rip, .mode = ir->mode, .insns = ir->insns,
                              .cs_base = code_base(j->v), .jumps = jumps_of(j, ir->mode), .careful = kind == BLOCK_CAREFUL,
                              .gpa = { f->gpa[0], f->gpa[1] } };
     if (kind == BLOCK_BRIEF) {

@@ -6,11 +6,10 @@
  */
 #include "x86/decode.h"
 
-#include <string.h>
-
 #include "cpu.h"
 
 #include <Zydis/Zydis.h>
+#include <string.h>
 
 static ZydisDecoder decode_decoder(uint32_t mode)
 {
