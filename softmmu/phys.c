@@ -274,8 +274,7 @@ void phys_set_a20(struct phys *phys, bool on)
     if (phys->a20_mask == mask)
         return;
     phys->a20_mask = mask;
-    phys->memory_generation++;
-    phys_changed(phys);
+    phys_forget_memory(phys);
 }
 
 void phys_listen(struct phys *phys, struct phys_listener *listener)
