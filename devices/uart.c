@@ -313,8 +313,8 @@ void uart_place(struct device *device, uint16_t port) { region_move(&device->reg
 static const struct region_ops uart_ops = { .read = uart_read, .write = uart_write, .limits = { .widths = W1 } };
 
 #define STATE struct uart
-FIELDS(uart_fields, FIELD_MAX(peer, PEERS - 1), FIELD(ier), FIELD(fcr), FIELD(lcr), FIELD(mcr), FIELD(lsr), FIELD(msr), FIELD(scr), FIELD(divisor), FIELD(thre_waits),
-       FIELD(rx_timeout), FIELD_ARRAY(rx), FIELD_MAX(rx_first, UART_FIFO - 1), FIELD_MAX(rx_count, UART_FIFO), FIELD_DEADLINE(timer),
+FIELDS(uart_fields, FIELD_MAX(peer, PEERS - 1), FIELD(ier), FIELD(fcr), FIELD(lcr), FIELD(mcr), FIELD(lsr), FIELD(msr), FIELD(scr), FIELD(divisor),
+       FIELD(thre_waits), FIELD(rx_timeout), FIELD_ARRAY(rx), FIELD_MAX(rx_first, UART_FIFO - 1), FIELD_MAX(rx_count, UART_FIFO), FIELD_DEADLINE(timer),
        WIRING(clock), FIELD_IRQ(interrupt), WIRING(backend))
 #undef STATE
 

@@ -3,7 +3,7 @@
  *
  * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
  * 1 MiB under the PAM registers, a hole where a VGA would be, the ISA devices, one PCI bus with the host bridge, the
- * LPC bridge, widereg and disks.  Not modelled: VGA, network, USB; they would be added here.
+ * LPC bridge, widereg and disks; the test device on request.  Not modelled: VGA, network, USB; they would be added here.
  * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
  */
 #include "board.h"
@@ -285,7 +285,8 @@ static void board_wire_interrupts(struct board *b)
     pit_connect(b->pit, hpet_legacy_input(b->hpet, 0));
     rtc_connect(b->rtc, hpet_legacy_input(b->hpet, 1));
     for (unsigned n = 0; b->testdev && n < TESTDEV_LINES; n++)
-        testdev_connect(b->testdev, n, (struct irq){ .set = n < 16 ? board_set_isa : board_set_ioapic, .opaque = b, .line = LINE(n, SOURCE_TESTDEV) });
+        testdev_connect(b->testdev, n, (struct irq){ .set = n < 16 ? board_set_isa : board_set_ioapic, .opaque = b,
+                                                     .line = LINE(n, SOURCE_TESTDEV) });
     uart_connect(b->com[0], board_isa(b, 4), b->config.com[0]);
     uart_connect(b->com[1], board_isa(b, 3), b->config.com[1]);
 }

@@ -1,5 +1,6 @@
 /*
- * machine.c - a guest put together and driven: budgets between device deadlines, halts, stops.
+ * machine.c - a guest put together and driven: budgets between device deadlines, halts, stops; handed from engine to engine;
+ * looked after by who is attached (console, monitor, gdb).
  */
 #include "machine.h"
 

@@ -1,5 +1,5 @@
 /*
- * load_linux.c - a Linux bzImage and its initrd, as the 64-bit boot protocol has them
+ * linux.c - a Linux bzImage and its initrd, as the 64-bit boot protocol has them
  * (Documentation/arch/x86/boot.rst, zero-page.rst).
  *
  * The kernel goes where it prefers to be, the initrd to the top of the memory that it can reach, the zero page and the
