@@ -8,6 +8,7 @@ struct walk_result {
     uint64_t gpa;       /* of the byte asked for */
     unsigned granted;   /* every intent that this translation allows without another walk */
     uint8_t shift;      /* log2 of the guest's page size */
+    bool global;        /* it holds in every address space */
 };
 
 /*

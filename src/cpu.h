@@ -71,13 +71,21 @@ struct x87 {
 
 enum { MTRR_VARIABLE = 8, MTRR_FIXED = 11 };
 
+/*
+ * IA32_ARCH_CAPABILITIES (SDM 4 2.1) of a processor that runs nothing ahead: RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO,
+ * MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
+ */
+#define CPU_ARCH_CAPABILITIES UINT64_C(0x400000000d10e17b)
+
 struct msrs {
     uint64_t apic_base, tsc_adjust, tsc_aux, tsc_deadline;
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, mtrr_def_type, mtrr_fixed[MTRR_FIXED], mtrr_base[MTRR_VARIABLE], mtrr_mask[MTRR_VARIABLE];
-    uint64_t misc_enable, feature_control, mcg_status, debugctl, spec_ctrl, microcode, smbase, xss;
+    uint64_t misc_enable, feature_control, mcg_status, debugctl, spec_ctrl, arch_capabilities, microcode, smbase, xss;
 };
+
+enum { BLOCK_INSNS = 128 /* at most so many run before an engine looks up */ };
 
 enum { EXCEPTION_DE = 0, EXCEPTION_DB, EXCEPTION_NMI, EXCEPTION_BP, EXCEPTION_OF, EXCEPTION_BR, EXCEPTION_UD,
        EXCEPTION_NM, EXCEPTION_DF, EXCEPTION_TS = 10, EXCEPTION_NP, EXCEPTION_SS, EXCEPTION_GP, EXCEPTION_PF,

@@ -15,6 +15,7 @@
 /* What the board answers for a CPU: time, and the registers its local APIC owns. */
 struct vcpu_host {
     uint64_t (*time_ns)(void *opaque);
+    void (*dawdle)(void *opaque, uint64_t ns); /* an instruction that takes its time; may be NULL */
     bool (*read_msr)(void *opaque, uint32_t index, uint64_t *value);  /* IA32_APIC_BASE, x2APIC; false: #GP */
     bool (*write_msr)(void *opaque, uint32_t index, uint64_t value);
     uint64_t (*read_cr8)(void *opaque);
@@ -75,6 +76,7 @@ struct vcpu {
 
     uint64_t retired;        /* instructions since reset, up to the block under way ... */
     uint64_t in_block;       /* ... and within it, when a device may ask for the time */
+    uint64_t end;            /* run() comes back when so many have; vcpu_end_sooner() */
     bool rip_after;          /* KVM: bus.origin.rip of the last journey is after its instruction */
     uint8_t insn_bytes;      /* KVM: ... and if it is not, the instruction; 0: unknown */
     uint8_t insn[15];
@@ -119,6 +121,14 @@ bool vcpu_raise_mmu(struct vcpu *v);
 
 /* Instructions retired before the one under way. */
 static inline uint64_t vcpu_retired(const struct vcpu *v) { return v->retired + v->in_block; }
+
+/* From within an instruction: run() comes back so many earlier than it was told.  Blocks are not entered that reach beyond. */
+static inline void vcpu_end_sooner(struct vcpu *v, uint64_t insns)
+{
+    v->end -= v->end > insns ? insns : v->end;
+    if (v->end < vcpu_retired(v) + BLOCK_INSNS)
+        v->attention = true; /* the block under way may */
+}
 
 /* A quick look, which may say yes in vain. */
 static inline bool vcpu_may_want(const struct vcpu *v)

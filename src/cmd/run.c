@@ -45,8 +45,8 @@ static int fail(const struct err *err)
 
 static void print_stats(const struct machine *m, double seconds)
 {
-    fprintf(stderr, "instructions %" PRIu64 "\nseconds %.3f\nmillion instructions a second %.1f\npage walks %" PRIu64 "\n",
-            m->vcpu.retired, seconds, (double)m->vcpu.retired / seconds / 1e6, m->vcpu.mmu.walks);
+    fprintf(stderr, "instructions %" PRIu64 "\nseconds %.3f\nmillion instructions a second %.1f\npage walks %" PRIu64 "\nTLB flushes %" PRIu64 "\n",
+            m->vcpu.retired, seconds, (double)m->vcpu.retired / seconds / 1e6, m->vcpu.mmu.walks, m->vcpu.mmu.flushes);
     if (m->switched)
         fprintf(stderr, "hand-overs %u\n", m->switched);
     if (m->config.assist)

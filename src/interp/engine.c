@@ -32,6 +32,7 @@ static void *interp_create(struct vcpu *v, struct err *err)
     if (!it)
         abort();
     it->v = v;
+    it->patience = UINT8_MAX;
     it->listener.changed = interp_map_changed;
     phys_listen(v->bus.phys, &it->listener);
     it->memory = phys_memory_generation(v->bus.phys);
@@ -175,7 +176,7 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
     enum stop_reason stop;
 
     (void)err;
-    it->end = budget > UINT64_MAX - v->retired ? UINT64_MAX : v->retired + budget;
+    v->end = budget > UINT64_MAX - v->retired ? UINT64_MAX : v->retired + budget;
     for (;;) {
         if (v->attention) {
             v->attention = false;
@@ -185,7 +186,7 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
             return STOP_SHUTDOWN;
         if (v->cpu.activity != CPU_RUNNING && !wakes(v))
             return STOP_HALT;
-        if (v->retired >= it->end)
+        if (v->retired >= v->end)
             return STOP_BUDGET;
         if (!(v->debug.step && v->cpu.activity == CPU_RUNNING) && take_pins(v)) {
             if (v->debug.step)
@@ -193,7 +194,7 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
             continue;
         }
         v->bus.touched = false;
-        run_some(it, (unsigned)bits_min(it->end - v->retired, IR_INSNS));
+        run_some(it, (unsigned)bits_min(v->end - v->retired, BLOCK_INSNS));
         if (unlikely(v->debug.step | v->debug.stop | v->mmu.watch_hits >> WATCHES) && debug_wants(v, &stop))
             return stop;
         if (v->bus.touched && v->stop_on_touch && !v->again)

@@ -341,6 +341,17 @@ static inline bool may_stop(const struct vcpu *v)
     return v->again | v->cpu.shadow | v->cpu.activity | (v->cpu.rflags & FLAG_RF) | vcpu_may_want(v);
 }
 
+/* The helper may have brought the end of the run nearer; the block under way goes to its own end, or is forced out. */
+static void keep_end(struct jit *j)
+{
+    uint64_t n = j->retired_then - j->v->end;
+
+    if (j->forced)
+        return;
+    j->left -= n;
+    j->retired_then -= n;
+}
+
 struct slow_result jit_slow_helper(const struct jit_site *site)
 {
     struct jit *j = site->jit;
@@ -349,6 +360,8 @@ struct slow_result jit_slow_helper(const struct jit_site *site)
 
     if (!site_helper(j, site, &result))
         return (struct slow_result){ 0, EXIT_FAULT };
+    if (unlikely(j->v->end < j->retired_then))
+        keep_end(j);
     flushed = jit_is_flushed(j);
     if (unlikely(flushed))
         jit_follow_flushes(j);
@@ -364,7 +377,7 @@ static bool stops(const struct jit *j)
     const struct cpu *c = &j->v->cpu;
 
     return j->v->again || c->shadow || c->activity != CPU_RUNNING || vcpu_wanted(j->v) ||
-           (c->rflags & FLAG_RF && (c->mode & MODE_STEP || j->left < IR_INSNS));
+           (c->rflags & FLAG_RF && (c->mode & MODE_STEP || j->left < BLOCK_INSNS));
 }
 
 struct slow_result jit_slow_helper_end(const struct jit_site *site)

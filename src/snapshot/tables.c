@@ -20,7 +20,7 @@
         FIELD(m.cstar), FIELD(m.sfmask), FIELD(m.kernel_gs_base), FIELD(m.sysenter_cs), FIELD(m.sysenter_esp),         \
         FIELD(m.sysenter_eip), FIELD(m.pat), FIELD(m.mtrr_def_type), FIELD_ARRAY(m.mtrr_fixed),                        \
         FIELD_ARRAY(m.mtrr_base), FIELD_ARRAY(m.mtrr_mask), FIELD(m.misc_enable), FIELD(m.feature_control),            \
-        FIELD(m.mcg_status), FIELD(m.debugctl), FIELD(m.spec_ctrl), FIELD(m.microcode), FIELD(m.smbase), FIELD(m.xss)
+        FIELD(m.mcg_status), FIELD(m.debugctl), FIELD(m.spec_ctrl), FIELD(m.arch_capabilities), FIELD(m.microcode), FIELD(m.smbase), FIELD(m.xss)
 
 FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), SCRATCH_REST(slot, GPRS), FIELD(rip), FIELD_MAX(rflags, 0x3f7fd7), SCRATCH(flag_z),
        SCRATCH(flag_s), SCRATCH(flag_c), SEGMENT_FIELDS(seg), TABLE_FIELDS(gdtr), TABLE_FIELDS(idtr), FIELD(cr0), FIELD(cr2), FIELD(cr3),
@@ -40,7 +40,7 @@ FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(n
        FIELD(pins.startup), FIELD(pins.startup_vector), WIRING(pins.acknowledge), WIRING(pins.opaque), WIRING(pins.changed),
        WIRING(pins.engine), WIRING(host), SCRATCH(features), SCRATCH(cpuid), FIELD_MAX(retired, INT64_MAX), SCRATCH(in_block),
        SCRATCH(rip_after), SCRATCH(insn_bytes), SCRATCH(insn), SCRATCH(watching), SCRATCH(stop_on_touch), SCRATCH(assist),
-       SCRATCH(debug), SCRATCH(exact), SCRATCH(attention))
+       SCRATCH(debug), SCRATCH(exact), SCRATCH(attention), SCRATCH(end))
 #undef STATE
 
 /* Looking for --until's text, hand-overs and counts for --stats belong to a run, not to the guest. */
