@@ -165,7 +165,7 @@ static void disarm(struct interp *it)
     it->armed = NULL;
 }
 
-/* After a device was touched: stop at the next boundary if that could matter. */
+/* After a device was touched, or something asks for attention: stop at the next boundary if that could matter. */
 static void touched(struct interp *it, const struct step *s)
 {
     struct vcpu *v = it->v;
@@ -519,7 +519,8 @@ enter:
         if (unlikely(v->fault.vector >= 0))
             goto fault;
         *s->d = result;
-        AFTER_ACCESS;
+        if (unlikely(v->bus.touched | vcpu_may_want(v)))
+            touched(it, s);
     })
     EACH(HELPER_END, {
         SYNC;

@@ -63,7 +63,7 @@ else
 fi
 guest "wide guest" $wide --kernel "$tmp/wide.elf"
 guest "corners" $wide --kernel "$tmp/corners.elf"
-for row in maze maze_device maze_global; do
+for row in maze maze_device maze_global delay; do
     guest "$row" $row_insns --memory 256M --kernel "$bench/maze.elf" --append "$row $rounds"
 done
 same "maze_device --journey" "$lockstep" --insns $row_insns --journey --memory 256M --kernel "$bench/maze.elf" --append "maze_device $rounds"

@@ -1390,6 +1390,7 @@ START_TEST(msr_value_that_is_not_allowed_is_gp)
         { 0xc0000084, BIT(32), true }, { 0xc0000103, BIT(32), true },
         { 0x277, UINT64_C(0x0007040600070406), false }, { 0x277, 2, true }, { 0x277, UINT64_C(0x0800000000000000), true },
         { 0xda0, 1, true }, { 0x12345678, 0, true },
+        { 0x48, 1, false }, { 0x48, 2, true }, { 0x49, 2, true }, { 0x49, 1, true }, { 0x10a, 0, true }, /* 49H: not to be read */
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
