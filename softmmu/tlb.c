@@ -124,21 +124,66 @@ void tlb_flush_page(struct mmu *mmu, uint64_t gva)
     tlb_flush_large(mmu, gva);
 }
 
-void tlb_protect(struct mmu *mmu, uint64_t gpa)
+/* -- several CPUs ------------------------------------------------------------------------------------------------------------- */
+
+void mmu_join(struct mmu *mmu, struct mmu *new)
+{
+    new->next = mmu->next ? mmu->next : mmu;
+    mmu->next = new;
+}
+
+bool mmu_has_code(const struct mmu *mmu, uint64_t gpa)
+{
+    for (const struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        if (code_present(m->code, gpa))
+            return true;
+    return false;
+}
+
+bool mmu_has_code_near(const struct mmu *mmu, uint64_t gpa)
+{
+    for (const struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        if (code_present_near(m->code, gpa))
+            return true;
+    return false;
+}
+
+void mmu_written(struct mmu *mmu, uint64_t gpa, unsigned width)
+{
+    for (struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        code_written(m->code, gpa, width);
+}
+
+static void tlb_protect_one(struct mmu *mmu, uint64_t page)
 {
     mmu->protects++;
     for (struct tlb_place at = { 0 }; tlb_next(mmu, &at);)
-        if (at.entry->gpa == (gpa & ~(uint64_t)PAGE_OFFSET) && at.entry->tag[TLB_WRITE] != TLB_NONE)
+        if (at.entry->gpa == page && at.entry->tag[TLB_WRITE] != TLB_NONE)
             at.entry->tag[TLB_WRITE] |= TLB_SLOW;
+}
+
+void tlb_protect(struct mmu *mmu, uint64_t gpa)
+{
+    for (struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        tlb_protect_one(m, gpa & ~(uint64_t)PAGE_OFFSET);
+}
+
+/* The next access looks anew. */
+static void tlb_release_one(struct mmu *mmu, uint64_t page)
+{
+    for (struct tlb_place at = { 0 }; tlb_next(mmu, &at);)
+        if (at.entry->gpa == page)
+            tlb_clear(at.entry);
 }
 
 void tlb_release(struct mmu *mmu, uint64_t gpa)
 {
     code_unmark(mmu->code, gpa);
-    for (struct tlb_place at = { 0 }; tlb_next(mmu, &at);)
-        if (at.entry->gpa == (gpa & ~(uint64_t)PAGE_OFFSET))
-            tlb_clear(at.entry); /* the next access looks anew */
+    for (struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        tlb_release_one(m, gpa & ~(uint64_t)PAGE_OFFSET);
 }
+
+/* -- filling -------------------------------------------------------------------------------------------------------------------- */
 
 static bool tlb_is_watched(const struct mmu *mmu, uint64_t page)
 {
@@ -164,7 +209,7 @@ static inline unsigned tlb_place(const struct mmu *mmu, struct tlb_entry *e, uin
     if (likely(whole && range->kind == PIECE_MEMORY && range->read)) {
         e->addend = (intptr_t)((uint64_t)(uintptr_t)range->read + into - page);
         return watched ? ACCESS_EXECUTE
-               : range->write != range->read || code_present(mmu->code, e->gpa) ? ACCESS_EXECUTE | ACCESS_READ
+               : range->write != range->read || mmu_has_code(mmu, e->gpa) ? ACCESS_EXECUTE | ACCESS_READ
                : ACCESS_EXECUTE | ACCESS_READ | ACCESS_WRITE;
     }
     if (whole && range->kind == PIECE_REGION && !watched)

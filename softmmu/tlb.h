@@ -113,6 +113,7 @@ struct walk_memory {
 
 struct mmu {
     enum mmu_bank bank; /* of explicit accesses now */
+    struct mmu *next;   /* in the ring of all CPUs'; NULL: there is one */
     struct bus *bus;
     struct code *code;
 
@@ -164,9 +165,20 @@ void tlb_flush(struct mmu *mmu);
 void tlb_flush_local(struct mmu *mmu);
 void tlb_flush_page(struct mmu *mmu, uint64_t gva);
 
-/* Makes writes to a guest-physical page slow, in every entry that maps it. */
+/* Two CPUs that share memory, or a new one and those that do. */
+void mmu_join(struct mmu *mmu, struct mmu *new);
+/* The next in the ring, from the first on; NULL after the last. */
+static inline struct mmu *mmu_after(const struct mmu *first, const struct mmu *m) { return m->next == first ? NULL : m->next; }
+
+/* Has any CPU translated code of this page; of the 2 MiB around it? */
+bool mmu_has_code(const struct mmu *mmu, uint64_t gpa);
+bool mmu_has_code_near(const struct mmu *mmu, uint64_t gpa);
+/* Memory at [gpa, gpa + width) has been written, by whomever: translations of it go on all CPUs (code_written). */
+void mmu_written(struct mmu *mmu, uint64_t gpa, unsigned width);
+
+/* Makes writes to a guest-physical page slow, in every entry of every CPU that maps it. */
 void tlb_protect(struct mmu *mmu, uint64_t gpa);
-/* A page has no translated code any more: takes its mark away, and its writes may be fast again. */
+/* A page has none of this CPU's translated code any more: takes its mark away, and writes to it may be fast again. */
 void tlb_release(struct mmu *mmu, uint64_t gpa);
 
 /*

@@ -53,6 +53,7 @@ struct machine_config {
     const struct image_options *disk; /* so many; the caller keeps them */
     unsigned disks;
     bool testdev;                     /* the board has one */
+    unsigned smp;                     /* processors; 0 is 1 */
     const char *initrd;               /* a Linux kernel's; NULL: none */
     enum machine_clock clock;
     const struct split_policy *policy;
@@ -74,16 +75,30 @@ enum machine_end {
     MACHINE_JOURNEY, /* machine_step() has finished one */
 };
 
+/* One of its processors, as what the vcpu calls needs to know it. */
+struct machine_cpu {
+    struct machine *machine;
+    struct vcpu *v;
+    void *engine;               /* of `runs`; NULL for a moment, while it changes */
+};
+
+/*
+ * Processors take turns on one thread, so that a run is reproducible: a turn ends after so many instructions, at HLT, or when PAUSE
+ * says that it waits for another.  Time is that of all instructions, whoever ran them.
+ */
 struct machine {
     struct machine_config config;
     struct phys phys;
     struct clock clock;
     struct dma dma;
     struct bus dma_bus;
-    struct vcpu vcpu;
+    struct vcpu vcpu;           /* the bootstrap processor */
+    struct machine_cpu cpu[APIC_CPUS]; /* all; [0] is it */
+    unsigned cpus, at;          /* so many; whose turn it is */
+    uint64_t turn_ends;         /* machine_retired() then */
+    unsigned pauses;            /* in this turn */
     struct board *board;
     const struct engine *runs;  /* now */
-    void *engine;               /* of `runs`; NULL for a moment, while it changes */
     unsigned switched;          /* how many of config.switches */
     uint64_t switch_from;       /* instructions when the next one's journeys were complete */
     bool switch_counts;         /* ... and they are */
@@ -111,6 +126,9 @@ enum machine_end machine_run(struct machine *m, struct err *err);
 
 /* Runs until one journey is complete (MACHINE_JOURNEY) or to an end: diff's step. */
 enum machine_end machine_step(struct machine *m, struct err *err);
+
+/* Instructions of all processors since reset. */
+uint64_t machine_retired(const struct machine *m);
 
 /* From a signal handler. */
 void machine_interrupt(struct machine *m);

@@ -15,7 +15,7 @@
 /* What the board answers for a CPU: time, and the registers its local APIC owns. */
 struct vcpu_host {
     uint64_t (*time_ns)(void *opaque);
-    void (*dawdle)(void *opaque, uint64_t ns); /* an instruction that takes its time; may be NULL */
+    void (*dawdle)(void *opaque, uint64_t ns, bool waits); /* an instruction that takes its time; PAUSE: for others; may be NULL */
     bool (*read_msr)(void *opaque, uint32_t index, uint64_t *value);  /* IA32_APIC_BASE, x2APIC; false: #GP */
     bool (*write_msr)(void *opaque, uint32_t index, uint64_t value);
     uint64_t (*read_cr8)(void *opaque);
@@ -61,6 +61,7 @@ enum { TSC_HZ = 1000000000 };
 struct vcpu {
     struct cpu cpu; /* first: IR operands are offsets from here */
     struct fault fault;      /* vector < 0: none */
+    unsigned id;             /* its local APIC's; 0: the bootstrap processor */
     int first_fault;         /* the last fault that was delivered, before what its delivery raised; -1: none yet */
     uint64_t next_rip;       /* of the instruction under way: a helper may need it */
     bool delivered;          /* the instruction under way went through the IDT: no single-step trap follows */
@@ -145,6 +146,14 @@ static inline bool vcpu_wanted(const struct vcpu *v)
            (v->pins.intr && v->cpu.rflags & FLAG_IF);
 }
 
+/* Does something end what it waits for?  What one that has not been started waits for is a start alone. */
+static inline bool vcpu_wakes(const struct vcpu *v)
+{
+    if (v->cpu.activity == CPU_WAIT_SIPI)
+        return v->pins.init || v->pins.startup;
+    return v->pins.init || (v->pins.nmi && !v->cpu.nmi_blocked) || (v->pins.intr && v->cpu.rflags & FLAG_IF);
+}
+
 /* The time-stamp counter now. */
 uint64_t vcpu_tsc(struct vcpu *v);
 
@@ -157,6 +166,11 @@ void vcpu_set_cpuid(struct vcpu *v, const struct cpuid_table *table);
 /* Features and CPUID as they are; before it has run. */
 void vcpu_set_both(struct vcpu *v, const struct feature_set *features, const struct cpuid_table *table);
 void vcpu_reset(struct vcpu *v);
+/* INIT; and the start-up message that a CPU waits for after it, in real mode at page `vector` (SDM 3A 11.4.4). */
+void vcpu_init_signal(struct vcpu *v);
+void vcpu_start(struct vcpu *v, uint8_t vector);
+/* Which of so many that share memory with the first: before it has run, and after its model is set. */
+void vcpu_place(struct vcpu *v, unsigned id, unsigned cpus, struct vcpu *first);
 void vcpu_free(struct vcpu *v);
 
 #endif

@@ -55,15 +55,21 @@ static void interp_destroy(void *self)
 
 /* -- between instructions ----------------------------------------------------------------------------------------------- */
 
-/* INIT, NMI, INTR in the order of their priority (SDM 3A table 7-2); true if something was taken. */
+/* INIT, a start-up message, NMI, INTR in the order of their priority (SDM 3A table 7-2); true if something was taken. */
 static bool take_pins(struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
 
     if (v->pins.init) {
         v->pins.init = false;
-        cpu_init(c);
-        vcpu_sync(v);
+        vcpu_init_signal(v);
+        return true;
+    }
+    if (v->pins.startup) {
+        v->pins.startup = false;
+        if (c->activity != CPU_WAIT_SIPI)
+            return false;
+        vcpu_start(v, v->pins.startup_vector);
         return true;
     }
     if (c->shadow != SHADOW_NONE)
@@ -164,11 +170,6 @@ static void run_some(struct interp *it, unsigned limit)
     interp_free_dead(it);
 }
 
-static bool wakes(const struct vcpu *v)
-{
-    return v->pins.init || (v->pins.nmi && !v->cpu.nmi_blocked) || (v->pins.intr && v->cpu.rflags & FLAG_IF);
-}
-
 static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
 {
     struct interp *it = self;
@@ -184,7 +185,7 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
         }
         if (v->cpu.activity == CPU_SHUTDOWN)
             return STOP_SHUTDOWN;
-        if (v->cpu.activity != CPU_RUNNING && !wakes(v))
+        if (v->cpu.activity != CPU_RUNNING && !vcpu_wakes(v))
             return STOP_HALT;
         if (v->retired >= v->end)
             return STOP_BUDGET;

@@ -103,7 +103,7 @@ static bool plain_at(const struct jit *j, uint64_t gpa, uint64_t size, enum tlb_
     if (intent != TLB_WRITE)
         return (uintptr_t)phys_readable(phys, gpa, size) == host;
     return (uintptr_t)phys_writable(phys, gpa, size) == host &&
-           !(size == PAGE_BYTES ? code_present(&j->v->code, gpa) : code_present_near(&j->v->code, gpa));
+           !(size == PAGE_BYTES ? mmu_has_code(&j->v->mmu, gpa) : mmu_has_code_near(&j->v->mmu, gpa));
 }
 
 /*

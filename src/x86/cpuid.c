@@ -164,6 +164,26 @@ void cpuid_build(struct cpuid_table *t, const struct cpu_model *model)
     }
 }
 
+void cpuid_place(struct cpuid_table *t, unsigned id, unsigned cpus)
+{
+    unsigned shift = 0;
+
+    while (1u << shift < cpus)
+        shift++;
+    for (struct cpuid_row *r = t->row; r < t->row + t->n; r++) {
+        if (r->leaf == 1) {
+            r->r.ebx = (r->r.ebx & 0xffff) | 1u << shift << 16 | id << 24;
+            r->r.edx |= (cpus > 1u) << 28; /* HTT: the number is there */
+        } else if (r->leaf == 4) {
+            r->r.eax = (r->r.eax & 0x3ffffff) | ((1u << shift) - 1) << 26;
+        } else if (r->leaf == 0xb) {
+            r->r.eax = r->subleaf ? shift : 0;
+            r->r.ebx = r->subleaf ? cpus : 1;
+            r->r.edx = id;
+        }
+    }
+}
+
 static struct cpuid_result cpuid_find(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf)
 {
     unsigned i = cpuid_find_row(t, leaf, subleaf);

@@ -314,16 +314,16 @@ uint64_t help_wrmsr(struct vcpu *v, uint64_t imm)
  */
 enum { PAUSE_NS = 140, RDTSC_NS = 25 };
 
-static void dawdle(struct vcpu *v, uint64_t ns)
+static void dawdle(struct vcpu *v, uint64_t ns, bool waits)
 {
     if (v->host.dawdle)
-        v->host.dawdle(v->host.opaque, ns);
+        v->host.dawdle(v->host.opaque, ns, waits);
 }
 
 uint64_t help_pause(struct vcpu *v, uint64_t imm)
 {
     (void)imm;
-    dawdle(v, PAUSE_NS);
+    dawdle(v, PAUSE_NS, true);
     return 1;
 }
 
@@ -332,7 +332,7 @@ uint64_t help_rdtsc(struct vcpu *v, uint64_t imm)
     (void)imm;
     if (v->cpu.cr4 & CR4_TSD && v->cpu.cpl)
         return gp(v);
-    dawdle(v, RDTSC_NS);
+    dawdle(v, RDTSC_NS, false);
     set_edx_eax(v, vcpu_tsc(v));
     return 1;
 }
