@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
-enum { SLEEP_NS = 10000000, TURN_INSNS = 50000, TURN_PAUSES = 16 };
+enum { SLEEP_NS = 10000000, TURN_INSNS = 50000, TURN_PAUSES = 16, DEVICE_NS = 250 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
 
@@ -68,6 +68,9 @@ static void cpu_dawdle(void *opaque, uint64_t ns, bool waits)
     m->skipped_ns += ns;
     vcpu_end_sooner(cpu->v, ns);
 }
+
+/* About what a register of a device takes on a PC's chipset. */
+static void cpu_waits(void *opaque) { cpu_dawdle(opaque, DEVICE_NS, false); }
 
 /* -- what the board asks of the machine ------------------------------------------------------------------------------ */
 
@@ -311,6 +314,10 @@ static void machine_set_cpu(struct machine_cpu *cpu)
     v->bus.observe = c->observe;
     v->bus.opaque = c->observer;
     v->assist.mode = c->assist;
+    if (c->clock == MACHINE_CLOCK_VIRTUAL) {
+        v->bus.waits = cpu_waits;
+        v->bus.waits_opaque = cpu;
+    }
 }
 
 static bool machine_create_engines(struct machine *m, struct err *err)

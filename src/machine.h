@@ -10,7 +10,7 @@
 #include "vcpu.h"
 
 enum machine_clock {
-    MACHINE_CLOCK_VIRTUAL, /* a nanosecond an instruction, PAUSE and RDTSC more; HLT skips to the next deadline */
+    MACHINE_CLOCK_VIRTUAL, /* a nanosecond an instruction, PAUSE, RDTSC and devices more; HLT skips to the next deadline */
     MACHINE_CLOCK_HOST,    /* the host's monotonic clock */
     MACHINE_CLOCK_JOURNEY, /* a microsecond a journey: what two engines under comparison can agree on */
 };
@@ -102,7 +102,7 @@ struct machine {
     unsigned switched;          /* how many of config.switches */
     uint64_t switch_from;       /* instructions when the next one's journeys were complete */
     bool switch_counts;         /* ... and they are */
-    uint64_t skipped_ns;        /* virtual time that passed in HLT, PAUSE and RDTSC */
+    uint64_t skipped_ns;        /* virtual time that passed in HLT, PAUSE, RDTSC and at devices */
     uint64_t journeys;
     int exit_code;              /* as the debug-exit device asked */
     bool debug_exited, powered_off, reset_requested, until_seen;
