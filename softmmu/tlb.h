@@ -89,13 +89,15 @@ struct walk_level {
     unsigned shift;          /* log2 of what an entry covers */
 };
 
+enum { KEYS_USER = 1, KEYS_SUPERVISOR = 2 };
+
 /* And of a walk. */
 struct walk_mode {
     uint8_t levels;          /* tables to go through; 0: not known yet */
     uint8_t unused_bits;     /* of a linear address: copies of the one below them, in IA-32e mode */
     uint8_t entry_log;       /* log2 of an entry's bytes */
     bool pdptes;             /* PAE: the PDPTE registers stand above */
-    bool keys;               /* user pages have protection keys */
+    uint8_t keys;            /* KEYS_*: these pages have protection keys */
     uint16_t index;          /* (address >> (shift - entry_log)) & index: where in a table */
     uint64_t table;          /* of CR3 or an entry: where the next table is */
     uint64_t xd;             /* the bit that forbids execution, or 0 */
@@ -119,7 +121,7 @@ struct mmu {
 
     /* Copies of what the walk depends on; mmu_set_registers() keeps them true. */
     uint64_t cr0, cr3, cr4, efer;
-    uint32_t pkru;
+    uint32_t pkru, pkrs;
     uint64_t pdpte[4];  /* PAE: loaded with CR3 */
     struct walk_mode mode;
     bool align_check;   /* CR0.AM, RFLAGS.AC, CPL 3 */

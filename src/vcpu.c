@@ -41,7 +41,7 @@ static void vcpu_update_mmu(struct vcpu *v)
 void vcpu_update(struct vcpu *v)
 {
     cpu_update(&v->cpu);
-    mmu_set_registers(&v->mmu, v->cpu.cr0, v->cpu.cr3, v->cpu.cr4, v->cpu.efer, v->cpu.pkru);
+    mmu_set_registers(&v->mmu, v->cpu.cr0, v->cpu.cr3, v->cpu.cr4, v->cpu.efer, v->cpu.pkru | v->cpu.msr.pkrs << 32);
     vcpu_update_mmu(v);
     vcpu_update_watches(v);
 }

@@ -20,7 +20,7 @@
         FIELD(m.cstar), FIELD(m.sfmask), FIELD(m.kernel_gs_base), FIELD(m.sysenter_cs), FIELD(m.sysenter_esp),         \
         FIELD(m.sysenter_eip), FIELD(m.pat), FIELD(m.mtrr_def_type), FIELD_ARRAY(m.mtrr_fixed),                        \
         FIELD_ARRAY(m.mtrr_base), FIELD_ARRAY(m.mtrr_mask), FIELD(m.misc_enable), FIELD(m.feature_control),            \
-        FIELD(m.mcg_status), FIELD(m.debugctl), FIELD(m.spec_ctrl), FIELD(m.arch_capabilities), FIELD(m.microcode), FIELD(m.smbase), FIELD(m.xss)
+        FIELD(m.mcg_status), FIELD(m.debugctl), FIELD_MAX(m.pkrs, UINT32_MAX), FIELD(m.spec_ctrl), FIELD(m.arch_capabilities), FIELD(m.microcode), FIELD(m.smbase), FIELD(m.xss)
 
 FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), SCRATCH_REST(slot, GPRS), FIELD(rip), FIELD_MAX(rflags, 0x3f7fd7), SCRATCH(flag_z),
        SCRATCH(flag_s), SCRATCH(flag_c), SEGMENT_FIELDS(seg), TABLE_FIELDS(gdtr), TABLE_FIELDS(idtr), FIELD(cr0), FIELD(cr2), FIELD(cr3),
@@ -67,7 +67,7 @@ FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram),
 
 enum { CR0_ALL = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD,
        CR4_ALL = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT |
-                 CR4_UMIP | CR4_LA57 | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP | CR4_PKE,
+                 CR4_UMIP | CR4_LA57 | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS,
        EFER_ALL = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME | EFER_FFXSR,
        XCR0_AVX512 = XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM,
        XCR0_ALL = XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU };

@@ -46,7 +46,7 @@ uint64_t cpuid_cr4_mask(const struct feature_set *features)
         { CR4_MCE, FEATURE_mce }, { CR4_PGE, FEATURE_pge }, { CR4_PCE, FEATURE_none }, { CR4_OSFXSR, FEATURE_fxsr },
         { CR4_OSXMMEXCPT, FEATURE_sse }, { CR4_UMIP, FEATURE_umip }, { CR4_LA57, FEATURE_la57 },
         { CR4_FSGSBASE, FEATURE_fsgsbase }, { CR4_PCIDE, FEATURE_pcid }, { CR4_OSXSAVE, FEATURE_xsave },
-        { CR4_SMEP, FEATURE_smep }, { CR4_SMAP, FEATURE_smap }, { CR4_PKE, FEATURE_pku },
+        { CR4_SMEP, FEATURE_smep }, { CR4_SMAP, FEATURE_smap }, { CR4_PKE, FEATURE_pku }, { CR4_PKS, FEATURE_pks },
     };
 
     return cpuid_control_mask(cr4, ARRAY_LEN(cr4), features);
