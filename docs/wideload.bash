@@ -43,6 +43,7 @@ _wideload_value() { # option, what is typed of its value
     --disk) _wideload_files '' "$2" ;;
     --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;
     --bios | --kernel | --initrd | --save | --load | --replay | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
+    --net) _wideload_words 'user user,hostfwd=tcp::2222-:22 user,restrict=on' "$2" ;;
     --gdb) _wideload_files '1234' "$2" ;;
     --region) _wideload_words '0x10000000+0x10000 0x10000000+0x10000,widths=1-8' "$2" ;;
     --append | --limit | --until | --journeys | -n | --bytes | --cases | --time | --seed | --jobs | --r*) COMPREPLY=() ;;
@@ -52,7 +53,7 @@ _wideload_value() { # option, what is typed of its value
 
 _wideload_options() { # command, what is typed
     case $1 in
-    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --gdb= --gdb-wait --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
+    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --net= --gdb= --gdb-wait --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
     diff) _wideload_words "--left= --right= --assist= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;

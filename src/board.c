@@ -3,7 +3,7 @@
  *
  * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
  * 1 MiB under the PAM registers, a hole where a VGA would be, the ISA devices, one PCI bus with the host bridge, the
- * LPC bridge, widereg and disks; the test device on request.  Not modelled: VGA, network, USB; they would be added here.
+ * LPC bridge, widereg, disks and network cards; the test device on request.  Not modelled: VGA, USB; they would be added here.
  * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
  */
 #include "board.h"
@@ -26,6 +26,7 @@
 #include "testdev.h"
 #include "uart.h"
 #include "virtio_blk.h"
+#include "virtio_net.h"
 #include "widereg.h"
 
 #include <assert.h>
@@ -171,6 +172,8 @@ static bool board_check_config(const struct board_config *c, struct err *err)
         return err_set(err, "board: %u CPUs: must be 1 to %u", c->cpus, APIC_CPUS);
     if (c->disks > BOARD_DISKS)
         return err_set(err, "board: %u disks: %u at most", c->disks, BOARD_DISKS);
+    if (c->nets > BOARD_NETS)
+        return err_set(err, "board: %u network cards: %u at most", c->nets, BOARD_NETS);
     return true;
 }
 
@@ -263,6 +266,8 @@ static void board_create_devices(struct board *b)
     b->testdev = b->config.testdev ? device_create(&testdev_class, &host) : NULL;
     for (unsigned i = 0; i < b->config.disks; i++)
         b->disk[i] = device_create(&virtio_blk_class, &host);
+    for (unsigned i = 0; i < b->config.nets; i++)
+        b->net[i] = device_create(&virtio_net_class, &host);
 }
 
 static void board_wire_interrupts(struct board *b)
@@ -311,6 +316,8 @@ static void board_wire_chipset(struct board *b)
     widereg_connect(b->widereg, b->pci, PCI_DEVFN(BOARD_WIDEREG_SLOT, 0));
     for (unsigned i = 0; i < b->config.disks; i++)
         virtio_blk_connect(b->disk[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_DISK_SLOT + i, 0), b->config.disk[i]);
+    for (unsigned i = 0; i < b->config.nets; i++)
+        virtio_net_connect(b->net[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_NET_SLOT + i, 0), b->config.net[i]);
 }
 
 static void board_wire_rest(struct board *b)
@@ -448,6 +455,8 @@ static void board_stand_in_for_firmware(struct board *b)
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
     for (unsigned i = 0; i < b->config.disks; i++)
         board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
+    for (unsigned i = 0; i < b->config.nets; i++)
+        board_place_function(b, BOARD_NET_SLOT + i, BOARD_NET_BASE + i * KIB(64));
     board_place_acpi(b);
 }
 
@@ -463,6 +472,9 @@ struct device *board_device(const struct board *b, unsigned i)
     if (i < b->config.disks)
         return b->disk[i];
     i -= b->config.disks;
+    if (i < b->config.nets)
+        return b->net[i];
+    i -= b->config.nets;
     if (b->testdev && i-- == 0)
         return b->testdev;
     return i < ARRAY_LEN(all) ? all[i] : NULL;

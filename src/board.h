@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "device.h"
 #include "dma.h"
+#include "net.h"
 #include "phys.h"
 #include "shadow.h"
 
@@ -27,6 +28,9 @@
 #define BOARD_DISK_SLOT 5  /* of the first disk */
 #define BOARD_DISKS 16
 #define BOARD_DISK_BASE UINT64_C(0xfe100000) /* their BARs where no firmware gives them one, 64 KiB apart */
+#define BOARD_NET_SLOT (BOARD_DISK_SLOT + BOARD_DISKS) /* of the first network card */
+#define BOARD_NETS 4
+#define BOARD_NET_BASE UINT64_C(0xfe200000)  /* ... likewise */
 
 struct board_config {
     uint64_t ram_bytes;         /* 1 MiB or more, a multiple of 4 KiB */
@@ -41,6 +45,8 @@ struct board_config {
     struct char_backend *debugcon;
     struct block_backend *const *disk; /* so many, up to BOARD_DISKS; they outlive the board */
     unsigned disks;
+    struct net_backend *const *net;    /* so many network cards, up to BOARD_NETS; likewise */
+    unsigned nets;
     bool testdev;
     /* Callbacks, called from within a device access; any may be NULL. */
     void (*reset_requested)(void *opaque);
@@ -67,6 +73,7 @@ struct board {
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
     struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg, *testdev /* or NULL */, *disk[BOARD_DISKS];
+    struct device *net[BOARD_NETS];
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

@@ -7,6 +7,7 @@
 #include "block/image.h"
 #include "board.h"
 #include "engine.h"
+#include "net/nets.h"
 #include "vcpu.h"
 
 enum machine_clock {
@@ -52,6 +53,8 @@ struct machine_config {
     const char *append;               /* the kernel's command line */
     const struct image_options *disk; /* so many; the caller keeps them */
     unsigned disks;
+    const struct net_options *net;    /* likewise, of network cards */
+    unsigned nets;
     bool testdev;                     /* the board has one */
     unsigned smp;                     /* processors; 0 is 1 */
     const char *initrd;               /* a Linux kernel's; NULL: none */
@@ -111,6 +114,9 @@ struct machine {
     uint64_t host_start_ns;
     struct block_backend *disk[BOARD_DISKS];
     unsigned disks;             /* open ones */
+    struct nets nets;
+    int bell;                   /* eventfd: readable once somebody has rung */
+    volatile bool rung;
     uint64_t attend_at;         /* instructions when config.attendant looks again */
     unsigned idle_waits;        /* since it has */
     /* the console's own backend, in front of the configured one: looks for `until` */
@@ -135,6 +141,9 @@ uint64_t machine_retired(const struct machine *m);
 
 /* From a signal handler. */
 void machine_interrupt(struct machine *m);
+
+/* From any thread: something has come for the guest.  Wakes it from HLT, or brings it to where nets_look() is called. */
+void machine_ring(void *machine);
 
 /* Between two instructions: vcpu.cpu becomes what the guest has, for somebody to look at; or the guest gets what is there. */
 bool machine_show_state(struct machine *m, struct err *err);

@@ -14,7 +14,7 @@ struct snapshot_guest {
     uint64_t ram_bytes, bios_bytes; /* bios_bytes 0: no firmware */
     uint64_t retired, journeys;     /* so far */
     uint32_t clock;                 /* enum machine_clock */
-    uint32_t disks, smp;            /* smp: processors */
+    uint32_t disks, nets, smp;            /* smp: processors */
     bool testdev;
     uint32_t signature;             /* of the CPU model asked for */
     struct feature_set model;       /* ... and its features */
