@@ -723,6 +723,8 @@ static bool machine_wait(struct machine *m)
 {
     uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock);
 
+    if (nets_stirred(&m->nets)) /* an answer may be there already */
+        return true;
     if (next == CLOCK_NEVER && !machine_expects(m))
         return false;
     m->idle_waits++;
