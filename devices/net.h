@@ -15,6 +15,9 @@
 
 struct net_backend {
     uint8_t mac[NET_MAC_BYTES];    /* of the card */
+    uint16_t mtu;                  /* bytes behind the header that the network takes; 0: 1500, as ever, and nobody says so */
+    const uint8_t *rom;            /* the card's expansion ROM, so many bytes up to 16 MiB; NULL: none */
+    size_t rom_bytes;
     /* NET_HEADER_BYTES to NET_FRAME_BYTES, valid during the call.  Answers may wait when it returns. */
     void (*send)(struct net_backend *b, const uint8_t *frame, size_t bytes);
     /* The frame that has waited longest, with its size; NULL: none.  It is there until it is taken. */

@@ -12,12 +12,13 @@
 #include <stdlib.h>
 
 enum { /* section 5.1.3 */
-    F_MAC = 5, F_MRG_RXBUF = 15, F_STATUS = 16, F_CTRL_VQ = 17, F_CTRL_RX = 18, F_CTRL_RX_EXTRA = 20, F_CTRL_MAC_ADDR = 23,
+    F_MTU = 3, F_MAC = 5, F_MRG_RXBUF = 15, F_STATUS = 16, F_CTRL_VQ = 17, F_CTRL_RX = 18, F_CTRL_RX_EXTRA = 20, F_CTRL_MAC_ADDR = 23,
 };
-enum { MAC = 0, STATUS = 6, CONFIG_END = 8, LINK_UP = 1 };  /* section 5.1.4 */
+enum { MAC = 0, STATUS = 6, MTU = 10, CONFIG_END = 12, LINK_UP = 1 }; /* section 5.1.4 */
 enum { RECEIVE, TRANSMIT, CONTROL, QUEUES };                /* section 5.1.2 */
 enum { HEADER_BYTES = 12, NUM_BUFFERS = 10 };               /* section 5.1.6: struct virtio_net_hdr */
 enum { CLASS_RX = 0, CLASS_MAC = 1, ACK_OK = 0, ACK_ERR = 1, COMMAND_BYTES = 2 }; /* section 5.1.6.5 */
+enum { ROM_REGION = 6 }; /* behind those of BAR 0 */
 enum { PROMISC = 0, ALLMULTI = 1, ALLUNI = 2, NOMULTI = 3, NOUNI = 4, NOBCAST = 5, RX_COMMANDS = 6 };
 enum { TABLE_SET = 0, ADDR_SET = 1 };
 enum { UNICAST, MULTICAST, TABLES, TABLE_MACS = 32, OVERFLOW = TABLE_MACS + 1 };
@@ -272,6 +273,28 @@ static void net_notified(struct virtio *v, unsigned n)
     }
 }
 
+/* -- the ROM -------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t net_read_rom(void *state, uint64_t offset, unsigned width)
+{
+    const struct net_backend *b = ((struct virtio_net *)state)->backend;
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < width; i++)
+        value |= (uint64_t)(b && offset + i < b->rom_bytes ? b->rom[offset + i] : 0xff) << i * 8;
+    return value;
+}
+
+static void net_write_rom(void *state, uint64_t offset, unsigned width, uint64_t value)
+{
+    (void)state;
+    (void)offset;
+    (void)width;
+    (void)value;
+}
+
+static const struct region_ops net_rom_ops = { .read = net_read_rom, .write = net_write_rom, .limits = { .widths = W_REGISTERS } };
+
 /* -- life ------------------------------------------------------------------------------------------------------------------------ */
 
 static void net_reset(struct virtio *v)
@@ -281,6 +304,10 @@ static void net_reset(struct virtio *v)
     v->offered |= BIT(F_MAC) | BIT(F_MRG_RXBUF) | BIT(F_STATUS) | BIT(F_CTRL_VQ) | BIT(F_CTRL_RX) | BIT(F_CTRL_RX_EXTRA) | BIT(F_CTRL_MAC_ADDR);
     if (d->backend)
         memcpy(v->config + MAC, d->backend->mac, NET_MAC_BYTES);
+    if (d->backend && d->backend->mtu) {
+        v->offered |= BIT(F_MTU);
+        virtio_config_set(v, MTU, 2, d->backend->mtu);
+    }
     virtio_config_set(v, STATUS, 2, d->backend ? LINK_UP : 0);
     memset(d->rx, 0, sizeof(d->rx));
     memset(d->macs, 0, sizeof(d->macs));
@@ -316,6 +343,10 @@ void virtio_net_connect(struct device *device, struct device *pci, uint8_t devfn
         backend->arrived = net_arrived;
         backend->device = device;
     }
+    if (backend && backend->rom) {
+        pci_function_rom(&d->pci.function, device, ROM_REGION, backend->rom_bytes);
+        device_reset(device);
+    }
     virtio_reset(&d->pci.virtio);
     virtio_pci_connect(device, pci, devfn);
 }
@@ -328,7 +359,7 @@ const struct device_class virtio_net_class = {
     .name = "virtio_net",
     .title = "virtio network card over PCI (VIRTIO 1.2 sections 4.1 and 5.1)",
     .state_size = sizeof(struct virtio_net),
-    .region = { VIRTIO_PCI_REGIONS },
+    .region = { VIRTIO_PCI_REGIONS, { REGION_MMIO, 0, PCI_ROM_LEAST, &net_rom_ops, true } },
     .create = virtio_net_create,
     .reset = virtio_net_reset,
     .destroy = virtio_net_destroy,

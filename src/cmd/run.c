@@ -367,6 +367,8 @@ int cmd_run(int argc, char **argv)
     snapshot_close(run_loaded);
     if (switches)
         g_array_free(switches, TRUE);
+    for (unsigned i = 0; i < BOARD_NETS; i++)
+        net_options_free(&run_nets[i]);
     g_strfreev(run_net);
     g_free(command);
     g_option_context_free(context);

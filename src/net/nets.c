@@ -1,6 +1,8 @@
 /* nets.c - all networks of a machine, and the thread that waits for their sockets. */
 #include "net/nets.h"
 
+#include "load/load.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -138,6 +140,19 @@ bool nets_expect(const struct nets *n) { return n->count && n->fds->len; }
 /* Administered locally (IEEE 802 8.4): nobody's, and the last byte is the card's number. */
 static const uint8_t nets_mac[NET_MAC_BYTES] = { 0x02, 'W', 'L', 0, 0, 0 };
 
+enum { ROM_MAX = 16 << 20, ROM_BLOCK = 512 };
+
+/* PCI Firmware 3.0 section 5.1: images of whole blocks, each with a signature. */
+static bool nets_load_rom(struct net_backend *b, const char *path, struct err *err)
+{
+    uint8_t *rom = load_file(path, ROM_MAX, &b->rom_bytes, err);
+
+    b->rom = rom;
+    if (!rom)
+        return false;
+    return (b->rom_bytes % ROM_BLOCK == 0 && rom[0] == 0x55 && rom[1] == 0xaa) || err_set(err, "%s: no expansion ROM", path);
+}
+
 static bool nets_open_links(struct nets *n, const struct net_options *o, unsigned count, struct clock *clock, struct err *err)
 {
     for (; n->count < count; n->count++, o++) {
@@ -149,6 +164,8 @@ static bool nets_open_links(struct nets *n, const struct net_options *o, unsigne
         n->link[n->count] = user_open(o, mac, clock, err);
         if (!n->link[n->count])
             return false;
+        if (o->rom && !nets_load_rom(&n->link[n->count]->backend, o->rom, err))
+            return n->count++, false;
     }
     return true;
 }
@@ -185,8 +202,10 @@ void nets_close(struct nets *n)
         nets_stop(n);
     if (n->wake > 0)
         close(n->wake);
-    for (unsigned i = 0; i < n->count; i++)
+    for (unsigned i = 0; i < n->count; i++) {
+        g_free((void *)(uintptr_t)n->link[i]->backend.rom);
         n->link[i]->close(n->link[i]);
+    }
     if (n->fds) {
         g_array_free(n->fds, TRUE);
         g_array_free(n->watched, TRUE);

@@ -32,10 +32,16 @@ struct net_options {
     bool restricted;             /* the guest reaches nobody by itself */
     bool has_mac;
     uint8_t mac[NET_MAC_BYTES];
+    uint16_t mtu;                /* 0: what networks have */
+    char *rom, *tftp, *bootfile; /* of the heap; NULL: none */
 };
 
-/* user[,hostfwd=tcp|udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT]...[,mac=XX:XX:XX:XX:XX:XX][,restrict=on|off] */
+/*
+ * user[,hostfwd=tcp|udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT]...[,mac=XX:XX:XX:XX:XX:XX][,restrict=on|off][,mtu=N][,rom=FILE]
+ * [,tftp=FOLDER][,bootfile=NAME]; ",," is a comma.
+ */
 bool net_parse(const char *text, struct net_options *options, struct err *err);
+void net_options_free(struct net_options *options);
 
 /* A network: what a card sees, and what has to be polled for it. */
 struct net_link {

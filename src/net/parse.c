@@ -61,29 +61,78 @@ static bool parse_mac(struct net_options *o, const char *value, struct err *err)
     return o->has_mac || err_set(err, "--net: mac= takes the address of one station, not '%s'", value);
 }
 
+/* What libslirp takes. */
+static bool parse_mtu(struct net_options *o, const char *value, struct err *err)
+{
+    guint64 n;
+
+    if (!g_ascii_string_to_unsigned(value, 10, 576, 65520, &n, NULL))
+        return err_set(err, "--net: mtu= from 576 to 65520, not '%s'", value);
+    o->mtu = (uint16_t)n;
+    return true;
+}
+
+static bool parse_name(const char *word, const char *key, char **name)
+{
+    if (!g_str_has_prefix(word, key) || !word[strlen(key)])
+        return false;
+    g_free(*name);
+    *name = g_strdup(word + strlen(key));
+    return true;
+}
+
+/* Up to the next comma, which ",," is not. */
+static char *next_word(const char **text)
+{
+    GString *word = g_string_new(NULL);
+    const char *p = *text;
+
+    for (; *p && (*p != ',' || p[1] == ','); p++) {
+        g_string_append_c(word, *p);
+        p += *p == ',';
+    }
+    *text = *p ? p + 1 : NULL;
+    return g_string_free(word, FALSE);
+}
+
 static bool parse_word(struct net_options *o, const char *word, struct err *err)
 {
     if (g_str_has_prefix(word, "hostfwd="))
         return parse_forward(o, word + strlen("hostfwd="), err);
     if (g_str_has_prefix(word, "mac="))
         return parse_mac(o, word + strlen("mac="), err);
+    if (g_str_has_prefix(word, "mtu="))
+        return parse_mtu(o, word + strlen("mtu="), err);
+    if (parse_name(word, "rom=", &o->rom) || parse_name(word, "tftp=", &o->tftp) || parse_name(word, "bootfile=", &o->bootfile))
+        return true;
     if (!strcmp(word, "restrict=on") || !strcmp(word, "restrict=off")) {
         o->restricted = word[10] == 'n';
         return true;
     }
-    return err_set(err, "--net: no option of a network: '%s' (hostfwd=, mac=, restrict=on|off)", word);
+    return err_set(err, "--net: no option of a network: '%s' (hostfwd=, mac=, restrict=on|off, mtu=, rom=, tftp=, bootfile=)", word);
 }
 
 bool net_parse(const char *text, struct net_options *o, struct err *err)
 {
-    char **words = g_strsplit(text, ",", -1);
-    bool ok = words[0] && !strcmp(words[0], "user");
+    char *word = next_word(&text);
+    bool ok = !strcmp(word, "user");
 
     *o = (struct net_options){ .forwards = 0 };
     if (!ok)
-        err_set(err, "--net: 'user' first, not '%s'", words[0] ? words[0] : "");
-    for (unsigned i = 1; ok && words[i]; i++)
-        ok = parse_word(o, words[i], err);
-    g_strfreev(words);
+        err_set(err, "--net: 'user' first, not '%s'", word);
+    g_free(word);
+    while (ok && text) {
+        word = next_word(&text);
+        ok = parse_word(o, word, err);
+        g_free(word);
+    }
     return ok;
+}
+
+void net_options_free(struct net_options *o)
+{
+    g_free(o->rom);
+    g_free(o->tftp);
+    g_free(o->bootfile);
+    o->rom = o->tftp = o->bootfile = NULL;
 }

@@ -201,7 +201,8 @@ static bool user_forward(struct user *u, const struct net_forward *f, struct err
 
 static SlirpConfig user_config(const struct net_options *o)
 {
-    SlirpConfig c = { .version = 4, .restricted = o->restricted, .in_enabled = true, .in6_enabled = true, .vprefix_len = 64 };
+    SlirpConfig c = { .version = 4, .restricted = o->restricted, .in_enabled = true, .in6_enabled = true, .vprefix_len = 64,
+                      .if_mtu = o->mtu, .if_mru = o->mtu, .tftp_path = o->tftp, .bootfile = o->bootfile };
 
     inet_pton(AF_INET, "10.0.2.0", &c.vnetwork);
     inet_pton(AF_INET, "255.255.255.0", &c.vnetmask);
@@ -214,27 +215,34 @@ static SlirpConfig user_config(const struct net_options *o)
     return c;
 }
 
-struct net_link *user_open(const struct net_options *o, const uint8_t *mac, struct clock *clock, struct err *err)
+/* What may be refused; u->slirp may be there, or not yet. */
+static bool user_start(struct user *u, const struct net_options *o, struct err *err)
 {
     const SlirpConfig config = user_config(o);
+    bool ok = true;
+
+    if (o->tftp && !g_file_test(o->tftp, G_FILE_TEST_IS_DIR))
+        return err_set(err, "--net: tftp=%s: no folder", o->tftp);
+    u->slirp = slirp_new(&config, &user_callbacks, u);
+    if (!u->slirp)
+        return err_set(err, "--net: libslirp does not start");
+    for (unsigned i = 0; ok && i < o->forwards; i++)
+        ok = user_forward(u, &o->forward[i], err);
+    return ok;
+}
+
+struct net_link *user_open(const struct net_options *o, const uint8_t *mac, struct clock *clock, struct err *err)
+{
     struct user *u = g_new0(struct user, 1);
 
-    u->link = (struct net_link){ .backend = { .send = user_send, .waiting = user_waiting, .taken = user_taken },
+    u->link = (struct net_link){ .backend = { .send = user_send, .waiting = user_waiting, .taken = user_taken, .mtu = o->mtu },
                                  .fill = user_fill, .take = user_take, .close = user_close };
     memcpy(u->link.backend.mac, mac, NET_MAC_BYTES);
     u->clock = clock;
     g_queue_init(&u->frames);
     for (unsigned i = 0; i < SLIRP_TIMER_NUM; i++)
         u->timer[i].deadline_ms = INT64_MAX;
-    u->slirp = slirp_new(&config, &user_callbacks, u);
-    if (!u->slirp)
-        err_set(err, "--net: libslirp does not start");
-    for (unsigned i = 0; u->slirp && i < o->forwards; i++)
-        if (!user_forward(u, &o->forward[i], err)) {
-            user_close(&u->link);
-            return NULL;
-        }
-    if (u->slirp)
+    if (user_start(u, o, err))
         return &u->link;
     user_close(&u->link);
     return NULL;

@@ -56,8 +56,8 @@ refused "--load with another network" run --load "$tmp/saved" --net user --net u
 
 # -- bad input
 loop=$images/net.elf
-for text in '' , tap user, user,frob user,mac= user,mac=1:2:3:4:5:6 user,mac=01:00:00:00:00:01 user,mac=00:00:00:00:00:00 user,mac=02:00:00:00:00:0g \
-    user,mac=02:00:00:00:00:01:02 user,restrict user,restrict=yes user,hostfwd= user,hostfwd=tcp user,hostfwd=tcp::80 user,hostfwd=tcp::80- \
+for text in '' , tap user, user,,frob user,frob user,mac= user,mac=1:2:3:4:5:6 user,mac=01:00:00:00:00:01 user,mac=00:00:00:00:00:00 user,mac=02:00:00:00:00:0g \
+    user,mac=02:00:00:00:00:01:02 user,mtu=575 user,mtu=65521 user,mtu=x user,tftp= user,tftp=$images/missing user,rom= user,rom=$images/missing user,rom=$images user,rom=/dev/null "user,rom=$images/net.elf" user,restrict user,restrict=yes user,hostfwd= user,hostfwd=tcp user,hostfwd=tcp::80 user,hostfwd=tcp::80- \
     user,hostfwd=sctp::80-:80 user,hostfwd=tcp::0-:80 user,hostfwd=tcp::65536-:80 user,hostfwd=tcp::8x-:80 user,hostfwd=tcp:1.2.3:80-:80 \
     user,hostfwd=tcp:localhost:80-:80 user,hostfwd=tcp::-1-:80 user,hostfwd=tcp:192.0.2.1:8080-:80; do
     refused "--net '$text'" run --kernel "$loop" --net "$text"

@@ -67,14 +67,19 @@ static void net_taken(struct net_backend *b)
 
 static void arrive(void) { net.backend.arrived(net.backend.device); }
 
-static void plug(void)
+static void plug_in(void)
 {
-    memset(&net, 0, sizeof(net));
-    net.backend = (struct net_backend){ .send = net_send, .waiting = net_waiting, .taken = net_taken };
     memcpy(net.backend.mac, own, 6);
     driver_init();
     virtio_net_connect(device_create(&virtio_net_class, &bench.host), driver_pci, DRIVER_DEVFN, &net.backend);
     driver_plugged();
+}
+
+static void plug(void)
+{
+    memset(&net, 0, sizeof(net));
+    net.backend = (struct net_backend){ .send = net_send, .waiting = net_waiting, .taken = net_taken };
+    plug_in();
 }
 
 /* -- what it is ------------------------------------------------------------------------------------------------------------------ */
@@ -89,6 +94,45 @@ START_TEST(virtio_net_shows_what_5_1_says)
     for (unsigned i = 0; i < 6; i++)
         ck_assert_uint_eq(driver_config(i, 1), own[i]);
     ck_assert_uint_eq(driver_config(6, 2), 1); /* LINK_UP */
+}
+END_TEST
+
+/* PCI 3.0 section 6.2.5.2: sized as a BAR, 2 KiB at least, and decoded with its own bit and the command register's. */
+START_TEST(virtio_net_shows_its_rom)
+{
+    static const uint8_t rom[3000] = { 0x55, 0xaa, 6, [2999] = 0x77 };
+
+    memset(&net, 0, sizeof(net));
+    net.backend = (struct net_backend){ .send = net_send, .waiting = net_waiting, .taken = net_taken, .rom = rom, .rom_bytes = sizeof(rom) };
+    plug_in();
+    driver_pci_put(0x30, 4, 0xfffffffe);
+    ck_assert_uint_eq(driver_pci_get(0x30, 4), 0xfffff000);
+    driver_pci_put(0x30, 4, 0xd0000000);
+    ck_assert(!bench_claims(REGION_MMIO, 0xd0000000));
+    driver_pci_put(0x30, 4, 0xd0000001);
+    ck_assert_uint_eq(bench_load(0xd0000000, 4), 0x0006aa55);
+    ck_assert_uint_eq(bench_load(0xd0000bb0, 8), 0x7700000000000000);
+    ck_assert_uint_eq(bench_load(0xd0000bb8, 8), UINT64_MAX);
+    bench_store(0xd0000000, 4, 0);
+    ck_assert_uint_eq(bench_load(0xd0000fff, 1), 0xff);
+    ck_assert(!bench_claims(REGION_MMIO, 0xd0001000));
+    driver_pci_put(0x04, 2, 0x0004);
+    ck_assert(!bench_claims(REGION_MMIO, 0xd0000000));
+    plug(); /* none */
+    driver_pci_put(0x30, 4, UINT32_MAX);
+    ck_assert_uint_eq(driver_pci_get(0x30, 4), 0);
+}
+END_TEST
+
+START_TEST(virtio_net_tells_the_mtu)
+{
+    memset(&net, 0, sizeof(net));
+    net.backend = (struct net_backend){ .send = net_send, .waiting = net_waiting, .taken = net_taken, .mtu = 65520 };
+    plug_in();
+    ck_assert_uint_eq(driver_features() >> 3 & 1, 1);
+    ck_assert_uint_eq(driver_config(10, 2), 65520);
+    plug();
+    ck_assert_uint_eq(driver_features() >> 3 & 1, 0);
 }
 END_TEST
 
@@ -393,7 +437,7 @@ START_TEST(virtio_net_survives_random_guests)
 }
 END_TEST
 
-BENCH_MAIN("virtio_net", virtio_net_shows_what_5_1_says, virtio_net_sends_what_is_behind_the_header, virtio_net_sends_nothing_that_is_no_frame,
+BENCH_MAIN("virtio_net", virtio_net_shows_what_5_1_says, virtio_net_shows_its_rom, virtio_net_tells_the_mtu, virtio_net_sends_what_is_behind_the_header, virtio_net_sends_nothing_that_is_no_frame,
            virtio_net_receives_into_one_chain, virtio_net_frames_wait_for_buffers, virtio_net_a_frame_that_never_fits_is_lost,
            virtio_net_that_is_not_driven_hears_nothing, virtio_net_answers_to_what_is_sent_come_after_it, virtio_net_filters_as_it_is_told,
            virtio_net_a_table_that_is_too_long_lets_all_pass, virtio_net_refuses_commands_that_are_none,
