@@ -15,7 +15,8 @@
 #define VIRTIO_QUEUE_SIZE 256  /* descriptors in a queue, at most; and in a chain */
 #define VIRTIO_CONFIG_BYTES 128
 
-enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_ENTROPY = 4 }; /* section 5 */
+enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_ENTROPY = 4, VIRTIO_ID_BALLOON = 5,
+       VIRTIO_ID_9P = 9 }; /* section 5 */
 
 enum { /* section 2.1 */
     VIRTIO_ACKNOWLEDGE = 1, VIRTIO_DRIVER = 2, VIRTIO_DRIVER_OK = 4, VIRTIO_FEATURES_OK = 8, VIRTIO_NEEDS_RESET = 64, VIRTIO_FAILED = 128,
