@@ -31,6 +31,10 @@
 #define BOARD_NET_SLOT (BOARD_DISK_SLOT + BOARD_DISKS) /* of the first network card */
 #define BOARD_NETS 4
 #define BOARD_NET_BASE UINT64_C(0xfe200000)  /* ... likewise */
+#define BOARD_VIRTIO_SLOT (BOARD_NET_SLOT + BOARD_NETS) /* of the first of the virtio devices that there is one of */
+#define BOARD_VIRTIO_BASE UINT64_C(0xfe240000) /* ... likewise */
+
+enum board_virtio { BOARD_RNG, BOARD_HVC, BOARD_BALLOON, BOARD_VIRTIOS };
 
 struct board_config {
     uint64_t ram_bytes;         /* 1 MiB or more, a multiple of 4 KiB */
@@ -47,6 +51,9 @@ struct board_config {
     unsigned disks;
     struct net_backend *const *net;    /* so many network cards, up to BOARD_NETS; likewise */
     unsigned nets;
+    bool virtio[BOARD_VIRTIOS];        /* is it there? */
+    void (*random)(void *data, size_t bytes); /* where BOARD_RNG has its bytes from; NULL: the same in every run */
+    struct char_backend *hvc;          /* BOARD_HVC's; may be NULL */
     bool testdev;
     /* Callbacks, called from within a device access; any may be NULL. */
     void (*reset_requested)(void *opaque);
@@ -73,7 +80,7 @@ struct board {
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
     struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg, *testdev /* or NULL */, *disk[BOARD_DISKS];
-    struct device *net[BOARD_NETS];
+    struct device *net[BOARD_NETS], *virtio[BOARD_VIRTIOS] /* or NULL */;
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

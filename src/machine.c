@@ -16,8 +16,10 @@
 #include <errno.h>
 #include <glib.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -210,6 +212,14 @@ static void console_debug(void *opaque, const uint8_t *data, size_t size)
     backend_output(((struct machine *)opaque)->config.debugcon, data, size);
 }
 
+static void console_hvc(void *opaque, const uint8_t *data, size_t size)
+{
+    console_output(opaque, data, size);
+    backend_output(((struct machine *)opaque)->config.hvc, data, size);
+}
+
+struct char_backend *machine_input(struct machine *m) { return &m->console[m->config.input_to_hvc ? 2 : 0]; }
+
 /* -- creation --------------------------------------------------------------------------------------------------------- */
 
 static bool machine_check_memory(uint64_t bytes, struct err *err)
@@ -224,6 +234,14 @@ static bool machine_check_memory(uint64_t bytes, struct err *err)
     return true;
 }
 
+/* Pieces of up to 256 bytes come whole (getrandom(2)). */
+static void host_random(void *data, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += bits_min(bytes - at, 256))
+        if (getrandom((uint8_t *)data + at, bits_min(bytes - at, 256), 0) < 0)
+            abort();
+}
+
 static struct board *machine_board(struct machine *m, const uint8_t *bios, size_t bios_bytes, struct err *err)
 {
     struct net_backend *net[NETS];
@@ -231,7 +249,8 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
         .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = m->cpus, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .net = net, .nets = m->nets.count,
+        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .net = net, .nets = m->nets.count, .hvc = &m->console[2],
+        .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL,
         .testdev = m->config.testdev,
     };
 
@@ -239,6 +258,7 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
         c.pins[i] = &m->cpu[i].v->pins;
     for (unsigned i = 0; i < m->nets.count; i++)
         net[i] = &m->nets.link[i]->backend;
+    memcpy(c.virtio, m->config.virtio, sizeof(c.virtio));
 
     if (m->config.clock == MACHINE_CLOCK_HOST)
         c.start_time = time(NULL);
@@ -422,6 +442,7 @@ struct machine *machine_create(const struct machine_config *config, struct err *
     m->dma = (struct dma){ dma_read, dma_write };
     m->console[0] = (struct char_backend){ .output = console_serial, .opaque = m };
     m->console[1] = (struct char_backend){ .output = console_debug, .opaque = m };
+    m->console[2] = (struct char_backend){ .output = console_hvc, .opaque = m };
     phys_init(&m->phys);
     machine_create_cpus(m);
     m->dma_bus = m->vcpu.bus;

@@ -55,6 +55,8 @@ struct machine_config {
     unsigned disks;
     const struct net_options *net;    /* likewise, of network cards */
     unsigned nets;
+    bool virtio[BOARD_VIRTIOS];       /* likewise, each of the others */
+    bool input_to_hvc;                /* what is typed goes to BOARD_HVC, not to the first serial port */
     bool testdev;                     /* the board has one */
     unsigned smp;                     /* processors; 0 is 1 */
     const char *initrd;               /* a Linux kernel's; NULL: none */
@@ -63,7 +65,7 @@ struct machine_config {
     unsigned policy_arg;
     uint64_t limit;                   /* instructions; UINT64_MAX: none */
     const char *until;                /* stop after the console has printed this; NULL: never */
-    struct char_backend *serial, *debugcon;
+    struct char_backend *serial, *debugcon, *hvc;
     enum assist_mode assist;
     /* Told of every device access; NULL: nobody. */
     void (*observe)(void *opaque, const struct dispatch_report *report);
@@ -120,7 +122,7 @@ struct machine {
     uint64_t attend_at;         /* instructions when config.attendant looks again */
     unsigned idle_waits;        /* since it has */
     /* the console's own backend, in front of the configured one: looks for `until` */
-    struct char_backend console[2];
+    struct char_backend console[3];
 };
 
 /* NULL and err: bad images, no memory, no such engine here.  Nothing is left behind. */
@@ -148,6 +150,9 @@ void machine_ring(void *machine);
 /* Between two instructions: vcpu.cpu becomes what the guest has, for somebody to look at; or the guest gets what is there. */
 bool machine_show_state(struct machine *m, struct err *err);
 bool machine_take_state(struct machine *m, struct err *err);
+
+/* The one that gets what is typed. */
+struct char_backend *machine_input(struct machine *m);
 
 /* The guest was not let run for a while: on the host's clock no time has passed for it. */
 void machine_stood_still(struct machine *m, uint64_t ns);

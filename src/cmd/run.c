@@ -335,7 +335,7 @@ static bool configure(struct machine_config *config, struct err *err)
     jit_options.perf_map = run_perf_map;
     jit_options.jitdump = run_jitdump;
     /* A recorded run is the same again: nobody types into it. */
-    run_console.open &= !run_trace && guest_serial_is_stdio() && config->clock != MACHINE_CLOCK_JOURNEY;
+    run_console.open &= !run_trace && guest_reads_stdio() && config->clock != MACHINE_CLOCK_JOURNEY;
     return configure_gdb(err) && guest_open_console(config, err);
 }
 

@@ -22,7 +22,7 @@ bool console_has_input(void)
 
 /* -- to the guest --------------------------------------------------------------------------------------------------------- */
 
-static struct char_backend *console_uart(const struct console *c) { return &c->machine->console[0]; }
+static struct char_backend *console_uart(const struct console *c) { return machine_input(c->machine); }
 
 static unsigned console_guest_room(const struct console *c)
 {
