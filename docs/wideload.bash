@@ -40,7 +40,7 @@ _wideload_value() { # option, what is typed of its value
     --jit-off) _wideload_list 'chain extend lazy jumps fold fuse tlb pages windows vectors x87' "$2" ;;
     --jit-cache) _wideload_words '1M 16M 64M 256M' "$2" ;;
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
-    --disk) _wideload_files '' "$2" ;;
+    --disk | --share) _wideload_files '' "$2" ;;
     --serial | --debugcon | --virtio-console) _wideload_files 'stdio none' "$2" ;;
     --bios | --kernel | --initrd | --save | --load | --replay | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
     --net) _wideload_words 'user user,hostfwd=tcp::2222-:22 user,restrict=on' "$2" ;;
@@ -53,7 +53,7 @@ _wideload_value() { # option, what is typed of its value
 
 _wideload_options() { # command, what is typed
     case $1 in
-    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --net= --gdb= --gdb-wait --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
+    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --net= --share= --gdb= --gdb-wait --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
     diff) _wideload_words "--left= --right= --assist= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;

@@ -25,6 +25,7 @@
 #include "rtc.h"
 #include "testdev.h"
 #include "uart.h"
+#include "virtio_9p.h"
 #include "virtio_balloon.h"
 #include "virtio_blk.h"
 #include "virtio_console.h"
@@ -175,6 +176,8 @@ static bool board_check_config(const struct board_config *c, struct err *err)
         return err_set(err, "board: %u CPUs: must be 1 to %u", c->cpus, APIC_CPUS);
     if (c->disks > BOARD_DISKS)
         return err_set(err, "board: %u disks: %u at most", c->disks, BOARD_DISKS);
+    if (c->shares > BOARD_SHARES)
+        return err_set(err, "board: %u shared folders: %u at most", c->shares, BOARD_SHARES);
     if (c->nets > BOARD_NETS)
         return err_set(err, "board: %u network cards: %u at most", c->nets, BOARD_NETS);
     return true;
@@ -275,6 +278,8 @@ static void board_create_devices(struct board *b)
         b->disk[i] = device_create(&virtio_blk_class, &host);
     for (unsigned i = 0; i < b->config.nets; i++)
         b->net[i] = device_create(&virtio_net_class, &host);
+    for (unsigned i = 0; i < b->config.shares; i++)
+        b->share[i] = device_create(&virtio_9p_class, &host);
     for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
         b->virtio[i] = b->config.virtio[i] ? device_create(board_virtio_class[i], &host) : NULL;
 }
@@ -349,6 +354,8 @@ static void board_release(void *opaque, uint64_t gpa, uint64_t bytes)
 
 static void board_wire_virtio(struct board *b)
 {
+    for (unsigned i = 0; i < b->config.shares; i++)
+        virtio_9p_connect(b->share[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_SHARE_SLOT + i, 0), b->config.share[i]);
     if (b->virtio[BOARD_RNG])
         virtio_rng_connect(b->virtio[BOARD_RNG], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_RNG, 0), b->config.random);
     if (b->virtio[BOARD_HVC])
@@ -494,6 +501,8 @@ static void board_stand_in_for_firmware(struct board *b)
         board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
     for (unsigned i = 0; i < b->config.nets; i++)
         board_place_function(b, BOARD_NET_SLOT + i, BOARD_NET_BASE + i * KIB(64));
+    for (unsigned i = 0; i < b->config.shares; i++)
+        board_place_function(b, BOARD_SHARE_SLOT + i, BOARD_SHARE_BASE + i * KIB(64));
     for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
         if (b->virtio[i])
             board_place_function(b, BOARD_VIRTIO_SLOT + i, BOARD_VIRTIO_BASE + i * KIB(64));
@@ -515,6 +524,9 @@ struct device *board_device(const struct board *b, unsigned i)
     if (i < b->config.nets)
         return b->net[i];
     i -= b->config.nets;
+    if (i < b->config.shares)
+        return b->share[i];
+    i -= b->config.shares;
     for (unsigned n = 0; n < BOARD_VIRTIOS; n++)
         if (b->virtio[n] && i-- == 0)
             return b->virtio[n];

@@ -249,7 +249,8 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
         .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = m->cpus, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .net = net, .nets = m->nets.count, .hvc = &m->console[2],
+        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .net = net, .nets = m->nets.count, .hvc = &m->console[2], .share = m->share,
+        .shares = m->shares,
         .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL,
         .testdev = m->config.testdev,
     };
@@ -372,6 +373,14 @@ static void machine_destroy_engines(struct machine *m)
     }
 }
 
+static bool machine_open_shares(struct machine *m, struct err *err)
+{
+    for (; m->shares < m->config.shares; m->shares++)
+        if (!(m->share[m->shares] = share_open(&m->config.share[m->shares], err)))
+            return false;
+    return true;
+}
+
 static bool machine_open_nets(struct machine *m, struct err *err)
 {
     m->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -389,7 +398,7 @@ static bool machine_assemble(struct machine *m, struct err *err)
     size_t bios_bytes;
     uint8_t *bios;
 
-    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err) || !machine_open_nets(m, err) ||
+    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err) || !machine_open_nets(m, err) || !machine_open_shares(m, err) ||
         !machine_bios(m, &bios, &bios_bytes, err))
         return false;
     m->board = machine_board(m, bios, bios_bytes, err);
@@ -466,6 +475,8 @@ void machine_destroy(struct machine *m)
         m->disk[i]->close(m->disk[i]);
     for (unsigned i = 1; i < m->cpus; i++)
         low_free(m->cpu[i].v, sizeof(struct vcpu));
+    for (unsigned i = 0; i < m->shares; i++)
+        m->share[i]->close(m->share[i]);
     nets_close(&m->nets);
     if (m->bell >= 0)
         close(m->bell);

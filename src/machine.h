@@ -8,6 +8,7 @@
 #include "board.h"
 #include "engine.h"
 #include "net/nets.h"
+#include "share/folder.h"
 #include "vcpu.h"
 
 enum machine_clock {
@@ -55,6 +56,8 @@ struct machine_config {
     unsigned disks;
     const struct net_options *net;    /* likewise, of network cards */
     unsigned nets;
+    const struct share_options *share; /* likewise, of shared folders */
+    unsigned shares;
     bool virtio[BOARD_VIRTIOS];       /* likewise, each of the others */
     bool input_to_hvc;                /* what is typed goes to BOARD_HVC, not to the first serial port */
     bool testdev;                     /* the board has one */
@@ -116,6 +119,8 @@ struct machine {
     uint64_t host_start_ns;
     struct block_backend *disk[BOARD_DISKS];
     unsigned disks;             /* open ones */
+    struct share_backend *share[BOARD_SHARES];
+    unsigned shares;            /* open ones */
     struct nets nets;
     int bell;                   /* eventfd: readable once somebody has rung */
     volatile bool rung;

@@ -1,6 +1,8 @@
 /* parse.c - what `--net` says. */
 #include "net/nets.h"
 
+#include "words.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -81,20 +83,6 @@ static bool parse_name(const char *word, const char *key, char **name)
     return true;
 }
 
-/* Up to the next comma, which ",," is not. */
-static char *next_word(const char **text)
-{
-    GString *word = g_string_new(NULL);
-    const char *p = *text;
-
-    for (; *p && (*p != ',' || p[1] == ','); p++) {
-        g_string_append_c(word, *p);
-        p += *p == ',';
-    }
-    *text = *p ? p + 1 : NULL;
-    return g_string_free(word, FALSE);
-}
-
 static bool parse_word(struct net_options *o, const char *word, struct err *err)
 {
     if (g_str_has_prefix(word, "hostfwd="))
@@ -114,7 +102,7 @@ static bool parse_word(struct net_options *o, const char *word, struct err *err)
 
 bool net_parse(const char *text, struct net_options *o, struct err *err)
 {
-    char *word = next_word(&text);
+    char *word = words_next(&text);
     bool ok = !strcmp(word, "user");
 
     *o = (struct net_options){ .forwards = 0 };
@@ -122,7 +110,7 @@ bool net_parse(const char *text, struct net_options *o, struct err *err)
         err_set(err, "--net: 'user' first, not '%s'", word);
     g_free(word);
     while (ok && text) {
-        word = next_word(&text);
+        word = words_next(&text);
         ok = parse_word(o, word, err);
         g_free(word);
     }

@@ -14,7 +14,7 @@ struct snapshot_guest {
     uint64_t ram_bytes, bios_bytes; /* bios_bytes 0: no firmware */
     uint64_t retired, journeys;     /* so far */
     uint32_t clock;                 /* enum machine_clock */
-    uint32_t disks, nets, smp;            /* smp: processors */
+    uint32_t disks, nets, shares, smp;            /* smp: processors */
     bool testdev, virtio[BOARD_VIRTIOS];
     uint32_t signature;             /* of the CPU model asked for */
     struct feature_set model;       /* ... and its features */

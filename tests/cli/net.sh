@@ -62,6 +62,11 @@ for text in '' , tap user, user,,frob user,frob user,mac= user,mac=1:2:3:4:5:6 u
     user,hostfwd=tcp:localhost:80-:80 user,hostfwd=tcp::-1-:80 user,hostfwd=tcp:192.0.2.1:8080-:80; do
     refused "--net '$text'" run --kernel "$loop" --net "$text"
 done
+for text in '' , "$images" "$images," "$images,tag=" "$images,tag=a,frob" "$images,tag=12345678901234567890123456789012" "$images/missing,tag=a" \
+    "$loop,tag=a" ",tag=a"; do
+    refused "--share '${text#"$images"}'" run --kernel "$loop" --share "$text"
+done
+refused "four shares" run --kernel "$loop" --share "$images,tag=a" --share "$images,tag=b" --share "$images,tag=c" --share "$images,tag=d"
 refused "five cards" run --kernel "$loop" --net user --net user --net user --net user --net user
 refused "a port twice" run --kernel "$loop" --net $net,hostfwd=udp:127.0.0.1:$port-:8
 refused "a network on the journey clock" run --clock journey --kernel "$loop" --net user
