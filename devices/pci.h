@@ -87,8 +87,8 @@ void pci_function_interrupt(struct pci_function *function, bool level);
 
 /* Rows of a device's fields for the function in it; pci_function_restored() puts regions where the loaded BARs say. */
 #define PCI_FUNCTION_FIELDS(f)                                                                                         \
-    WIRING(f.identity), WIRING(f.device), WIRING(f.devfn), WIRING(f.rom_bytes), WIRING(f.rom_region), FIELD_ARRAY(f.config), FIELD_ARRAY(f.writable),             \
-        FIELD_ARRAY(f.write_clears), FIELD(f.interrupt), WIRING(f.wire), WIRING(f.written), WIRING(f.reading)
+    WIRING(f.identity), WIRING(f.device), WIRING(f.devfn), WIRING(f.rom_bytes), WIRING(f.rom_region),                \
+        FIELD_ARRAY(f.config), FIELD_ARRAY(f.writable), FIELD_ARRAY(f.write_clears), FIELD(f.interrupt), WIRING(f.wire), WIRING(f.written), WIRING(f.reading)
 void pci_function_restored(struct pci_function *function);
 
 /* What is plugged in there, or NULL. */

@@ -352,7 +352,8 @@ void virtio_net_connect(struct device *device, struct device *pci, uint8_t devfn
 }
 
 #define STATE struct virtio_net
-FIELDS(virtio_net_fields, VIRTIO_PCI_FIELDS(pci), WIRING(backend), WIRING(bounce), FIELD_ARRAY(rx), FIELD_ARRAY_MAX(macs, OVERFLOW), FIELD_GRID(table))
+FIELDS(virtio_net_fields, VIRTIO_PCI_FIELDS(pci), WIRING(backend), WIRING(bounce), FIELD_ARRAY(rx), FIELD_ARRAY_MAX(macs, OVERFLOW),
+       FIELD_GRID(table))
 #undef STATE
 
 const struct device_class virtio_net_class = {

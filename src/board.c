@@ -3,7 +3,8 @@
  *
  * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
  * 1 MiB under the PAM registers, a hole where a VGA would be, the ISA devices, one PCI bus with the host bridge, the
- * LPC bridge, widereg, disks, network cards and other virtio devices; the test device on request.  Not modelled: VGA, USB; they would be added here.
+ * LPC bridge, widereg, disks, network cards and other virtio devices; the test device on request.  Not modelled: VGA, USB;
+ * they would be added here.
  * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
  */
 #include "board.h"
@@ -582,6 +583,7 @@ struct board *board_create(const struct board_config *config, struct phys *phys,
     board_wire_interrupts(b);
     board_wire_chipset(b);
     board_wire_virtio(b);
+    b->config.net = NULL; /* each card has its own now */
     board_wire_rest(b);
     board_fill_cmos(b);
     board_fill_fw_cfg(b);

@@ -54,7 +54,7 @@ struct board_config {
     struct char_backend *debugcon;
     struct block_backend *const *disk; /* so many, up to BOARD_DISKS; they outlive the board */
     unsigned disks;
-    struct net_backend *const *net;    /* so many network cards, up to BOARD_NETS; likewise */
+    struct net_backend *const *net;    /* so many network cards, up to BOARD_NETS; the backends outlive the board */
     unsigned nets;
     struct share_backend *const *share; /* so many shared folders, up to BOARD_SHARES; likewise */
     unsigned shares;

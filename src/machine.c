@@ -242,6 +242,8 @@ static void host_random(void *data, size_t bytes)
             abort();
 }
 
+_Static_assert(NETS == BOARD_NETS, "a card for each network");
+
 static struct board *machine_board(struct machine *m, const uint8_t *bios, size_t bios_bytes, struct err *err)
 {
     struct net_backend *net[NETS];
@@ -249,10 +251,9 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
         .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = m->cpus, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .net = net, .nets = m->nets.count, .hvc = &m->console[2], .share = m->share,
-        .shares = m->shares,
-        .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL,
-        .testdev = m->config.testdev,
+        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .net = net, .nets = m->nets.count,
+        .share = m->share, .shares = m->shares, .hvc = &m->console[2],
+        .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL, .testdev = m->config.testdev,
     };
 
     for (unsigned i = 0; i < m->cpus; i++)

@@ -85,4 +85,5 @@ START_TEST(virtio_balloon_survives_random_guests)
 }
 END_TEST
 
-BENCH_MAIN("virtio_balloon", virtio_balloon_tells_how_large_it_shall_be, virtio_balloon_releases_what_it_gets, virtio_balloon_survives_random_guests)
+BENCH_MAIN("virtio_balloon", virtio_balloon_tells_how_large_it_shall_be, virtio_balloon_releases_what_it_gets,
+           virtio_balloon_survives_random_guests)

@@ -437,7 +437,8 @@ START_TEST(virtio_net_survives_random_guests)
 }
 END_TEST
 
-BENCH_MAIN("virtio_net", virtio_net_shows_what_5_1_says, virtio_net_shows_its_rom, virtio_net_tells_the_mtu, virtio_net_sends_what_is_behind_the_header, virtio_net_sends_nothing_that_is_no_frame,
+BENCH_MAIN("virtio_net", virtio_net_shows_what_5_1_says, virtio_net_shows_its_rom, virtio_net_tells_the_mtu,
+           virtio_net_sends_what_is_behind_the_header, virtio_net_sends_nothing_that_is_no_frame,
            virtio_net_receives_into_one_chain, virtio_net_frames_wait_for_buffers, virtio_net_a_frame_that_never_fits_is_lost,
            virtio_net_that_is_not_driven_hears_nothing, virtio_net_answers_to_what_is_sent_come_after_it, virtio_net_filters_as_it_is_told,
            virtio_net_a_table_that_is_too_long_lets_all_pass, virtio_net_refuses_commands_that_are_none,
