@@ -25,6 +25,9 @@ const GOptionEntry guest_entries[] = {
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
     { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A virtio disk on an image (see the manual page); once for each", "FILE[,...]" },
     { "smp", 0, 0, G_OPTION_ARG_STRING, &guest_options.smp, "So many processors, 1 to 16; they take turns", "N" },
+    { "rng", 0, 0, G_OPTION_ARG_NONE, &guest_options.rng, "A virtio source of random bytes; on the host's clock they are", NULL },
+    { "balloon", 0, 0, G_OPTION_ARG_NONE, &guest_options.balloon, "A virtio balloon, for the monitor's command of that name", NULL },
+    { "virtio-console", 0, 0, G_OPTION_ARG_STRING, &guest_options.hvc, "A virtio console (hvc0): stdio, none or a file", "TO" },
     { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
     { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
@@ -109,7 +112,7 @@ struct output {
     bool created;
 };
 
-static struct output outputs[3]; /* serial, debugcon, log */
+static struct output outputs[4]; /* serial, debugcon, virtio console, log */
 static unsigned outputs_open;
 
 static FILE *output_open(const char *path, struct err *err)
@@ -200,6 +203,10 @@ static const char *const clock_names[] = {
     [MACHINE_CLOCK_VIRTUAL] = "virtual", [MACHINE_CLOCK_HOST] = "host", [MACHINE_CLOCK_JOURNEY] = "journey",
 };
 
+static const char *const virtio_names[BOARD_VIRTIOS] = {
+    [BOARD_RNG] = "source of random bytes (--rng)", [BOARD_HVC] = "virtio console (--virtio-console)", [BOARD_BALLOON] = "balloon (--balloon)",
+};
+
 static bool same_model(const struct cpu_model *m, const struct snapshot_guest *g)
 {
     for (unsigned f = 1; f < FEATURES; f++)
@@ -225,6 +232,9 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
         return err_set(err, "--smp %s: the snapshot's guest has %u", o->smp, g->smp);
     if (o->testdev != g->testdev)
         return err_set(err, "the snapshot's guest has %s test device (--testdev)", g->testdev ? "a" : "no");
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        if (c->virtio[i] != g->virtio[i])
+            return err_set(err, "the snapshot's guest has %s %s", g->virtio[i] ? "a" : "no", virtio_names[i]);
     if (c->disks != g->disks)
         return err_set(err, "the snapshot's guest has %u disks: --disk for each, not %u", g->disks, c->disks);
     if (c->engine->id == ENGINE_KVM && g->clock == MACHINE_CLOCK_VIRTUAL)
@@ -300,6 +310,10 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
 
     *c = (struct machine_config){ .ram_bytes = MIB(128), .limit = UINT64_MAX, .bios = o->bios, .kernel = o->kernel,
                                   .append = o->append, .initrd = o->initrd, .flat = flat, .until = o->until, .testdev = o->testdev };
+    c->virtio[BOARD_RNG] = o->rng;
+    c->virtio[BOARD_BALLOON] = o->balloon;
+    c->virtio[BOARD_HVC] = o->hvc;
+    c->input_to_hvc = o->hvc && !strcmp(o->hvc, "stdio");
     if (load && (o->bios || o->kernel || flat))
         return err_set(err, "--load goes on with a guest: no --bios, --kernel or flat image beside it");
     if (!load && !!o->bios + !!o->kernel + !!flat != 1)
@@ -340,7 +354,7 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
 
 /* -- consoles --------------------------------------------------------------------------------------------------------- */
 
-static struct char_backend consoles[2];
+static struct char_backend consoles[3];
 
 static void console_write(void *opaque, const uint8_t *data, size_t size)
 {
@@ -367,10 +381,13 @@ bool guest_open_console(struct machine_config *c, struct err *err)
     const struct guest_options *o = &guest_options;
 
     return console_open(0, o->serial ? o->serial : "stdio", &c->serial, err) &&
-           console_open(1, o->debugcon ? o->debugcon : "none", &c->debugcon, err);
+           console_open(1, o->debugcon ? o->debugcon : "none", &c->debugcon, err) &&
+           console_open(2, o->hvc ? o->hvc : "none", &c->hvc, err);
 }
 
-bool guest_serial_is_stdio(void) { return !guest_options.serial || !strcmp(guest_options.serial, "stdio"); }
+static bool is_stdio(const char *to) { return to && !strcmp(to, "stdio"); }
+
+bool guest_reads_stdio(void) { return !guest_options.serial || is_stdio(guest_options.serial) || is_stdio(guest_options.hvc); }
 
 void guest_close_console(void)
 {
