@@ -242,12 +242,20 @@ static void protect(struct jit *j, uint64_t gpa, uint64_t size)
     jit_clear_caches(j);
 }
 
+/* Where the instruction is: in the block's first page, or behind it. */
+static uint64_t insn_gpa(const struct jit_block *b, const struct ir_insn *insn)
+{
+    uint64_t linear = b->cs_base + insn->rip;
+
+    return b->gpa[((linear ^ (b->cs_base + b->rip)) & ~(uint64_t)PAGE_OFFSET) != 0] + (linear & PAGE_OFFSET);
+}
+
 static void block_protect(struct jit *j, const struct jit_block *b)
 {
     for (unsigned i = 0; i < b->insns; i++) {
-        uint64_t at = (b->cs_base + b->insn[i].rip) & PAGE_OFFSET, first = bits_min(b->insn[i].length, PAGE_BYTES - at);
+        uint64_t at = insn_gpa(b, &b->insn[i]), first = bits_min(b->insn[i].length, PAGE_BYTES - (at & PAGE_OFFSET));
 
-        protect(j, b->gpa[0] + at, first);
+        protect(j, at, first);
         if (b->insn[i].length > first)
             protect(j, b->gpa[1], b->insn[i].length - first);
     }
@@ -525,8 +533,7 @@ void jit_free_dead(struct jit *j)
 static bool block_overlaps(const struct jit_block *b, uint64_t gpa, uint64_t width)
 {
     for (unsigned i = 0; i < b->insns; i++) {
-        uint64_t offset = (b->cs_base + b->insn[i].rip) & PAGE_OFFSET, at = b->gpa[0] + offset;
-        uint64_t first = bits_min(b->insn[i].length, PAGE_BYTES - offset);
+        uint64_t at = insn_gpa(b, &b->insn[i]), first = bits_min(b->insn[i].length, PAGE_BYTES - (at & PAGE_OFFSET));
 
         if (at < gpa + width && gpa < at + first)
             return true;

@@ -233,7 +233,7 @@ static __attribute__((noinline)) u32 code(u8 *p, u32 x)
     for (u32 n = 0; n < 20; n++) {
         sum += run(x + n);
         if (n % 6 == 5)
-            p[3] += 9;
+            p[n & 8 ? 3 : 8] += 9;
     }
     return sum;
 }
@@ -276,7 +276,7 @@ static u32 step(void)
     case 4: return flags(p, (u64)draw(1 << 24) << 40 | draw(1 << 24), (u64)n << 59 | n);
     case 5: return strings(p, somewhere(), draw(700));
     case 6: return stack(p + 512, n * 0x123456789abcdefull);
-    case 7: return code(p, n);
+    case 7: return code(draw(2) ? p : (u8 *)((u64)p | 4095) - draw(12), n); /* over the end of a page, often */
     case 8: return reals(p, n);
     case 9: return far(p, n);
     default:
