@@ -171,6 +171,8 @@ static bool board_check_config(const struct board_config *c, struct err *err)
         return err_set(err, "board: %u CPUs: must be 1 to %u", c->cpus, APIC_CPUS);
     if (c->disks > BOARD_DISKS)
         return err_set(err, "board: %u disks: %u at most", c->disks, BOARD_DISKS);
+    if (c->drives > AHCI_PORTS)
+        return err_set(err, "board: %u SATA drives: %u at most", c->drives, AHCI_PORTS);
     return true;
 }
 
@@ -261,6 +263,7 @@ static void board_create_devices(struct board *b)
     b->post = device_create(&post_class, &host);
     b->widereg = device_create(&widereg_class, &host);
     b->testdev = b->config.testdev ? device_create(&testdev_class, &host) : NULL;
+    b->ahci = b->config.drives ? device_create(&ahci_class, &host) : NULL;
     for (unsigned i = 0; i < b->config.disks; i++)
         b->disk[i] = device_create(&virtio_blk_class, &host);
 }
@@ -309,6 +312,8 @@ static void board_wire_chipset(struct board *b)
     lpc_connect(b->lpc, b->pci, &lpc);
     acpi_pm_connect(b->acpi_pm, &pm);
     widereg_connect(b->widereg, b->pci, PCI_DEVFN(BOARD_WIDEREG_SLOT, 0));
+    if (b->ahci)
+        ahci_connect(b->ahci, b->pci, PCI_DEVFN(BOARD_AHCI_SLOT, 0), b->config.drive, b->config.drives);
     for (unsigned i = 0; i < b->config.disks; i++)
         virtio_blk_connect(b->disk[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_DISK_SLOT + i, 0), b->config.disk[i]);
 }
@@ -419,15 +424,17 @@ static void board_write_config(struct board *b, unsigned devfn, unsigned offset,
 
 static const uint8_t firmware_irq[4] = { 10, 10, 11, 11 }; /* of PIRQA..D, and of PIRQE..H */
 
-/* A function in one of slots 0..24 with one memory BAR, the first. */
-static void board_place_function(struct board *b, unsigned slot, uint64_t base)
+/* A function in one of slots 0..24 with one memory BAR. */
+static void board_place_bar(struct board *b, unsigned slot, unsigned bar, uint64_t base)
 {
     unsigned devfn = PCI_DEVFN(slot, 0);
 
-    board_write_config(b, devfn, PCI_BAR0, 4, (uint32_t)base);
+    board_write_config(b, devfn, PCI_BAR0 + bar * 4, 4, (uint32_t)base);
     board_write_config(b, devfn, PCI_INTERRUPT_LINE, 1, firmware_irq[slot & 3]);
     board_write_config(b, devfn, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
+
+static void board_place_function(struct board *b, unsigned slot, uint64_t base) { board_place_bar(b, slot, 0, base); }
 
 /* Where nothing runs before the kernel, the chipset is left as firmware leaves it. */
 static void board_stand_in_for_firmware(struct board *b)
@@ -448,6 +455,8 @@ static void board_stand_in_for_firmware(struct board *b)
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
     for (unsigned i = 0; i < b->config.disks; i++)
         board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
+    if (b->ahci)
+        board_place_bar(b, BOARD_AHCI_SLOT, AHCI_BAR, BOARD_AHCI_BASE);
     board_place_acpi(b);
 }
 
@@ -465,6 +474,8 @@ struct device *board_device(const struct board *b, unsigned i)
     i -= b->config.disks;
     if (b->testdev && i-- == 0)
         return b->testdev;
+    if (b->ahci && i-- == 0)
+        return b->ahci;
     return i < ARRAY_LEN(all) ? all[i] : NULL;
 }
 

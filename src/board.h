@@ -7,6 +7,7 @@
 #ifndef BOARD_H
 #define BOARD_H
 
+#include "ahci.h"
 #include "apic.h"
 #include "backend.h"
 #include "base/err.h"
@@ -26,6 +27,8 @@
 #define BOARD_WIDEREG_SLOT 4
 #define BOARD_DISK_SLOT 5  /* of the first disk */
 #define BOARD_DISKS 16
+#define BOARD_AHCI_SLOT 24
+#define BOARD_AHCI_BASE UINT64_C(0xfe200000)
 #define BOARD_DISK_BASE UINT64_C(0xfe100000) /* their BARs where no firmware gives them one, 64 KiB apart */
 
 struct board_config {
@@ -41,6 +44,8 @@ struct board_config {
     struct char_backend *debugcon;
     struct block_backend *const *disk; /* so many, up to BOARD_DISKS; they outlive the board */
     unsigned disks;
+    const struct ahci_drive *drive;    /* so many, up to AHCI_PORTS; the controller is there if they are */
+    unsigned drives;
     bool testdev;
     /* Callbacks, called from within a device access; any may be NULL. */
     void (*reset_requested)(void *opaque);
@@ -66,7 +71,7 @@ struct board {
     struct irq pic_line[16], ioapic_line[24], lint0;
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
-    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg, *testdev /* or NULL */, *disk[BOARD_DISKS];
+    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg, *testdev /* or NULL */, *ahci /* or NULL */, *disk[BOARD_DISKS];
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

@@ -169,13 +169,23 @@ static bool machine_check_memory(uint64_t bytes, struct err *err)
 
 static struct board *machine_board(struct machine *m, const uint8_t *bios, size_t bios_bytes, struct err *err)
 {
+    struct block_backend *disk[MACHINE_IMAGES];
+    struct ahci_drive drive[MACHINE_IMAGES];
     struct board_config c = {
         .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .testdev = m->config.testdev,
+        .debug_exited = on_debug_exit, .opaque = m, .disk = disk, .drive = drive, .testdev = m->config.testdev,
     };
 
+    for (unsigned i = 0; i < m->disks; i++) {
+        const struct image_options *o = &m->config.disk[i];
+
+        if (o->ahci)
+            drive[c.drives++] = (struct ahci_drive){ m->disk[i], o->cdrom };
+        else
+            disk[c.disks++] = m->disk[i];
+    }
     if (m->config.clock == MACHINE_CLOCK_HOST)
         c.start_time = time(NULL);
     return board_create(&c, &m->phys, err);
@@ -238,8 +248,8 @@ static bool machine_open_disks(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
 
-    if (c->disks > BOARD_DISKS)
-        return err_set(err, "--disk: %u at most", BOARD_DISKS);
+    if (c->disks > MACHINE_IMAGES)
+        return err_set(err, "%u disks: %u at most", c->disks, MACHINE_IMAGES);
     for (; m->disks < c->disks; m->disks++)
         if (!(m->disk[m->disks] = image_open(&c->disk[m->disks], err)))
             return false;

@@ -40,6 +40,8 @@ struct machine_attendant {
 
 struct snapshot;
 
+#define MACHINE_IMAGES (BOARD_DISKS + AHCI_PORTS)
+
 struct machine_config {
     const struct engine *engine;      /* ... at first */
     const struct machine_switch *switches; /* in this order; the caller keeps them */
@@ -94,7 +96,7 @@ struct machine {
     volatile bool interrupted;
     size_t until_matched;
     uint64_t host_start_ns;
-    struct block_backend *disk[BOARD_DISKS];
+    struct block_backend *disk[MACHINE_IMAGES]; /* in the order of config.disk */
     unsigned disks;             /* open ones */
     uint64_t attend_at;         /* instructions when config.attendant looks again */
     unsigned idle_waits;        /* since it has */

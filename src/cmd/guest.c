@@ -23,7 +23,8 @@ const GOptionEntry guest_entries[] = {
     { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.kernel, "Linux (bzImage), multiboot 1, PVH, ELF64 or ELF32 image", "FILE" },
     { "initrd", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.initrd, "A Linux kernel's initial RAM disk", "FILE" },
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
-    { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A virtio disk on an image (see the manual page); once for each", "FILE[,...]" },
+    { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A disk on an image (see the manual page); once for each", "FILE[,...]" },
+    { "cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.cdrom, "A SATA CD-ROM drive with an image in it; once for each", "FILE" },
     { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
     { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
@@ -223,7 +224,7 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
     if (o->testdev != g->testdev)
         return err_set(err, "the snapshot's guest has %s test device (--testdev)", g->testdev ? "a" : "no");
     if (c->disks != g->disks)
-        return err_set(err, "the snapshot's guest has %u disks: --disk for each, not %u", g->disks, c->disks);
+        return err_set(err, "the snapshot's guest has %u disks and CD-ROMs: --disk or --cdrom for each, not %u", g->disks, c->disks);
     if (c->engine->id == ENGINE_KVM && g->clock == MACHINE_CLOCK_VIRTUAL)
         return err_set(err, "the snapshot's guest is on the virtual clock, which counts instructions, and KVM cannot");
     if (o->limit && c->limit <= g->retired)
@@ -246,18 +247,37 @@ static bool configure_snapshot(struct machine_config *c, struct snapshot *load, 
 
 /* -- disks ------------------------------------------------------------------------------------------------------------- */
 
-static struct image_options disks[BOARD_DISKS];
+static struct image_options disks[MACHINE_IMAGES];
 static unsigned disks_given;
+
+static bool take_image(const char *text, bool cdrom, struct err *err)
+{
+    struct image_options o;
+    bool on_sata;
+    unsigned same = 0;
+
+    if (!(cdrom ? image_parse_cdrom : image_parse)(text, &o, err))
+        return false;
+    on_sata = o.ahci;
+    for (unsigned i = 0; i < disks_given; i++)
+        same += disks[i].ahci == on_sata;
+    if (same == (on_sata ? AHCI_PORTS : BOARD_DISKS)) {
+        image_options_free(&o);
+        return on_sata ? err_set(err, "--disk and --cdrom: at most %u of them on SATA", AHCI_PORTS)
+                      : err_set(err, "--disk: at most %u of them", BOARD_DISKS);
+    }
+    disks[disks_given++] = o;
+    return true;
+}
 
 static bool configure_disks(struct machine_config *c, struct err *err)
 {
-    for (char **text = guest_options.disk; text && *text; text++) {
-        if (disks_given == BOARD_DISKS)
-            return err_set(err, "--disk: at most %u of them", BOARD_DISKS);
-        if (!image_parse(*text, &disks[disks_given], err))
+    for (char **text = guest_options.disk; text && *text; text++)
+        if (!take_image(*text, false, err))
             return false;
-        disks_given++;
-    }
+    for (char **text = guest_options.cdrom; text && *text; text++)
+        if (!take_image(*text, true, err))
+            return false;
     c->disk = disks;
     c->disks = disks_given;
     return true;
@@ -276,6 +296,8 @@ void guest_free_disks(void)
     disks_given = 0;
     g_strfreev(guest_options.disk);
     guest_options.disk = NULL;
+    g_strfreev(guest_options.cdrom);
+    guest_options.cdrom = NULL;
 }
 
 /* -- the configuration -------------------------------------------------------------------------------------------------- */

@@ -25,7 +25,7 @@ struct snapshot {
 
 #define STATE struct snapshot_guest
 FIELDS(guest_fields, FIELD_MAX(ram_bytes, GIB(1024)), FIELD_MAX(bios_bytes, FLASH_MAX), FIELD(retired), FIELD(journeys),
-       FIELD_MAX(clock, MACHINE_CLOCK_JOURNEY), FIELD_MAX(disks, BOARD_DISKS), FIELD(testdev), FIELD(signature),
+       FIELD_MAX(clock, MACHINE_CLOCK_JOURNEY), FIELD_MAX(disks, MACHINE_IMAGES), FIELD(testdev), FIELD(signature),
        WIRING(model), WIRING(features), WIRING(cpuid))
 #undef STATE
 
