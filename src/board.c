@@ -398,20 +398,76 @@ struct board_e820 {
     uint32_t type;
 } __attribute__((packed));
 
+/* -- what firmware boots from: paths as Open Firmware has them, and as SeaBIOS and OVMF compare them ----------------------- */
+
+static void boot_disks(const struct board *b, GString *out)
+{
+    for (unsigned i = 0; i < b->config.disks; i++)
+        g_string_append_printf(out, "/pci@i0cf8/scsi@%x/disk@0,0\n", BOARD_DISK_SLOT + i);
+}
+
+static void boot_drives(const struct board *b, bool cdrom, GString *out)
+{
+    for (unsigned i = 0; i < b->config.drives; i++)
+        if (b->config.drive[i].cdrom == cdrom)
+            g_string_append_printf(out, "/pci@i0cf8/pci8086,2922@%x/drive@%x/disk@0\n", BOARD_AHCI_SLOT, i);
+}
+
+/* Whatever network controllers there are. */
+static void boot_network(const struct board *b, GString *out)
+{
+    enum { CLASS_NETWORK = 2 };
+
+    for (unsigned slot = 0; slot < 32; slot++) {
+        const struct pci_function *f = pci_function_at(b->pci, (uint8_t)PCI_DEVFN(slot, 0));
+
+        if (f && f->identity->class_code >> 16 == CLASS_NETWORK)
+            g_string_append_printf(out, "/pci@i0cf8/ethernet@%x/ethernet-phy@0\n", slot);
+    }
+}
+
+static void board_hand_over_boot_order(struct board *b)
+{
+    GString *order = g_string_new(NULL);
+
+    for (const char *p = b->config.boot; p && *p; p++) {
+        if (*p == 'c')
+            boot_disks(b, order), boot_drives(b, false, order);
+        else if (*p == 'd')
+            boot_drives(b, true, order);
+        else
+            boot_network(b, order);
+    }
+    if (order->len)
+        fw_cfg_add_file(b->fw_cfg, "bootorder", order->str, order->len + 1);
+    g_string_free(order, TRUE);
+}
+
+/* Where there is something to boot from and no display, firmware speaks and listens at the first serial port. */
+static void board_hand_over_console(struct board *b)
+{
+    static const uint8_t com1[2] = { 0xf8, 0x03 };
+
+    if (b->config.disks || b->config.drives || b->config.boot)
+        fw_cfg_add_file(b->fw_cfg, "etc/sercon-port", com1, sizeof(com1));
+}
+
 static void board_fill_fw_cfg(struct board *b)
 {
     struct board_e820 e820[2] = { { 0, b->ram_low_bytes, 1 }, { GIB(4), b->ram_high_bytes, 1 } };
     uint8_t irq0_override = 1;
-    uint16_t menu = 0;
+    uint16_t menu = b->config.boot_menu;
 
     fw_cfg_add_u64(b->fw_cfg, FW_CFG_RAM_SIZE, b->config.ram_bytes);
     fw_cfg_add_u16(b->fw_cfg, FW_CFG_CPUS, (uint16_t)b->config.cpus);
     fw_cfg_add_u16(b->fw_cfg, FW_CFG_MAX_CPUS, (uint16_t)b->config.cpus);
-    fw_cfg_add_u16(b->fw_cfg, FW_CFG_BOOT_MENU, 0);
+    fw_cfg_add_u16(b->fw_cfg, FW_CFG_BOOT_MENU, menu);
     fw_cfg_add_key(b->fw_cfg, FW_CFG_IRQ0_OVERRIDE, &irq0_override, 1);
     fw_cfg_add_file(b->fw_cfg, "etc/e820", e820, sizeof(e820[0]) * (b->ram_high_bytes ? 2 : 1));
     fw_cfg_add_file(b->fw_cfg, "etc/show-boot-menu", &menu, sizeof(menu));
     board_hand_over_acpi(b);
+    board_hand_over_boot_order(b);
+    board_hand_over_console(b);
 }
 
 /* -- life --------------------------------------------------------------------------------------------------------- */

@@ -47,6 +47,8 @@ struct board_config {
     const struct ahci_drive *drive;    /* so many, up to AHCI_PORTS; the controller is there if they are */
     unsigned drives;
     bool testdev;
+    const char *boot;           /* what firmware boots from, first to last: c disks, d CD-ROMs, n network; NULL: its own mind */
+    bool boot_menu;
     /* Callbacks, called from within a device access; any may be NULL. */
     void (*reset_requested)(void *opaque);
     void (*powered_off)(void *opaque);

@@ -175,7 +175,8 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
         .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m, .disk = disk, .drive = drive, .testdev = m->config.testdev,
+        .debug_exited = on_debug_exit, .opaque = m, .disk = disk, .drive = drive, .testdev = m->config.testdev, .boot = m->config.boot,
+        .boot_menu = m->config.boot_menu,
     };
 
     for (unsigned i = 0; i < m->disks; i++) {

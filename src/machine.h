@@ -51,6 +51,8 @@ struct machine_config {
     const char *bios, *kernel, *flat; /* at most one; file names */
     struct snapshot *load;            /* ... or this guest goes on; `ram_bytes`, `clock` and `cpu` are its own */
     bool counts;                      /* journeys are to be counted, whoever asks for them later */
+    const char *boot;                 /* board.h */
+    bool boot_menu;
     const char *append;               /* the kernel's command line */
     const struct image_options *disk; /* so many; the caller keeps them */
     unsigned disks;

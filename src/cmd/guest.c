@@ -20,6 +20,7 @@ const GOptionEntry guest_entries[] = {
     { "cpu", 0, 0, G_OPTION_ARG_STRING, &guest_options.cpu, "MODEL[,+FEATURE,-FEATURE] (see list cpus; default: max)", "CPU" },
     { "memory", 'm', 0, G_OPTION_ARG_STRING, &guest_options.memory, "Guest RAM, e.g. 128M (default)", "SIZE" },
     { "bios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.bios, "Firmware image, mapped below 4 GiB", "FILE" },
+    { "boot", 0, 0, G_OPTION_ARG_STRING, &guest_options.boot, "What the firmware boots from: c disks, d CD-ROMs, n network; menu=on", "ORDER[,menu=on]" },
     { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.kernel, "Linux (bzImage), multiboot 1, PVH, ELF64 or ELF32 image", "FILE" },
     { "initrd", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.initrd, "A Linux kernel's initial RAM disk", "FILE" },
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
@@ -283,6 +284,31 @@ static bool configure_disks(struct machine_config *c, struct err *err)
     return true;
 }
 
+/* -- what it boots from -------------------------------------------------------------------------------------------------- */
+
+/* ORDER, menu=on or menu=off, or both. */
+static bool configure_boot(struct machine_config *c, struct err *err)
+{
+    static char order[4];
+    char **words = g_strsplit(guest_options.boot ? guest_options.boot : "", ",", -1);
+    bool ok = !guest_options.boot || *words;
+
+    for (unsigned i = 0; words[i] && ok; i++) {
+        size_t n = strspn(words[i], "cdn");
+
+        if (!strcmp(words[i], "menu=on") || !strcmp(words[i], "menu=off"))
+            c->boot_menu = words[i][6] == 'n';
+        else if (i == 0 && n && n < sizeof(order) && !words[i][n])
+            c->boot = memcpy(order, words[i], n + 1);
+        else
+            ok = false;
+    }
+    g_strfreev(words);
+    if (!ok)
+        return err_set(err, "--boot: up to three letters of c, d, n, and menu=on, not '%s'", guest_options.boot);
+    return !guest_options.boot || c->bios || err_set(err, "--boot is for firmware: with --bios");
+}
+
 void guest_throw_away_writes(void)
 {
     for (unsigned i = 0; i < disks_given; i++)
@@ -331,7 +357,7 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
         c->clock = MACHINE_CLOCK_HOST;
     if (o->clock && !parse_clock(o->clock, &c->clock, err))
         return false;
-    if (!configure_disks(c, err))
+    if (!configure_disks(c, err) || !configure_boot(c, err))
         return false;
     if (load && !configure_snapshot(c, load, err))
         return false;

@@ -58,6 +58,23 @@ if [ -r "$bios" ]; then
     boots --engine $fast --disk "$images/disk.img,if=ahci,snapshot"
     says 42 "disk boots" && ! copied
     check "snapshot: the image stays as it was" $?
+    # --boot: of two that boot, the one that is named first.
+    fresh
+    for order in c d cd dc ncd d,menu=on c,menu=off; do
+        boots --engine $fast --disk "$images/disk.img,if=ahci" --cdrom "$images/cd.iso" --boot $order
+        case $order in d*) says 43 "CD boots" ;; *) says 42 "disk boots" ;; esac
+        check "--boot $order" $?
+    done
+    boots --engine $fast --cdrom "$images/cd.iso" --disk "$images/disk.img" --boot c
+    says 42 "disk boots"
+    check "--boot c: a disk on virtio" $?
+    wideload run --engine $fast --bios $bios --cdrom "$images/cd.iso"
+    grep -q 'Booting from DVD/CD' "$tmp/out"
+    check "SeaBIOS speaks at the serial port" $?
+    for order in "" x cdnc "c,menu" menu=on,c "c,d"; do
+        refused "--boot '$order'" run --bios $bios --boot "$order"
+    done
+    refused "--boot without firmware" run "$images/disk.bin" --boot c
     # Somewhere in the BIOS's look at the drives.
     wideload run --engine $fast --bios $bios --serial none --disk "$images/disk.img,if=ahci" --cdrom "$images/cd.iso" --until 'AHCI/0' --debugcon stdio --save "$tmp/half"
     wideload run --engine interp --load "$tmp/half" --serial none --debugcon stdio --disk "$images/disk.img,if=ahci" --cdrom "$images/cd.iso"
