@@ -53,7 +53,7 @@ _wideload_value() { # option, what is typed of its value
 
 _wideload_options() { # command, what is typed
     case $1 in
-    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --gdb= --gdb-wait --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
+    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --gdb= --gdb-wait --no-reboot --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
     diff) _wideload_words "--left= --right= --assist= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;

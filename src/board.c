@@ -546,6 +546,13 @@ void board_reset(struct board *b)
         board_stand_in_for_firmware(b);
 }
 
+/* Private pages without a file are zeros when they come back. */
+void board_clear_ram(struct board *b)
+{
+    if (madvise(b->ram, b->config.ram_bytes, MADV_DONTNEED))
+        memset(b->ram, 0, b->config.ram_bytes);
+}
+
 static void board_free_memory(struct board *b)
 {
     if (b->ram)

@@ -82,6 +82,9 @@ struct board *board_create(const struct board_config *config, struct phys *phys,
 /* Power-on state of every device and of the map; RAM keeps its contents.  CPUs are the caller's. */
 void board_reset(struct board *board);
 
+/* ... and its contents, for who loads a guest anew. */
+void board_clear_ram(struct board *board);
+
 /* phys_free() comes first: the map still points into the board's devices and memory. */
 void board_destroy(struct board *board);
 

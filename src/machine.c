@@ -206,15 +206,18 @@ static bool machine_load_kernel(struct machine *m, struct err *err)
     return true;
 }
 
-static bool machine_load(struct machine *m, struct err *err)
+static bool machine_load_image(struct machine *m, struct err *err)
 {
-    if (m->config.load)
-        return snapshot_restore(m->config.load, m, err);
     if (m->config.kernel)
         return machine_load_kernel(m, err);
     if (m->config.flat)
         return load_flat(&m->phys, &m->vcpu.cpu, m->config.flat, err);
     return true;
+}
+
+static bool machine_load(struct machine *m, struct err *err)
+{
+    return m->config.load ? snapshot_restore(m->config.load, m, err) : machine_load_image(m, err);
 }
 
 /* KVM has its own mind about CPUID: a guest that will come there sees that from the start. */
@@ -347,6 +350,8 @@ static bool machine_over(struct machine *m, enum machine_end *end)
         *end = MACHINE_DEBUG_EXIT;
     else if (m->powered_off)
         *end = MACHINE_POWERED_OFF;
+    else if (m->reset_requested)
+        *end = MACHINE_RESET;
     else if (m->until_seen)
         *end = MACHINE_UNTIL;
     else if (m->vcpu.retired >= m->config.limit)
@@ -356,11 +361,27 @@ static bool machine_over(struct machine *m, enum machine_end *end)
     return true;
 }
 
+static bool machine_can_reset(const struct machine *m)
+{
+    return !m->config.no_reboot && (m->board->config.bios_bytes || m->config.kernel || m->config.flat);
+}
+
+/* Firmware finds RAM as it was; a guest without any is loaded anew. */
 static bool machine_reset(struct machine *m, struct err *err)
 {
+    bool image = m->config.kernel || m->config.flat;
+
     m->reset_requested = false;
+    if (image)
+        board_clear_ram(m->board);
     board_reset(m->board);
     vcpu_reset(&m->vcpu);
+    if (image) {
+        phys_forget_memory(&m->phys);
+        if (!machine_load_image(m, err))
+            return false;
+        vcpu_sync(&m->vcpu);
+    }
     return m->runs->set_state(m->engine, err);
 }
 
@@ -527,7 +548,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         enum stop_reason stop;
 
         machine_attend(m);
-        if ((m->reset_requested && !machine_reset(m, err)) || !machine_switch_due(m, err))
+        if ((m->reset_requested && machine_can_reset(m) && !machine_reset(m, err)) || !machine_switch_due(m, err))
             return MACHINE_FAILED;
         if (machine_over(m, &end))
             return end;
@@ -537,7 +558,11 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         machine_debug(m, stop);
         switch (stop) {
         case STOP_FAILED: return MACHINE_FAILED;
-        case STOP_SHUTDOWN: return MACHINE_SHUTDOWN;
+        case STOP_SHUTDOWN:
+            if (!m->config.shutdown_resets || !machine_can_reset(m))
+                return MACHINE_SHUTDOWN;
+            m->reset_requested = true;
+            break;
         case STOP_HALT:
             if (!machine_wait(m))
                 return MACHINE_HALTED_FOREVER;
@@ -576,7 +601,7 @@ const char *machine_end_name(enum machine_end end)
         [MACHINE_SHUTDOWN] = "triple fault", [MACHINE_HALTED_FOREVER] = "halted, and nothing will wake it",
         [MACHINE_POWERED_OFF] = "powered off", [MACHINE_INTERRUPTED] = "interrupted", [MACHINE_FAILED] = "failed",
         [MACHINE_SPINNING] = "spins on memory: no device access brings the interrupt it waits for",
-        [MACHINE_JOURNEY] = "journey",
+        [MACHINE_JOURNEY] = "journey", [MACHINE_RESET] = "reset by the guest",
     };
 
     return names[end];

@@ -57,6 +57,8 @@ struct machine_config {
     const struct image_options *disk; /* so many; the caller keeps them */
     unsigned disks;
     bool testdev;                     /* the board has one */
+    bool no_reboot;                   /* a reset ends the run */
+    bool shutdown_resets;             /* ... and a triple fault is one */
     const char *initrd;               /* a Linux kernel's; NULL: none */
     enum machine_clock clock;
     const struct split_policy *policy;
@@ -74,6 +76,7 @@ struct machine_config {
 enum machine_end {
     MACHINE_LIMIT, MACHINE_UNTIL, MACHINE_DEBUG_EXIT, MACHINE_SHUTDOWN, MACHINE_HALTED_FOREVER, MACHINE_POWERED_OFF,
     MACHINE_INTERRUPTED, MACHINE_FAILED,
+    MACHINE_RESET, /* and is not to go on, or cannot: it came from a snapshot, without the image that it began with */
     MACHINE_SPINNING, /* journey clock: it waits in memory for an interrupt that only a device access would bring */
     MACHINE_JOURNEY, /* machine_step() has finished one */
 };

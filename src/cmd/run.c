@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static gboolean run_stats, run_perf_map, run_gdb_wait;
+static gboolean run_no_reboot, run_stats, run_perf_map, run_gdb_wait;
 static char *run_gdb, *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch, *run_save, *run_load;
 static struct snapshot *run_loaded;
 static struct console run_console;
@@ -28,6 +28,7 @@ static const GOptionEntry run_entries[] = {
     { "load", 0, 0, G_OPTION_ARG_FILENAME, &run_load, "The guest of such a file goes on, instead of an image", "FILE" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
+    { "no-reboot", 0, 0, G_OPTION_ARG_NONE, &run_no_reboot, "A reset, or a triple fault, ends the run", NULL },
     { "gdb", 0, 0, G_OPTION_ARG_STRING, &run_gdb, "Serve gdb at a TCP port of this host, or at a socket", "PORT|PATH" },
     { "gdb-wait", 0, 0, G_OPTION_ARG_NONE, &run_gdb_wait, "... and do not start the guest before gdb does", NULL },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks, speed, and what the JIT did at the end", NULL },
@@ -61,6 +62,7 @@ static int run_status(const struct machine *m, enum machine_end end, const struc
     switch (end) {
     case MACHINE_DEBUG_EXIT: return m->exit_code;
     case MACHINE_LIMIT: case MACHINE_JOURNEY: case MACHINE_UNTIL: case MACHINE_POWERED_OFF: return 0;
+    case MACHINE_RESET: fprintf(stderr, "wideload run: %s\n", machine_end_name(end)); return 0;
     case MACHINE_INTERRUPTED: fprintf(stderr, "wideload run: interrupted\n"); return 130;
     case MACHINE_FAILED: fprintf(stderr, "wideload run: %s: %s\n", m->runs->name, err->text); return 1;
     default: fprintf(stderr, "wideload run: %s\n", machine_end_name(end)); return 1;
@@ -305,6 +307,8 @@ static bool configure(struct machine_config *config, struct err *err)
         return err_set(err, "not a number of journeys: '%s'", run_journeys);
     if (!configure_snapshots(err) || !guest_configure(config, run_files ? run_files[0] : NULL, run_loaded, err))
         return false;
+    config->no_reboot = run_no_reboot;
+    config->shutdown_resets = true;
     config->counts = run_save; /* so that who loads it may go on counting */
     if (run_loaded && run_journeys && run_journeys_max <= snapshot_guest(run_loaded)->journeys)
         return err_set(err, "--journeys %s: the snapshot's guest has made %" PRIu64, run_journeys, snapshot_guest(run_loaded)->journeys);

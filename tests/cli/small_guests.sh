@@ -153,9 +153,26 @@ done
 
 { echo '.globl _start; _start: ud2'; } | guest elf_x86_64 0x100000 "$images/triple.elf"
 for engine in $soft; do
-    wideload run --engine $engine --kernel "$images/triple.elf"
+    wideload run --engine $engine --no-reboot --kernel "$images/triple.elf"
     [ "$status" = 1 ] && grep -q 'triple fault' "$tmp/err"
-    check "a triple fault ends with status 1 and says so, on $engine" $?
+    check "with --no-reboot a triple fault ends with status 1 and says so, on $engine" $?
+done
+
+# Each way to reset, one after the other; a byte of CMOS counts.  The guest is loaded anew, into RAM that is empty.
+{
+    echo '.code16; .globl _start; _start: cli; xor %ax, %ax; mov %ax, %ds; cmpw $0, 0x500; jne 8f; cmpw $0x1234, data; jne 8f'
+    echo 'movw $1, 0x500; movw $0, data; mov $0x50, %al; out %al, $0x70; in $0x71, %al; mov %al, %bl; mov $0x50, %al; out %al, $0x70'
+    echo 'mov %bl, %al; inc %al; out %al, $0x71; add $0x2f, %al; out %al, $0xe9; cmp $0, %bl; jne 1f; mov $0xfe, %al; out %al, $0x64; hlt'
+    echo '1: cmp $1, %bl; jne 2f; mov $0xcf9, %dx; mov $2, %al; out %al, %dx; mov $6, %al; out %al, %dx; hlt'
+    echo '2: cmp $2, %bl; jne 3f; mov $1, %al; out %al, $0x92; hlt'
+    echo '3: cmp $3, %bl; jne 4f; lidtw nothing; int3'
+    echo '4:'; leave 17; echo '8:'; leave 8; echo 'data: .word 0x1234; nothing: .word 0, 0, 0'
+} | guest binary 0x7c00 "$images/resets.bin"
+ran_on_soft "every reset loads the guest anew" 17 "01234" --serial none --debugcon stdio "$images/resets.bin"
+for engine in $soft; do
+    wideload run --engine $engine --no-reboot --serial none --debugcon stdio "$images/resets.bin"
+    [ "$status" = 0 ] && [ "$(cat "$tmp/out")" = 0 ] && grep -q 'reset by the guest' "$tmp/err"
+    check "--no-reboot ends with status 0 and says so, on $engine" $?
 done
 
 # In the background of a script SIGINT is ignored until the program asks for it, so the guest's first output is waited for.
