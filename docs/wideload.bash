@@ -41,6 +41,7 @@ _wideload_value() { # option, what is typed of its value
     --jit-cache) _wideload_words '1M 16M 64M 256M' "$2" ;;
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
     --disk | --cdrom) _wideload_files '' "$2" ;;
+    --on-panic) _wideload_words 'exit continue' "$2" ;;
     --boot) _wideload_words 'c d cd dc n c,menu=on' "$2" ;;
     --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;
     --bios | --kernel | --initrd | --save | --load | --replay | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
@@ -53,7 +54,7 @@ _wideload_value() { # option, what is typed of its value
 
 _wideload_options() { # command, what is typed
     case $1 in
-    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --gdb= --gdb-wait --no-reboot --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
+    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --gdb= --gdb-wait --no-reboot --on-panic= --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
     diff) _wideload_words "--left= --right= --assist= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;

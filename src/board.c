@@ -23,6 +23,7 @@
 #include "pic.h"
 #include "pit.h"
 #include "post.h"
+#include "pvpanic.h"
 #include "rtc.h"
 #include "testdev.h"
 #include "uart.h"
@@ -261,6 +262,7 @@ static void board_create_devices(struct board *b)
     b->fw_cfg = device_create(&fw_cfg_class, &host);
     b->debugcon = device_create(&debugcon_class, &host);
     b->debug_exit = device_create(&debug_exit_class, &host);
+    b->pvpanic = device_create(&pvpanic_class, &host);
     b->post = device_create(&post_class, &host);
     b->widereg = device_create(&widereg_class, &host);
     b->testdev = b->config.testdev ? device_create(&testdev_class, &host) : NULL;
@@ -328,6 +330,7 @@ static void board_wire_rest(struct board *b)
 
     i8042_connect(b->i8042, &keyboard);
     debugcon_connect(b->debugcon, b->config.debugcon);
+    pvpanic_connect(b->pvpanic, b->config.panicked, b->config.opaque);
     debug_exit_connect(b->debug_exit, b->config.debug_exited, b->config.opaque);
 }
 
@@ -521,7 +524,7 @@ struct device *board_device(const struct board *b, unsigned i)
 {
     struct device *const all[] = {
         b->pci, b->mch, b->lpc, b->acpi_pm, b->widereg,       /* first who owns address space */
-        b->i8042, b->com[0], b->com[1], b->fw_cfg, b->debugcon, b->debug_exit, b->post,
+        b->i8042, b->com[0], b->com[1], b->fw_cfg, b->debugcon, b->debug_exit, b->pvpanic, b->post,
         b->pit, b->rtc, b->hpet,                              /* then who raises lines */
         b->pic, b->ioapic, b->apic,                           /* last who collects them */
     };

@@ -53,6 +53,7 @@ struct board_config {
     void (*reset_requested)(void *opaque);
     void (*powered_off)(void *opaque);
     void (*debug_exited)(void *opaque, uint32_t value);
+    void (*panicked)(void *opaque);
     void (*a20_changed)(void *opaque, bool on); /* after phys_set_a20() */
     void *opaque;
 };
@@ -73,7 +74,7 @@ struct board {
     struct irq pic_line[16], ioapic_line[24], lint0;
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
-    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg, *testdev /* or NULL */, *ahci /* or NULL */, *disk[BOARD_DISKS];
+    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *pvpanic, *post, *widereg, *testdev /* or NULL */, *ahci /* or NULL */, *disk[BOARD_DISKS];
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

@@ -62,6 +62,14 @@ static void on_power_off(void *opaque)
     m->vcpu.attention = true;
 }
 
+static void on_panic(void *opaque)
+{
+    struct machine *m = opaque;
+
+    m->panicked = !m->config.panic_continues;
+    m->vcpu.attention = true;
+}
+
 static void on_debug_exit(void *opaque, uint32_t value)
 {
     struct machine *m = opaque;
@@ -175,7 +183,7 @@ static struct board *machine_board(struct machine *m, const uint8_t *bios, size_
         .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m, .disk = disk, .drive = drive, .testdev = m->config.testdev, .boot = m->config.boot,
+        .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive, .testdev = m->config.testdev, .boot = m->config.boot,
         .boot_menu = m->config.boot_menu,
     };
 
@@ -350,6 +358,8 @@ static bool machine_over(struct machine *m, enum machine_end *end)
         *end = MACHINE_DEBUG_EXIT;
     else if (m->powered_off)
         *end = MACHINE_POWERED_OFF;
+    else if (m->panicked)
+        *end = MACHINE_PANIC;
     else if (m->reset_requested)
         *end = MACHINE_RESET;
     else if (m->until_seen)
@@ -601,7 +611,8 @@ const char *machine_end_name(enum machine_end end)
         [MACHINE_SHUTDOWN] = "triple fault", [MACHINE_HALTED_FOREVER] = "halted, and nothing will wake it",
         [MACHINE_POWERED_OFF] = "powered off", [MACHINE_INTERRUPTED] = "interrupted", [MACHINE_FAILED] = "failed",
         [MACHINE_SPINNING] = "spins on memory: no device access brings the interrupt it waits for",
-        [MACHINE_JOURNEY] = "journey", [MACHINE_RESET] = "reset by the guest",
+        [MACHINE_JOURNEY] = "journey", [MACHINE_PANIC] = "the guest has panicked",
+        [MACHINE_RESET] = "reset by the guest",
     };
 
     return names[end];

@@ -57,6 +57,7 @@ struct machine_config {
     const struct image_options *disk; /* so many; the caller keeps them */
     unsigned disks;
     bool testdev;                     /* the board has one */
+    bool panic_continues;             /* a panic does not end the run */
     bool no_reboot;                   /* a reset ends the run */
     bool shutdown_resets;             /* ... and a triple fault is one */
     const char *initrd;               /* a Linux kernel's; NULL: none */
@@ -76,6 +77,7 @@ struct machine_config {
 enum machine_end {
     MACHINE_LIMIT, MACHINE_UNTIL, MACHINE_DEBUG_EXIT, MACHINE_SHUTDOWN, MACHINE_HALTED_FOREVER, MACHINE_POWERED_OFF,
     MACHINE_INTERRUPTED, MACHINE_FAILED,
+    MACHINE_PANIC,
     MACHINE_RESET, /* and is not to go on, or cannot: it came from a snapshot, without the image that it began with */
     MACHINE_SPINNING, /* journey clock: it waits in memory for an interrupt that only a device access would bring */
     MACHINE_JOURNEY, /* machine_step() has finished one */
@@ -97,7 +99,7 @@ struct machine {
     uint64_t skipped_ns;        /* virtual time that passed in HLT */
     uint64_t journeys;
     int exit_code;              /* as the debug-exit device asked */
-    bool debug_exited, powered_off, reset_requested, until_seen;
+    bool debug_exited, powered_off, panicked, reset_requested, until_seen;
     volatile bool interrupted;
     size_t until_matched;
     uint64_t host_start_ns;

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static gboolean run_no_reboot, run_stats, run_perf_map, run_gdb_wait;
-static char *run_gdb, *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch, *run_save, *run_load;
+static char *run_gdb, *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch, *run_save, *run_load, *run_on_panic;
 static struct snapshot *run_loaded;
 static struct console run_console;
 static uint64_t run_journeys_max = UINT64_MAX;
@@ -28,6 +28,7 @@ static const GOptionEntry run_entries[] = {
     { "load", 0, 0, G_OPTION_ARG_FILENAME, &run_load, "The guest of such a file goes on, instead of an image", "FILE" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
+    { "on-panic", 0, 0, G_OPTION_ARG_STRING, &run_on_panic, "A guest that says that it has panicked: exit (default, status 1) or continue", "WHAT" },
     { "no-reboot", 0, 0, G_OPTION_ARG_NONE, &run_no_reboot, "A reset, or a triple fault, ends the run", NULL },
     { "gdb", 0, 0, G_OPTION_ARG_STRING, &run_gdb, "Serve gdb at a TCP port of this host, or at a socket", "PORT|PATH" },
     { "gdb-wait", 0, 0, G_OPTION_ARG_NONE, &run_gdb_wait, "... and do not start the guest before gdb does", NULL },
@@ -307,6 +308,9 @@ static bool configure(struct machine_config *config, struct err *err)
         return err_set(err, "not a number of journeys: '%s'", run_journeys);
     if (!configure_snapshots(err) || !guest_configure(config, run_files ? run_files[0] : NULL, run_loaded, err))
         return false;
+    if (run_on_panic && strcmp(run_on_panic, "exit") != 0 && strcmp(run_on_panic, "continue") != 0)
+        return err_set(err, "--on-panic: exit or continue, not '%s'", run_on_panic);
+    config->panic_continues = run_on_panic && run_on_panic[0] == 'c';
     config->no_reboot = run_no_reboot;
     config->shutdown_resets = true;
     config->counts = run_save; /* so that who loads it may go on counting */

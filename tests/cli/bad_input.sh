@@ -64,6 +64,8 @@ for option in cpu memory bios kernel initrd append disk cdrom boot serial debugc
     refused "run: --$option without its value" run "$loop" --$option
 done
 
+refused "run: no such thing to do on a panic" run "$loop" --on-panic frob
+
 # -- images and options of run and diff
 for command in run diff; do
     refused "$command: two flat images" $command "$loop" "$loop"

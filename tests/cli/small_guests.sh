@@ -158,6 +158,14 @@ for engine in $soft; do
     check "with --no-reboot a triple fault ends with status 1 and says so, on $engine" $?
 done
 
+{ echo '.code16; .globl _start; _start: mov $0x505, %dx; mov $1, %al; out %al, %dx;'; leave 19; } | guest binary 0x7c00 "$images/panic.bin"
+for engine in $soft; do
+    wideload run --engine $engine "$images/panic.bin"
+    [ "$status" = 1 ] && grep -q 'the guest has panicked' "$tmp/err"
+    check "a panic ends with status 1 and says so, on $engine" $?
+done
+ran_on_soft "--on-panic continue" 19 "" --serial none --on-panic continue "$images/panic.bin"
+
 # Each way to reset, one after the other; a byte of CMOS counts.  The guest is loaded anew, into RAM that is empty.
 {
     echo '.code16; .globl _start; _start: cli; xor %ax, %ax; mov %ax, %ds; cmpw $0, 0x500; jne 8f; cmpw $0x1234, data; jne 8f'
