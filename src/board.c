@@ -10,6 +10,7 @@
 #include "board.h"
 
 #include "acpi/acpi.h"
+#include "acpi/smbios.h"
 #include "acpi_pm.h"
 #include "debug_exit.h"
 #include "debugcon.h"
@@ -401,6 +402,36 @@ struct board_e820 {
     uint32_t type;
 } __attribute__((packed));
 
+static struct smbios_config board_smbios(const struct board *b)
+{
+    return (struct smbios_config){ .cpus = b->config.cpus, .low_bytes = b->ram_low_bytes, .high_bytes = b->ram_high_bytes,
+                                   .rom_bytes = (uint32_t)b->config.bios_bytes };
+}
+
+static void board_hand_over_smbios(struct board *b)
+{
+    const struct smbios_config config = board_smbios(b);
+    struct smbios smbios;
+
+    smbios_build(&smbios, &config);
+    fw_cfg_add_file(b->fw_cfg, SMBIOS_TABLES_FILE, smbios.tables->data, smbios.tables->len);
+    fw_cfg_add_file(b->fw_cfg, SMBIOS_ANCHOR_FILE, smbios.anchor, sizeof(smbios.anchor));
+    smbios_free(&smbios);
+}
+
+static void board_place_smbios(struct board *b)
+{
+    const struct smbios_config config = board_smbios(b);
+    struct smbios smbios;
+
+    smbios_build(&smbios, &config);
+    smbios_place(&smbios, BOARD_SMBIOS + 32);
+    assert(BOARD_SMBIOS + 32 + smbios.tables->len <= MIB(1));
+    memcpy(b->ram + BOARD_SMBIOS, smbios.anchor, sizeof(smbios.anchor));
+    memcpy(b->ram + BOARD_SMBIOS + 32, smbios.tables->data, smbios.tables->len);
+    smbios_free(&smbios);
+}
+
 /* -- what firmware boots from: paths as Open Firmware has them, and as SeaBIOS and OVMF compare them ----------------------- */
 
 static void boot_disks(const struct board *b, GString *out)
@@ -469,6 +500,7 @@ static void board_fill_fw_cfg(struct board *b)
     fw_cfg_add_file(b->fw_cfg, "etc/e820", e820, sizeof(e820[0]) * (b->ram_high_bytes ? 2 : 1));
     fw_cfg_add_file(b->fw_cfg, "etc/show-boot-menu", &menu, sizeof(menu));
     board_hand_over_acpi(b);
+    board_hand_over_smbios(b);
     board_hand_over_boot_order(b);
     board_hand_over_console(b);
 }
@@ -518,6 +550,7 @@ static void board_stand_in_for_firmware(struct board *b)
     if (b->ahci)
         board_place_bar(b, BOARD_AHCI_SLOT, AHCI_BAR, BOARD_AHCI_BASE);
     board_place_acpi(b);
+    board_place_smbios(b);
 }
 
 struct device *board_device(const struct board *b, unsigned i)

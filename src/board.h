@@ -24,6 +24,7 @@
 #define BOARD_ECAM_BASE UINT64_C(0xb0000000)
 #define BOARD_PM_BASE 0x600
 #define BOARD_RSDP 0xe0000 /* of ACPI's tables, where no firmware places them */
+#define BOARD_SMBIOS 0xf0000 /* ... and of SMBIOS's */
 #define BOARD_WIDEREG_SLOT 4
 #define BOARD_DISK_SLOT 5  /* of the first disk */
 #define BOARD_DISKS 16
