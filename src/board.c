@@ -2,9 +2,8 @@
  * board.c - the PC: creates, wires and resets the devices in a written order.
  *
  * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
- * 1 MiB under the PAM registers, a hole where a VGA would be, the ISA devices, one PCI bus with the host bridge, the
- * LPC bridge, widereg and disks; the test device, and a SATA controller with its drives, on request.  Not modelled: VGA, network,
- * USB; they would be added here.
+ * 1 MiB under the PAM registers, a hole where a VGA is, the ISA devices, one PCI bus with the host bridge, the
+ * LPC bridge, widereg and disks; the test device, a VGA, and a SATA controller with its drives, on request.  Not modelled: network, USB; they would be added here.
  * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
  */
 #include "board.h"
@@ -28,6 +27,7 @@
 #include "rtc.h"
 #include "testdev.h"
 #include "uart.h"
+#include "vga.h"
 #include "virtio_blk.h"
 #include "widereg.h"
 
@@ -156,6 +156,34 @@ static void board_set_segment(void *opaque, unsigned n, bool read_ram, bool writ
     phys_memory_changed(b->phys);
 }
 
+static bool board_move_memory(struct phys_memory *m, uint64_t base, uint8_t *host)
+{
+    if (m->read == host && (!host || m->base == base))
+        return false;
+    m->base = base;
+    m->read = m->write = host;
+    m->enabled = host;
+    return true;
+}
+
+/* The VGA's memory is plain here and there, or not any more. */
+static void board_map_vga(void *opaque, const struct vga_mapping *mapping)
+{
+    struct board *b = opaque;
+    bool linear = board_move_memory(&b->vga_linear, mapping->linear_base, mapping->linear_enabled ? mapping->linear : NULL);
+
+    if (board_move_memory(&b->vga_window, VGA_WINDOW_BASE, mapping->window) || linear)
+        phys_memory_changed(b->phys);
+}
+
+static void board_add_vga(struct board *b)
+{
+    b->vga_linear = (struct phys_memory){ .name = "vga", .size = VGA_MEMORY_BYTES, .priority = PRIORITY_RAM };
+    b->vga_window = (struct phys_memory){ .name = "vga", .size = VGA_WINDOW_BYTES, .priority = PRIORITY_RAM };
+    phys_add_memory(b->phys, &b->vga_linear);
+    phys_add_memory(b->phys, &b->vga_window);
+}
+
 static uint8_t *board_map(uint64_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -267,6 +295,7 @@ static void board_create_devices(struct board *b)
     b->post = device_create(&post_class, &host);
     b->widereg = device_create(&widereg_class, &host);
     b->testdev = b->config.testdev ? device_create(&testdev_class, &host) : NULL;
+    b->vga = b->config.vga ? device_create(&vga_class, &host) : NULL;
     b->ahci = b->config.drives ? device_create(&ahci_class, &host) : NULL;
     for (unsigned i = 0; i < b->config.disks; i++)
         b->disk[i] = device_create(&virtio_blk_class, &host);
@@ -316,6 +345,10 @@ static void board_wire_chipset(struct board *b)
     lpc_connect(b->lpc, b->pci, &lpc);
     acpi_pm_connect(b->acpi_pm, &pm);
     widereg_connect(b->widereg, b->pci, PCI_DEVFN(BOARD_WIDEREG_SLOT, 0));
+    if (b->vga) {
+        board_add_vga(b);
+        vga_connect(b->vga, b->pci, PCI_DEVFN(BOARD_VGA_SLOT, 0), &(struct vga_sink){ board_map_vga, b });
+    }
     if (b->ahci)
         ahci_connect(b->ahci, b->pci, PCI_DEVFN(BOARD_AHCI_SLOT, 0), b->config.drive, b->config.drives);
     for (unsigned i = 0; i < b->config.disks; i++)
@@ -482,7 +515,7 @@ static void board_hand_over_console(struct board *b)
 {
     static const uint8_t com1[2] = { 0xf8, 0x03 };
 
-    if (b->config.disks || b->config.drives || b->config.boot)
+    if (!b->vga && (b->config.disks || b->config.drives || b->config.boot))
         fw_cfg_add_file(b->fw_cfg, "etc/sercon-port", com1, sizeof(com1));
 }
 
@@ -503,6 +536,8 @@ static void board_fill_fw_cfg(struct board *b)
     board_hand_over_smbios(b);
     board_hand_over_boot_order(b);
     board_hand_over_console(b);
+    if (b->vga && b->config.vgabios)
+        fw_cfg_add_file(b->fw_cfg, "pci1234,1111.rom", b->config.vgabios, b->config.vgabios_bytes);
 }
 
 /* -- life --------------------------------------------------------------------------------------------------------- */
@@ -547,6 +582,8 @@ static void board_stand_in_for_firmware(struct board *b)
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
     for (unsigned i = 0; i < b->config.disks; i++)
         board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
+    if (b->vga)
+        board_place_bar(b, BOARD_VGA_SLOT, 0, BOARD_VGA_BASE);
     if (b->ahci)
         board_place_bar(b, BOARD_AHCI_SLOT, AHCI_BAR, BOARD_AHCI_BASE);
     board_place_acpi(b);
@@ -569,6 +606,8 @@ struct device *board_device(const struct board *b, unsigned i)
         return b->testdev;
     if (b->ahci && i-- == 0)
         return b->ahci;
+    if (b->vga && i-- == 0)
+        return b->vga;
     return i < ARRAY_LEN(all) ? all[i] : NULL;
 }
 

@@ -17,6 +17,7 @@
 #include "dma.h"
 #include "phys.h"
 #include "shadow.h"
+#include "vga.h"
 
 #define BOARD_COMS 2
 #define BOARD_RAM_LOW_MAX UINT64_C(0x80000000) /* RAM beyond it stands at 4 GiB */
@@ -28,6 +29,8 @@
 #define BOARD_WIDEREG_SLOT 4
 #define BOARD_DISK_SLOT 5  /* of the first disk */
 #define BOARD_DISKS 16
+#define BOARD_VGA_SLOT 23
+#define BOARD_VGA_BASE UINT64_C(0xfd000000)
 #define BOARD_AHCI_SLOT 24
 #define BOARD_AHCI_BASE UINT64_C(0xfe200000)
 #define BOARD_DISK_BASE UINT64_C(0xfe100000) /* their BARs where no firmware gives them one, 64 KiB apart */
@@ -47,7 +50,9 @@ struct board_config {
     unsigned disks;
     const struct ahci_drive *drive;    /* so many, up to AHCI_PORTS; the controller is there if they are */
     unsigned drives;
-    bool testdev;
+    bool testdev, vga;
+    const uint8_t *vgabios;     /* what firmware runs to set the VGA up; NULL: nothing; copied */
+    size_t vgabios_bytes;
     const char *boot;           /* what firmware boots from, first to last: c disks, d CD-ROMs, n network; NULL: its own mind */
     bool boot_menu;
     /* Callbacks, called from within a device access; any may be NULL. */
@@ -70,12 +75,12 @@ struct board {
     struct phys *phys;
     uint8_t *ram, *flash, *isa_rom;
     uint64_t ram_low_bytes, ram_high_bytes;
-    struct phys_memory ram_base, ram_low, ram_high, rom_high;
+    struct phys_memory ram_base, ram_low, ram_high, rom_high, vga_linear, vga_window;
     struct board_segment segment[SHADOW_SEGMENTS];
     struct irq pic_line[16], ioapic_line[24], lint0;
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
-    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *pvpanic, *post, *widereg, *testdev /* or NULL */, *ahci /* or NULL */, *disk[BOARD_DISKS];
+    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *pvpanic, *post, *widereg, *testdev /* or NULL */, *ahci /* or NULL */, *vga /* or NULL */, *disk[BOARD_DISKS];
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

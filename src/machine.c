@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
+enum { BIOS_MAX = 16 << 20, VGABIOS_MAX = 128 << 10, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
 enum { SLEEP_NS = 10000000 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
@@ -175,12 +175,18 @@ static bool machine_check_memory(uint64_t bytes, struct err *err)
     return true;
 }
 
-static struct board *machine_board(struct machine *m, const uint8_t *bios, size_t bios_bytes, struct err *err)
+struct machine_roms {
+    uint8_t *bios, *vga;
+    size_t bios_bytes, vga_bytes;
+};
+
+static struct board *machine_board(struct machine *m, const struct machine_roms *roms, struct err *err)
 {
     struct block_backend *disk[MACHINE_IMAGES];
     struct ahci_drive drive[MACHINE_IMAGES];
     struct board_config c = {
-        .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
+        .ram_bytes = m->config.ram_bytes, .bios = roms->bios, .bios_bytes = roms->bios_bytes, .vga = m->config.vga,
+        .vgabios = roms->vga, .vgabios_bytes = roms->vga_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
         .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive, .testdev = m->config.testdev, .boot = m->config.boot,
@@ -256,6 +262,14 @@ static bool machine_bios(struct machine *m, uint8_t **bios, size_t *bytes, struc
     return !c->bios || (*bios = load_file(c->bios, BIOS_MAX, bytes, err));
 }
 
+static bool machine_roms(struct machine *m, struct machine_roms *roms, struct err *err)
+{
+    const char *vga = m->config.vga ? m->config.vgabios : NULL;
+
+    *roms = (struct machine_roms){ NULL };
+    return machine_bios(m, &roms->bios, &roms->bios_bytes, err) && (!vga || (roms->vga = load_file(vga, VGABIOS_MAX, &roms->vga_bytes, err)));
+}
+
 static bool machine_open_disks(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
@@ -271,13 +285,13 @@ static bool machine_open_disks(struct machine *m, struct err *err)
 static bool machine_assemble(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
-    size_t bios_bytes;
-    uint8_t *bios;
+    struct machine_roms roms = { NULL };
 
-    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err) || !machine_bios(m, &bios, &bios_bytes, err))
+    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err))
         return false;
-    m->board = machine_board(m, bios, bios_bytes, err);
-    g_free(bios);
+    m->board = machine_roms(m, &roms, err) ? machine_board(m, &roms, err) : NULL;
+    g_free(roms.bios);
+    g_free(roms.vga);
     if (!m->board)
         return false;
     m->vcpu.host = (struct vcpu_host){ machine_time, cpu_read_msr, cpu_write_msr, cpu_read_cr8, cpu_write_cr8, m };

@@ -53,6 +53,8 @@ struct machine_config {
     bool counts;                      /* journeys are to be counted, whoever asks for them later */
     const char *boot;                 /* board.h */
     bool boot_menu;
+    bool vga;
+    const char *vgabios;              /* a file; NULL: none */
     const char *append;               /* the kernel's command line */
     const struct image_options *disk; /* so many; the caller keeps them */
     unsigned disks;

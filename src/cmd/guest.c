@@ -27,6 +27,8 @@ const GOptionEntry guest_entries[] = {
     { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A disk on an image (see the manual page); once for each", "FILE[,...]" },
     { "cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.cdrom, "A SATA CD-ROM drive with an image in it; once for each", "FILE" },
     { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
+    { "display", 0, 0, G_OPTION_ARG_STRING, &guest_options.display, "A VGA, and what becomes of its picture: none (default: no VGA), png:FILE", "WHERE" },
+    { "vgabios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.vgabios, "The VGA's firmware (default: vgabios-stdvga.bin beside the --bios file)", "FILE" },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
     { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
     { "split", 0, 0, G_OPTION_ARG_STRING, &guest_options.split, "How wide accesses are cut (see list policies)", "POLICY" },
@@ -226,6 +228,8 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
         return err_set(err, "the snapshot's guest has %s test device (--testdev)", g->testdev ? "a" : "no");
     if (c->disks != g->disks)
         return err_set(err, "the snapshot's guest has %u disks and CD-ROMs: --disk or --cdrom for each, not %u", g->disks, c->disks);
+    if (c->vga != g->vga)
+        return err_set(err, "the snapshot's guest has %s VGA (--display)", g->vga ? "a" : "no");
     if (c->engine->id == ENGINE_KVM && g->clock == MACHINE_CLOCK_VIRTUAL)
         return err_set(err, "the snapshot's guest is on the virtual clock, which counts instructions, and KVM cannot");
     if (o->limit && c->limit <= g->retired)
@@ -284,6 +288,37 @@ static bool configure_disks(struct machine_config *c, struct err *err)
     return true;
 }
 
+/* -- the display ----------------------------------------------------------------------------------------------------------- */
+
+static char *vgabios_beside;
+
+const char *guest_picture(void)
+{
+    const char *text = guest_options.display;
+
+    return text && g_str_has_prefix(text, "png:") ? text + strlen("png:") : NULL;
+}
+
+static bool configure_display(struct machine_config *c, struct err *err)
+{
+    const struct guest_options *o = &guest_options;
+    char *folder;
+
+    c->vga = o->display && strcmp(o->display, "none") != 0;
+    if (c->vga && !(guest_picture() && *guest_picture()))
+        return err_set(err, "--display: none or png:FILE, not '%s'", o->display);
+    if (o->vgabios && !c->vga)
+        return err_set(err, "--vgabios is for a VGA: with --display");
+    c->vgabios = o->vgabios;
+    if (!c->vga || o->vgabios || !c->bios)
+        return true;
+    folder = g_path_get_dirname(c->bios);
+    g_free(vgabios_beside);
+    c->vgabios = vgabios_beside = g_build_filename(folder, "vgabios-stdvga.bin", NULL);
+    g_free(folder);
+    return true;
+}
+
 /* -- what it boots from -------------------------------------------------------------------------------------------------- */
 
 /* ORDER, menu=on or menu=off, or both. */
@@ -322,6 +357,8 @@ void guest_free_disks(void)
     disks_given = 0;
     g_strfreev(guest_options.disk);
     guest_options.disk = NULL;
+    g_free(vgabios_beside);
+    vgabios_beside = NULL;
     g_strfreev(guest_options.cdrom);
     guest_options.cdrom = NULL;
 }
@@ -357,7 +394,7 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
         c->clock = MACHINE_CLOCK_HOST;
     if (o->clock && !parse_clock(o->clock, &c->clock, err))
         return false;
-    if (!configure_disks(c, err) || !configure_boot(c, err))
+    if (!configure_disks(c, err) || !configure_boot(c, err) || !configure_display(c, err))
         return false;
     if (load && !configure_snapshot(c, load, err))
         return false;

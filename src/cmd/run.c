@@ -4,6 +4,7 @@
 #include "cmd/guest.h"
 #include "console/console.h"
 #include "console/terminal.h"
+#include "display/picture.h"
 #include "jit/options.h"
 #include "kvm/kvm.h"
 #include "trace/record.h"
@@ -170,6 +171,8 @@ static int run_machine(struct machine *m, struct recorder *r, const char *comman
     if (run_stats)
         print_stats(m, (double)(g_get_monotonic_time() - start) / 1e6);
     status = run_status(m, end, &err);
+    if (guest_picture() && !picture_write(m->board->vga, guest_picture(), &err))
+        status = fail(&err);
     if (m->config.attendant)
         console_end(&run_console, status);
     return run_save ? run_saves(m, end, status) : status;

@@ -1,6 +1,7 @@
 /* monitor.c - the table of commands, and a line as it is typed. */
 #include "monitor/monitor.h"
 
+#include "display/picture.h"
 #include "snapshot/snapshot.h"
 
 #include <string.h>
@@ -76,6 +77,20 @@ static void run_save(struct monitor *m, const char *args, GString *out)
         g_string_append_printf(out, "saved to %s\n", args);
 }
 
+static void run_screendump(struct monitor *m, const char *args, GString *out)
+{
+    struct err err;
+
+    if (!m->machine->board->vga)
+        g_string_append(out, "the guest has no VGA (--display)\n");
+    else if (!*args)
+        g_string_append(out, "screendump needs a file's name\n");
+    else if (!picture_write(m->machine->board->vga, args, &err))
+        g_string_append_printf(out, "%s\n", err.text);
+    else
+        g_string_append_printf(out, "written to %s\n", args);
+}
+
 static void run_quit(struct monitor *m, const char *args, GString *out)
 {
     (void)args, (void)out;
@@ -91,6 +106,7 @@ static const struct monitor_command commands[] = {
     { "stop", "", "the guest does not go on", run_stop },
     { "cont", "", "... and does again", run_cont },
     { "save", "FILE", "the guest to a file, for run --load", run_save },
+    { "screendump", "FILE", "the VGA's picture as PNG", run_screendump },
     { "quit", "", "ends the run", run_quit },
     { "help", "", "this", run_help },
     { NULL, NULL, NULL, NULL },

@@ -25,7 +25,7 @@ struct snapshot {
 
 #define STATE struct snapshot_guest
 FIELDS(guest_fields, FIELD_MAX(ram_bytes, GIB(1024)), FIELD_MAX(bios_bytes, FLASH_MAX), FIELD(retired), FIELD(journeys),
-       FIELD_MAX(clock, MACHINE_CLOCK_JOURNEY), FIELD_MAX(disks, MACHINE_IMAGES), FIELD(testdev), FIELD(signature),
+       FIELD_MAX(clock, MACHINE_CLOCK_JOURNEY), FIELD_MAX(disks, MACHINE_IMAGES), FIELD(vga), FIELD(testdev), FIELD(signature),
        WIRING(model), WIRING(features), WIRING(cpuid))
 #undef STATE
 
@@ -123,7 +123,7 @@ static void save_guest(struct snapshot_out *out, const struct machine *m)
     if (!model.signature)
         model_of_row(&model_rows[0], &model);
     guest = (struct snapshot_guest){ .ram_bytes = c->ram_bytes, .bios_bytes = m->board->config.bios_bytes, .retired = m->vcpu.retired,
-                                     .journeys = m->journeys, .clock = c->clock, .disks = c->disks, .testdev = c->testdev,
+                                     .journeys = m->journeys, .clock = c->clock, .disks = c->disks, .vga = c->vga, .testdev = c->testdev,
                                      .signature = model.signature };
     cpuid_print(&m->vcpu.cpuid, cpuid_text, sizeof(cpuid_text));
     save_fields(out, "guest", &guest_fields, &guest);

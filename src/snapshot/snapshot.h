@@ -15,6 +15,7 @@ struct snapshot_guest {
     uint64_t retired, journeys;     /* so far */
     uint32_t clock;                 /* enum machine_clock */
     uint32_t disks;
+    bool vga;
     bool testdev;
     uint32_t signature;             /* of the CPU model asked for */
     struct feature_set model;       /* ... and its features */
