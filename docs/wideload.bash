@@ -1,6 +1,6 @@
 # wideload.bash - bash completion: commands, options, engines, policies, log categories, clocks, files.
 
-_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --testdev --disk= --cdrom= --boot= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
+_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --testdev --disk= --cdrom= --boot= --display= --vgabios= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
     --until= --journeys= --jit-cache= --jit-off= --help'
 _wideload_policies='whole natural kvm qemu bochs unicorn bus:4 bus:8 bus:16 bus:32 bus:64 pcie'
 
@@ -42,9 +42,10 @@ _wideload_value() { # option, what is typed of its value
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
     --disk | --cdrom) _wideload_files '' "$2" ;;
     --on-panic) _wideload_words 'exit continue' "$2" ;;
+    --display) _wideload_words 'none png:' "$2" ;;
     --boot) _wideload_words 'c d cd dc n c,menu=on' "$2" ;;
     --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;
-    --bios | --kernel | --initrd | --save | --load | --replay | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
+    --bios | --vgabios | --kernel | --initrd | --save | --load | --replay | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
     --gdb) _wideload_files '1234' "$2" ;;
     --region) _wideload_words '0x10000000+0x10000 0x10000000+0x10000,widths=1-8' "$2" ;;
     --append | --limit | --until | --journeys | -n | --bytes | --cases | --time | --seed | --jobs | --r*) COMPREPLY=() ;;

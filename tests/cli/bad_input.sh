@@ -60,7 +60,7 @@ for cpu in '' frob max,avx max,+frob max,+amx_tile; do
     refused "list: CPU '$cpu'" list cpuid --cpu "$cpu"
 done
 refused "list: --cpu without its value" list cpuid --cpu
-for option in cpu memory bios kernel initrd append disk cdrom boot serial debugcon split clock log log-file limit until; do
+for option in cpu memory bios kernel initrd append disk cdrom boot display vgabios serial debugcon split clock log log-file limit until; do
     refused "run: --$option without its value" run "$loop" --$option
 done
 
