@@ -42,7 +42,7 @@ _wideload_value() { # option, what is typed of its value
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
     --disk | --cdrom) _wideload_files '' "$2" ;;
     --on-panic) _wideload_words 'exit continue' "$2" ;;
-    --display) _wideload_words 'none png:' "$2" ;;
+    --display) _wideload_words 'none curses png:' "$2" ;;
     --boot) _wideload_words 'c d cd dc n c,menu=on' "$2" ;;
     --serial | --debugcon) _wideload_files 'stdio none' "$2" ;;
     --bios | --vgabios | --kernel | --initrd | --save | --load | --replay | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;

@@ -27,7 +27,7 @@ const GOptionEntry guest_entries[] = {
     { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A disk on an image (see the manual page); once for each", "FILE[,...]" },
     { "cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.cdrom, "A SATA CD-ROM drive with an image in it; once for each", "FILE" },
     { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
-    { "display", 0, 0, G_OPTION_ARG_STRING, &guest_options.display, "A VGA, and what becomes of its picture: none (default: no VGA), png:FILE", "WHERE" },
+    { "display", 0, 0, G_OPTION_ARG_STRING, &guest_options.display, "A VGA, and what becomes of its picture: none (default: no VGA), curses or png:FILE", "WHERE" },
     { "vgabios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.vgabios, "The VGA's firmware (default: vgabios-stdvga.bin beside the --bios file)", "FILE" },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
     { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
@@ -299,14 +299,18 @@ const char *guest_picture(void)
     return text && g_str_has_prefix(text, "png:") ? text + strlen("png:") : NULL;
 }
 
+bool guest_display_is_curses(void) { return guest_options.display && !strcmp(guest_options.display, "curses"); }
+
 static bool configure_display(struct machine_config *c, struct err *err)
 {
     const struct guest_options *o = &guest_options;
     char *folder;
 
     c->vga = o->display && strcmp(o->display, "none") != 0;
-    if (c->vga && !(guest_picture() && *guest_picture()))
-        return err_set(err, "--display: none or png:FILE, not '%s'", o->display);
+    if (c->vga && !guest_display_is_curses() && !(guest_picture() && *guest_picture()))
+        return err_set(err, "--display: none, curses or png:FILE, not '%s'", o->display);
+    if (guest_display_is_curses() && (guest_serial_is_stdio() || (o->debugcon && !strcmp(o->debugcon, "stdio"))))
+        return err_set(err, "--display curses has the terminal: no --serial stdio or --debugcon stdio beside it");
     if (o->vgabios && !c->vga)
         return err_set(err, "--vgabios is for a VGA: with --display");
     c->vgabios = o->vgabios;
@@ -433,11 +437,14 @@ bool guest_open_console(struct machine_config *c, struct err *err)
 {
     const struct guest_options *o = &guest_options;
 
-    return console_open(0, o->serial ? o->serial : "stdio", &c->serial, err) &&
+    return console_open(0, o->serial ? o->serial : guest_display_is_curses() ? "none" : "stdio", &c->serial, err) &&
            console_open(1, o->debugcon ? o->debugcon : "none", &c->debugcon, err);
 }
 
-bool guest_serial_is_stdio(void) { return !guest_options.serial || !strcmp(guest_options.serial, "stdio"); }
+bool guest_serial_is_stdio(void)
+{
+    return guest_options.serial ? !strcmp(guest_options.serial, "stdio") : !guest_display_is_curses();
+}
 
 void guest_close_console(void)
 {

@@ -28,6 +28,8 @@ bool guest_configure(struct machine_config *config, const char *flat, struct sna
 bool guest_open_console(struct machine_config *config, struct err *err);
 void guest_keep_outputs(void);
 void guest_close_console(void);
+/* --display curses */
+bool guest_display_is_curses(void);
 /* The file of --display png:FILE, or NULL. */
 const char *guest_picture(void);
 /* What --disk has taken. */

@@ -327,7 +327,10 @@ static bool configure(struct machine_config *config, struct err *err)
     jit_options.perf_map = run_perf_map;
     jit_options.jitdump = run_jitdump;
     /* A recorded run is the same again: nobody types into it. */
-    run_console.open &= !run_trace && guest_serial_is_stdio() && config->clock != MACHINE_CLOCK_JOURNEY;
+    run_console.curses = guest_display_is_curses();
+    if (run_console.curses && (run_trace || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
+        return err_set(err, "--display curses is for a terminal, and not with --trace");
+    run_console.open &= !run_trace && (guest_serial_is_stdio() || run_console.curses) && config->clock != MACHINE_CLOCK_JOURNEY;
     return configure_gdb(err) && guest_open_console(config, err);
 }
 

@@ -47,6 +47,48 @@ else
     skip "a picture of each kind of mode" "$bios or $vgabios is not installed"
 fi
 
+# -- curses: what is typed at a terminal, SeaBIOS and its INT 16h read, and INT 10h shows
+if [ -r "$bios" ] && [ -r "$vgabios" ] && command -v script >/dev/null 2>&1; then
+    {
+        echo 'mov $3, %ax; int $0x10; mov $0x0e3e, %ax; mov $7, %bx; int $0x10'
+        echo '2: mov $0, %ah; int $0x16; cmp $27, %al; je 3f; mov $0x0e, %ah; mov $7, %bx; int $0x10; jmp 2b; 3:'
+    } | sector "$images/typed.img"
+    mkfifo "$tmp/keys"
+    trap '' PIPE
+    : >"$tmp/seen"
+    TERM=xterm timeout 60 script -qec "stty rows 30 cols 100; '$WIDELOAD' run --engine $fast --bios $bios --disk '$images/typed.img,if=ahci' --display curses; echo status \$?" \
+        /dev/null <"$tmp/keys" >"$tmp/seen" 2>&1 &
+    script=$!
+    exec 3>"$tmp/keys"
+    waits_for() { tries=0; until grep -q -F -e "$1" "$tmp/seen" || [ $tries = 200 ]; do sleep 0.05; tries=$((tries + 1)); done; }
+    waits_for '>'
+    sleep 0.5
+    printf '\001c' >&3
+    waits_for '(wideload)'
+    printf 'screendump %s\r\001c' "$tmp/monitor.png" >&3
+    waits_for 'written to'
+    ascii='!"#$%&'"'"'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\]^_`abcdefghijklmnopqrstuvwxyz{|}~'
+    for from in 1 17 33 49 65 81; do
+        printf %s "$(printf %s "$ascii" | cut -c $from-$((from + 15)))" >&3
+        sleep 0.4
+    done
+    printf '\001c' >&3 # and back: all of the screen is drawn at once
+    sleep 0.3
+    printf '\001c' >&3
+    sleep 0.3
+    printf '\033' >&3
+    wait $script
+    exec 3>&-
+    grep -q 'status 5' "$tmp/seen" && grep -q -F -e "$(printf %s "$ascii" | cut -c 1-78)" "$tmp/seen" || { cat -v "$tmp/seen" | tail -n 5 | sed 's/^/# /'; false; }
+    check "curses: what is typed is what the guest reads and shows" $?
+    [ "$(size_of "$tmp/monitor.png")" = 720x400 ]
+    check "the monitor's screendump" $?
+else
+    skip "curses" "script (bsdutils), $bios or $vgabios is not installed"
+fi
+refused "curses without a terminal" run --display curses "$images/text.img"
+refused "curses beside the serial port" run --display curses --serial stdio "$images/text.img"
+
 echo '.code16; .globl _start; _start: hlt; jmp _start' | guest binary 0x7c00 "$images/halt.bin"
 wideload run --serial none --display "png:$tmp/off.png" "$images/halt.bin"
 [ "$(size_of "$tmp/off.png")" = 1x1 ]
