@@ -25,12 +25,15 @@ enum { /* section 3.3 */
     SERR = 0x30, SACT = 0x34, CI = 0x38,
 };
 enum { /* 3.3.5 */
-    IS_D2H = 1 << 0, IS_PIO = 1 << 1, IS_DMA_SETUP = 1 << 2, IS_BITS = 1 << 3, IS_PRD = 1 << 5, IS_CHANGE = 1 << 6, IS_PHY = 1 << 22, IS_OVERFLOW = 1 << 24,
+    IS_D2H = 1 << 0, IS_PIO = 1 << 1, IS_BITS = 1 << 3, IS_PRD = 1 << 5, IS_CHANGE = 1 << 6, IS_PHY = 1 << 22, IS_OVERFLOW = 1 << 24,
     IS_HOST = 1 << 29, IS_TASK_FILE = 1 << 30,
 };
 #define IS_WRITABLE 0x7d80003fu /* to clear; PCS and PRCS follow SERR */
 #define IE_WRITABLE 0x7dc0007fu
-enum { CMD_START = 1 << 0, CMD_UP = 3 << 1, CMD_CLO = 1 << 3, CMD_FRE = 1 << 4, CMD_FR = 1 << 14, CMD_CR = 1 << 15, CMD_ATAPI = 1 << 24 }; /* 3.3.7 */
+enum { /* 3.3.7 */
+    CMD_START = 1 << 0, CMD_UP = 3 << 1, CMD_CLO = 1 << 3, CMD_FRE = 1 << 4, CMD_FR = 1 << 14, CMD_CR = 1 << 15, CMD_ATAPI = 1 << 24,
+    CMD_DLAE = 1 << 25,
+};
 enum { SERR_EXCHANGED = 1 << 26, SERR_PHY = 1 << 16, SSTS_ACTIVE_GEN3 = 0x133, SCTL_WRITABLE = 0xfff, DET_RESET = 1, DET_OFF = 4 };
 enum { TFD_NOTHING = 0x7f };
 
@@ -69,7 +72,10 @@ static const struct pci_identity ahci_identity = {
 
 /* -- guest memory ------------------------------------------------------------------------------------------------------------ */
 
-static bool dma_in(const struct ahci *h, uint64_t gpa, void *data, size_t bytes) { return h->dma && gpa + bytes >= gpa && h->dma->read(h->dma, gpa, data, bytes); }
+static bool dma_in(const struct ahci *h, uint64_t gpa, void *data, size_t bytes)
+{
+    return h->dma && gpa + bytes >= gpa && h->dma->read(h->dma, gpa, data, bytes);
+}
 
 static bool dma_out(const struct ahci *h, uint64_t gpa, const void *data, size_t bytes)
 {
@@ -402,7 +408,7 @@ static void port_write_control(struct ahci *h, struct ahci_port *p, uint32_t val
 /* 3.3.7, and 5.3: clearing ST forgets what was issued, and what stopped the list. */
 static void port_write_command(struct ahci *h, struct ahci_port *p, uint32_t value)
 {
-    uint32_t kept = CMD_START | CMD_FRE | CMD_ATAPI | 0x02000000u;
+    uint32_t kept = CMD_START | CMD_FRE | CMD_ATAPI | CMD_DLAE;
 
     if (value & CMD_CLO && !(value & CMD_START))
         p->tfd &= ~(uint32_t)(ATA_BSY | ATA_DRQ);
@@ -570,9 +576,11 @@ void ahci_connect(struct device *device, struct device *pci, uint8_t devfn, cons
 
 #define STATE struct ahci
 FIELDS(ahci_fields, PCI_FUNCTION_FIELDS(function), MSI_FIELDS(msi), FIELD_EACH(port, clb), FIELD_EACH(port, clbu), FIELD_EACH(port, fb),
-       FIELD_EACH(port, fbu), FIELD_EACH(port, is), FIELD_EACH(port, ie), FIELD_EACH(port, cmd), FIELD_EACH(port, tfd), FIELD_EACH(port, sig),
+       FIELD_EACH(port, fbu), FIELD_EACH(port, is), FIELD_EACH(port, ie), FIELD_EACH(port, cmd), FIELD_EACH(port, tfd),
+       FIELD_EACH(port, sig),
        FIELD_EACH(port, ssts), FIELD_EACH(port, sctl), FIELD_EACH(port, serr), FIELD_EACH(port, sact), FIELD_EACH(port, ci),
-       FIELD_EACH(port, halted), FIELD_EACH(port, signature_due), FIELD_EACH(port, soft_reset), ATA_FIELDS_EACH(port, drive), FIELD_EACH(port, kind),
+       FIELD_EACH(port, halted), FIELD_EACH(port, signature_due), FIELD_EACH(port, soft_reset), ATA_FIELDS_EACH(port, drive),
+       FIELD_EACH(port, kind),
        FIELD_EACH(port, bytes), FIELD(ghc),
        FIELD(is), WIRING(dma), SCRATCH(busy), WIRING(bounce))
 #undef STATE

@@ -208,7 +208,11 @@ static bool ata_range(const struct ata_drive *d, struct ata_task *t, uint64_t *s
     return false;
 }
 
-static bool ata_is_ext(uint8_t command) { return command < 0xc0 && command != READ && command != WRITE && command != VERIFY && command != READ + 1; }
+/* Of commands that transfer: which have 48 bits. */
+static bool ata_is_ext(uint8_t command)
+{
+    return command < 0xc0 && command != READ && command != READ + 1 && command != WRITE && command != VERIFY;
+}
 
 static void run_read(struct ata_drive *d, struct ata_task *t)
 {

@@ -489,7 +489,9 @@ void vga_connect(struct device *device, struct device *pci, uint8_t devfn, const
 static const struct region_ops vga_linear_ops = { .read = vga_read_linear, .write = vga_write_linear, .limits = { .widths = W_REGISTERS } };
 static const struct region_ops vga_memory_ops = { .read = vga_read_memory, .write = vga_write_memory, .limits = { .widths = W_REGISTERS } };
 static const struct region_ops vga_port_ops = { .read = vga_read_port, .write = vga_write_port, .limits = { .widths = W1 } };
-static const struct region_ops vbe_port_ops = { .read = vbe_read_port, .write = vbe_write_port, .limits = { .widths = W1 | W2, .flags = REGION_UNALIGNED } };
+static const struct region_ops vbe_port_ops = {
+    .read = vbe_read_port, .write = vbe_write_port, .limits = { .widths = W1 | W2, .flags = REGION_UNALIGNED },
+};
 
 #define STATE struct vga
 FIELDS(vga_fields, FIELD_ARRAY(memory), PCI_FUNCTION_FIELDS(function), WIRING(sink), WIRING(clock), FIELD(misc), FIELD(feature),

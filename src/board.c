@@ -3,7 +3,8 @@
  *
  * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
  * 1 MiB under the PAM registers, a hole where a VGA is, the ISA devices, one PCI bus with the host bridge, the
- * LPC bridge, widereg and disks; the test device, a VGA, and a SATA controller with its drives, on request.  Not modelled: network, USB; they would be added here.
+ * LPC bridge, widereg and disks; the test device, a VGA, and a SATA controller with its drives, on request.  Not modelled:
+ * network, USB; they would be added here.
  * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
  */
 #include "board.h"

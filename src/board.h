@@ -80,7 +80,9 @@ struct board {
     struct irq pic_line[16], ioapic_line[24], lint0;
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
-    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *pvpanic, *post, *widereg, *testdev /* or NULL */, *ahci /* or NULL */, *vga /* or NULL */, *disk[BOARD_DISKS];
+    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *pvpanic, *post, *widereg;
+    struct device *testdev, *ahci, *vga; /* or NULL */
+    struct device *disk[BOARD_DISKS];
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

@@ -17,7 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BIOS_MAX = 16 << 20, VGABIOS_MAX = 128 << 10, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
+enum { BIOS_MAX = 16 << 20, VGABIOS_MAX = 128 << 10 };
+enum { JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
 enum { SLEEP_NS = 10000000 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
@@ -189,7 +190,8 @@ static struct board *machine_board(struct machine *m, const struct machine_roms 
         .vgabios = roms->vga, .vgabios_bytes = roms->vga_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive, .testdev = m->config.testdev, .boot = m->config.boot,
+        .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive,
+        .testdev = m->config.testdev, .boot = m->config.boot,
         .boot_menu = m->config.boot_menu,
     };
 

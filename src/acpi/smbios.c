@@ -6,7 +6,10 @@
 
 #include <string.h>
 
-enum { TYPE_BIOS = 0, TYPE_SYSTEM = 1, TYPE_CHASSIS = 3, TYPE_CPU = 4, TYPE_ARRAY = 16, TYPE_DEVICE = 17, TYPE_MAPPED = 19, TYPE_BOOT = 32, TYPE_END = 127 };
+enum {
+    TYPE_BIOS = 0, TYPE_SYSTEM = 1, TYPE_CHASSIS = 3, TYPE_CPU = 4, TYPE_ARRAY = 16, TYPE_DEVICE = 17, TYPE_MAPPED = 19, TYPE_BOOT = 32,
+    TYPE_END = 127,
+};
 enum { HANDLE_ARRAY = 0x1000, NO_HANDLE = 0xfffe, NOT_THERE = 0xffff };
 
 /* A structure that is being written: numbers go to the table, the texts that they name behind them. */

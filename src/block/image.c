@@ -58,8 +58,8 @@ static bool image_set_word(struct image_options *o, const char *word, struct err
     else if (g_str_has_prefix(word, "serial="))
         return image_set_serial(o, word + strlen("serial="), err);
     else
-        return err_set(err, "--disk: no option of a disk: '%s' (format=raw|qcow2, snapshot, readonly, cache=none|writeback, serial=, backing=, if=virtio|ahci)",
-                       word);
+        return err_set(err, "--disk: no option of a disk: '%s' (format=raw|qcow2, snapshot, readonly, cache=none|writeback, serial=, "
+                            "backing=, if=virtio|ahci)", word);
     return true;
 }
 

@@ -10,7 +10,8 @@
 #include <glib.h>
 
 struct guest_options {
-    char *engine, *cpu, *memory, *bios, *kernel, *append, *initrd, *serial, *debugcon, *split, *clock, *log, *log_file, *limit, *until, *jit_cache, *jit_off, *boot, *display, *vgabios;
+    char *engine, *cpu, *memory, *bios, *kernel, *append, *initrd, *serial, *debugcon, *split, *clock, *log, *log_file, *limit, *until, *jit_cache, *jit_off;
+    char *boot, *display, *vgabios;
     char **disk, **cdrom;
     gboolean testdev;
 };

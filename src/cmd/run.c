@@ -29,7 +29,7 @@ static const GOptionEntry run_entries[] = {
     { "load", 0, 0, G_OPTION_ARG_FILENAME, &run_load, "The guest of such a file goes on, instead of an image", "FILE" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
-    { "on-panic", 0, 0, G_OPTION_ARG_STRING, &run_on_panic, "A guest that says that it has panicked: exit (default, status 1) or continue", "WHAT" },
+    { "on-panic", 0, 0, G_OPTION_ARG_STRING, &run_on_panic, "A guest that has panicked: exit (default, status 1) or continue", "WHAT" },
     { "no-reboot", 0, 0, G_OPTION_ARG_NONE, &run_no_reboot, "A reset, or a triple fault, ends the run", NULL },
     { "gdb", 0, 0, G_OPTION_ARG_STRING, &run_gdb, "Serve gdb at a TCP port of this host, or at a socket", "PORT|PATH" },
     { "gdb-wait", 0, 0, G_OPTION_ARG_NONE, &run_gdb_wait, "... and do not start the guest before gdb does", NULL },

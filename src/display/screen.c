@@ -29,7 +29,8 @@ static struct screen *open_screen; /* for the way out */
 
 /* Code page 437: 00 to 1f, then 7f, then 80 to ff. */
 static const wchar_t low[] = L" ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼";
-static const wchar_t high[] = L"⌂ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀"
+static const wchar_t high[] = L"⌂ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐"
+                              L"└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀"
                               L"αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■ ";
 _Static_assert(sizeof(low) / sizeof(*low) == 33 && sizeof(high) / sizeof(*high) == 130, "a character for each number");
 
@@ -178,10 +179,11 @@ int screen_key(struct screen *s)
 static size_t codes_of_key(int key, uint8_t *codes)
 {
     static const struct { int key; uint8_t code, extended; } rows[] = {
-        { KEY_UP, 0x75, 1 }, { KEY_DOWN, 0x72, 1 }, { KEY_LEFT, 0x6b, 1 }, { KEY_RIGHT, 0x74, 1 }, { KEY_HOME, 0x6c, 1 }, { KEY_END, 0x69, 1 },
-        { KEY_PPAGE, 0x7d, 1 }, { KEY_NPAGE, 0x7a, 1 }, { KEY_IC, 0x70, 1 }, { KEY_DC, 0x71, 1 }, { KEY_BACKSPACE, 0x66, 0 }, { KEY_ENTER, 0x5a, 0 },
-        { KEY_F(1), 0x05, 0 }, { KEY_F(2), 0x06, 0 }, { KEY_F(3), 0x04, 0 }, { KEY_F(4), 0x0c, 0 }, { KEY_F(5), 0x03, 0 }, { KEY_F(6), 0x0b, 0 },
-        { KEY_F(7), 0x83, 0 }, { KEY_F(8), 0x0a, 0 }, { KEY_F(9), 0x01, 0 }, { KEY_F(10), 0x09, 0 }, { KEY_F(11), 0x78, 0 }, { KEY_F(12), 0x07, 0 },
+        { KEY_UP, 0x75, 1 }, { KEY_DOWN, 0x72, 1 }, { KEY_LEFT, 0x6b, 1 }, { KEY_RIGHT, 0x74, 1 }, { KEY_HOME, 0x6c, 1 },
+        { KEY_END, 0x69, 1 }, { KEY_PPAGE, 0x7d, 1 }, { KEY_NPAGE, 0x7a, 1 }, { KEY_IC, 0x70, 1 }, { KEY_DC, 0x71, 1 },
+        { KEY_BACKSPACE, 0x66, 0 }, { KEY_ENTER, 0x5a, 0 }, { KEY_F(1), 0x05, 0 }, { KEY_F(2), 0x06, 0 }, { KEY_F(3), 0x04, 0 },
+        { KEY_F(4), 0x0c, 0 }, { KEY_F(5), 0x03, 0 }, { KEY_F(6), 0x0b, 0 }, { KEY_F(7), 0x83, 0 }, { KEY_F(8), 0x0a, 0 },
+        { KEY_F(9), 0x01, 0 }, { KEY_F(10), 0x09, 0 }, { KEY_F(11), 0x78, 0 }, { KEY_F(12), 0x07, 0 },
     };
 
     if (key >= 0 && key < 256)

@@ -55,7 +55,8 @@ FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma
 
 #define STATE struct board
 FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram), WIRING(flash), WIRING(isa_rom), WIRING(ram_low_bytes),
-       WIRING(ram_high_bytes), WIRING(ram_base), WIRING(ram_low), WIRING(ram_high), WIRING(rom_high), SCRATCH(vga_linear), SCRATCH(vga_window), SCRATCH(segment),
+       WIRING(ram_high_bytes), WIRING(ram_base), WIRING(ram_low), WIRING(ram_high), WIRING(rom_high),
+       SCRATCH(vga_linear), SCRATCH(vga_window), SCRATCH(segment),
        FIELD_EACH_IRQ(pic_line), FIELD_EACH_IRQ(ioapic_line), FIELD_IRQ(lint0), FIELD_ARRAY(pic_sources), FIELD_ARRAY(ioapic_sources),
        WIRING(pic), WIRING(ioapic), WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci),
        WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(pvpanic), WIRING(post),

@@ -163,5 +163,6 @@ START_TEST(devices_survive_random_accesses)
 END_TEST
 
 BENCH_MAIN("debug_ports", debugcon_prints_at_both_ports, debugcon_without_backend_drops_and_reads_e9,
-           debug_exit_reports_value_of_any_width, pvpanic_reports_panics_that_no_crash_kernel_takes, post_code_reads_back, devices_list_is_complete_and_sane,
+           debug_exit_reports_value_of_any_width, pvpanic_reports_panics_that_no_crash_kernel_takes, post_code_reads_back,
+           devices_list_is_complete_and_sane,
            devices_leave_no_timer_behind, devices_survive_random_accesses)
