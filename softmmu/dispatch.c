@@ -210,6 +210,8 @@ static enum transaction_result dispatch_fragment(struct passage *p, const struct
     uint64_t gpa = piece->gpa + (uint64_t)delta, into = piece->offset + (uint64_t)delta;
 
     p->bus->touched = true;
+    if (p->bus->waits)
+        p->bus->waits(p->bus->waits_opaque);
     if (delta < 0 || delta + f->width > piece->width) {
         range = phys_find(p->bus->phys, p->access->space, gpa);
         into = range->region_offset + gpa - range->base;

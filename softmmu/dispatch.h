@@ -48,6 +48,9 @@ struct bus {
     /* Called after memory was written through the bus (code tracking); may be NULL. */
     void (*wrote)(void *opaque, uint64_t gpa, unsigned width);
     void *wrote_opaque;
+    /* Called when a device, or a hole, is asked for something: it takes its time.  May be NULL. */
+    void (*waits)(void *opaque);
+    void *waits_opaque;
     const struct bus_answers *answers; /* loads from these addresses do not reach their device again; NULL: none */
 };
 
@@ -129,6 +132,8 @@ static inline bool dispatch_is_atomic(enum transaction_type type)
 static inline void dispatch_note_single(struct bus *bus)
 {
     bus->touched = true;
+    if (bus->waits)
+        bus->waits(bus->waits_opaque);
     if (unlikely(bus->origin.fragments != 1 || bus->origin.fragment)) {
         bus->origin.fragment = 0;
         bus->origin.fragments = 1;

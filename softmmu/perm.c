@@ -2,8 +2,8 @@
  * perm.c - who may do what to a translated page (SDM 3A 5.6).
  *
  *                     supervisor page                user page
- *     supervisor  R   yes                            SMAP=0, or AC (explicit)       and key
- *                 W   R/W or WP=0                    as R, and R/W or WP=0          and key (if WP)
+ *     supervisor  R   yes, and key (PKRS)            SMAP=0, or AC (explicit)       and key (PKRU)
+ *                 W   R/W or WP=0, and key (if WP)   as R, and R/W or WP=0          and key (if WP)
  *                 X   not XD                         not SMEP, not XD
  *     user        R   no                             yes                            and key
  *                 W   no                             R/W                            and key
@@ -13,11 +13,14 @@
 
 enum { WP = 1 << 16, SMEP = 1 << 20, SMAP = 1 << 21 };
 
-/* PKRU: two bits a key, access-disable and write-disable (SDM 3A 5.6.2). */
-unsigned perm_key_forbids(const struct mmu *mmu, unsigned key, enum mmu_bank bank)
+/* PKRU, PKRS: two bits a key, access-disable and write-disable (SDM 3A 5.6.2). */
+unsigned perm_key_forbids(const struct mmu *mmu, unsigned rights, unsigned key, enum mmu_bank bank)
 {
-    unsigned bits = mmu->pkru >> key * 2;
+    bool user = rights & RIGHTS_USER;
+    unsigned bits = (user ? mmu->pkru : mmu->pkrs) >> key * 2;
 
+    if (!(mmu->mode.keys & (user ? KEYS_USER : KEYS_SUPERVISOR)) || (!user && bank == BANK_USER))
+        return 0;
     if (bits & 1)
         return ACCESS_READ | ACCESS_WRITE;
     return bits & 2 && (bank == BANK_USER || mmu->cr0 & WP) ? ACCESS_WRITE : 0;

@@ -7,7 +7,7 @@
 /* Intents (ACCESS_* bits) that the rights, of enum page_rights, allow to `bank` now, but for protection keys. */
 unsigned perm_allowed(const struct mmu *mmu, unsigned rights, enum mmu_bank bank);
 
-/* Intents that a user page's protection key takes away, where keys apply at all (CR4.PKE, IA-32e mode). */
-unsigned perm_key_forbids(const struct mmu *mmu, unsigned key, enum mmu_bank bank);
+/* Intents that the protection key of a page with these rights takes away (CR4.PKE, CR4.PKS; IA-32e mode). */
+unsigned perm_key_forbids(const struct mmu *mmu, unsigned rights, unsigned key, enum mmu_bank bank);
 
 #endif

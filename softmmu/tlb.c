@@ -24,7 +24,7 @@ static void tlb_clear_all(struct mmu *mmu)
     mmu->ready = true;
 }
 
-static void tlb_flush_bank(struct tlb_entry *tlb, struct tlb_log *log)
+static void tlb_flush_log(struct tlb_entry *tlb, struct tlb_log *log)
 {
     for (unsigned i = 0; i < log->n; i++) {
         struct tlb_entry *e = &tlb[log->entry[i]];
@@ -44,7 +44,44 @@ void tlb_flush(struct mmu *mmu)
     if (!mmu->ready)
         tlb_clear_all(mmu);
     for (unsigned bank = 0; bank < BANKS; bank++)
-        tlb_flush_bank(mmu->tlb[bank], &mmu->log[bank]);
+        for (unsigned global = 0; global < 2; global++)
+            tlb_flush_log(mmu->tlb[bank], &mmu->log[bank][global]);
+}
+
+/* Entries that have become global leave the log. */
+static void tlb_flush_local_log(struct tlb_entry *tlb, struct tlb_log *log)
+{
+    for (unsigned i = 0; i < log->n; i++) {
+        struct tlb_entry *e = &tlb[log->entry[i]];
+
+        e->page &= ~TLB_LOGGED(false);
+        if (!(e->page & TLB_GLOBAL))
+            tlb_clear(e);
+    }
+    log->n = 0;
+}
+
+void tlb_flush_local(struct mmu *mmu)
+{
+    if (log_on(LOG_MMU))
+        log_printf(LOG_MMU, "flush but for global pages\n");
+    mmu->flushed_local = ++mmu->flushes;
+    mmu->flushed_page[mmu->flushes % FLUSHED_PAGES] = TLB_NONE;
+    for (unsigned bank = 0; bank < BANKS; bank++)
+        tlb_flush_local_log(mmu->tlb[bank], &mmu->log[bank][false]);
+}
+
+bool tlb_next(struct mmu *mmu, struct tlb_place *at)
+{
+    for (; at->log < BANKS * 2; at->log++, at->i = 0) {
+        const struct tlb_log *log = &mmu->log[at->log / 2][at->log % 2];
+
+        if (at->i < log->n) {
+            at->entry = &mmu->tlb[at->log / 2][log->entry[at->i++]];
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Is this address in a large page of which something is cached? */
@@ -70,13 +107,9 @@ static void tlb_note_large(struct mmu *mmu, uint64_t page, unsigned shift)
 /* INVLPG drops all of a large page, however many entries it has here (SDM 3A 5.10.4.1). */
 static void tlb_flush_large(struct mmu *mmu, uint64_t gva)
 {
-    for (unsigned bank = 0; bank < BANKS; bank++)
-        for (unsigned i = 0; i < mmu->log[bank].n; i++) {
-            struct tlb_entry *e = &mmu->tlb[bank][mmu->log[bank].entry[i]];
-
-            if (tlb_shift(e) > 12 && !((e->page ^ gva) >> tlb_shift(e)))
-                tlb_clear(e);
-        }
+    for (struct tlb_place at = { 0 }; tlb_next(mmu, &at);)
+        if (tlb_shift(at.entry) > 12 && !((at.entry->page ^ gva) >> tlb_shift(at.entry)))
+            tlb_clear(at.entry);
 }
 
 void tlb_flush_page(struct mmu *mmu, uint64_t gva)
@@ -91,29 +124,66 @@ void tlb_flush_page(struct mmu *mmu, uint64_t gva)
     tlb_flush_large(mmu, gva);
 }
 
-void tlb_protect(struct mmu *mmu, uint64_t gpa)
+/* -- several CPUs ------------------------------------------------------------------------------------------------------------- */
+
+void mmu_join(struct mmu *mmu, struct mmu *new)
+{
+    new->next = mmu->next ? mmu->next : mmu;
+    mmu->next = new;
+}
+
+bool mmu_has_code(const struct mmu *mmu, uint64_t gpa)
+{
+    for (const struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        if (code_present(m->code, gpa))
+            return true;
+    return false;
+}
+
+bool mmu_has_code_near(const struct mmu *mmu, uint64_t gpa)
+{
+    for (const struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        if (code_present_near(m->code, gpa))
+            return true;
+    return false;
+}
+
+void mmu_written(struct mmu *mmu, uint64_t gpa, unsigned width)
+{
+    for (struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        code_written(m->code, gpa, width);
+}
+
+static void tlb_protect_one(struct mmu *mmu, uint64_t page)
 {
     mmu->protects++;
-    for (unsigned bank = 0; bank < BANKS; bank++)
-        for (unsigned i = 0; i < mmu->log[bank].n; i++) {
-            struct tlb_entry *e = &mmu->tlb[bank][mmu->log[bank].entry[i]];
+    for (struct tlb_place at = { 0 }; tlb_next(mmu, &at);)
+        if (at.entry->gpa == page && at.entry->tag[TLB_WRITE] != TLB_NONE)
+            at.entry->tag[TLB_WRITE] |= TLB_SLOW;
+}
 
-            if (e->gpa == (gpa & ~(uint64_t)PAGE_OFFSET) && e->tag[TLB_WRITE] != TLB_NONE)
-                e->tag[TLB_WRITE] |= TLB_SLOW;
-        }
+void tlb_protect(struct mmu *mmu, uint64_t gpa)
+{
+    for (struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        tlb_protect_one(m, gpa & ~(uint64_t)PAGE_OFFSET);
+}
+
+/* The next access looks anew. */
+static void tlb_release_one(struct mmu *mmu, uint64_t page)
+{
+    for (struct tlb_place at = { 0 }; tlb_next(mmu, &at);)
+        if (at.entry->gpa == page)
+            tlb_clear(at.entry);
 }
 
 void tlb_release(struct mmu *mmu, uint64_t gpa)
 {
     code_unmark(mmu->code, gpa);
-    for (unsigned bank = 0; bank < BANKS; bank++)
-        for (unsigned i = 0; i < mmu->log[bank].n; i++) {
-            struct tlb_entry *e = &mmu->tlb[bank][mmu->log[bank].entry[i]];
-
-            if (e->gpa == (gpa & ~(uint64_t)PAGE_OFFSET))
-                tlb_clear(e); /* the next access looks anew */
-        }
+    for (struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        tlb_release_one(m, gpa & ~(uint64_t)PAGE_OFFSET);
 }
+
+/* -- filling -------------------------------------------------------------------------------------------------------------------- */
 
 static bool tlb_is_watched(const struct mmu *mmu, uint64_t page)
 {
@@ -139,7 +209,7 @@ static inline unsigned tlb_place(const struct mmu *mmu, struct tlb_entry *e, uin
     if (likely(whole && range->kind == PIECE_MEMORY && range->read)) {
         e->addend = (intptr_t)((uint64_t)(uintptr_t)range->read + into - page);
         return watched ? ACCESS_EXECUTE
-               : range->write != range->read || code_present(mmu->code, e->gpa) ? ACCESS_EXECUTE | ACCESS_READ
+               : range->write != range->read || mmu_has_code(mmu, e->gpa) ? ACCESS_EXECUTE | ACCESS_READ
                : ACCESS_EXECUTE | ACCESS_READ | ACCESS_WRITE;
     }
     if (whole && range->kind == PIECE_REGION && !watched)
@@ -153,14 +223,21 @@ static inline uint64_t tlb_tag(uint64_t page, unsigned granted, unsigned plain, 
     return granted >> intent & 1 ? page | !(plain >> intent & 1) : TLB_NONE;
 }
 
+static inline void tlb_note_use(struct tlb_log *log, struct tlb_entry *e, uint64_t page, bool global)
+{
+    if (e->page & TLB_LOGGED(global))
+        return;
+    e->page |= TLB_LOGGED(global);
+    log->entry[log->n++] = (uint16_t)tlb_index(page);
+}
+
 /* Enters what the walk found; only the intents it has granted so far get a tag. */
 static inline void tlb_fill(struct mmu *mmu, struct tlb_entry *e, enum mmu_bank bank, uint64_t page, const struct walk_result *walk)
 {
     unsigned plain;
 
-    if (!e->page)
-        mmu->log[bank].entry[mmu->log[bank].n++] = (uint16_t)tlb_index(page);
-    e->page = page | walk->shift;
+    tlb_note_use(&mmu->log[bank][walk->global], e, page, walk->global);
+    e->page = page | walk->shift | (walk->global ? TLB_GLOBAL : 0) | (e->page & (TLB_LOGGED(false) | TLB_LOGGED(true)));
     e->gpa = walk->gpa & mmu->bus->phys->a20_mask & ~(uint64_t)PAGE_OFFSET;
     tlb_note_large(mmu, page, walk->shift);
     plain = tlb_place(mmu, e, page);

@@ -11,10 +11,10 @@
 
 #include <string.h>
 
-enum { PE_P = 1, PE_W = 2, PE_U = 4, PE_A = 0x20, PE_D = 0x40, PE_PS = 0x80 };
+enum { PE_P = 1, PE_W = 2, PE_U = 4, PE_A = 0x20, PE_D = 0x40, PE_PS = 0x80, PE_G = 0x100 };
 #define PE_XD BIT(63)
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_ID = 16, PF_PK = 32 };
-enum { CR0_WP = 1 << 16, CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_LA57 = 1 << 12, CR4_SMEP = 1 << 20, CR4_PKE = 1 << 22 };
+enum { CR0_WP = 1 << 16, CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_PGE = 1 << 7, CR4_LA57 = 1 << 12, CR4_SMEP = 1 << 20, CR4_PKE = 1 << 22, CR4_PKS = 1 << 24 };
 enum { EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
 
 static bool walk_fault(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, uint32_t error)
@@ -162,8 +162,8 @@ static bool walk_tables(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu
         table = entry & mode->table;
     }
     rights = (all & PE_W ? RIGHTS_WRITABLE : 0) | (all & PE_U ? RIGHTS_USER : 0) | (any & mode->xd ? 0 : RIGHTS_EXECUTABLE);
-    if (unlikely(mode->keys && rights & RIGHTS_USER))
-        forbidden = perm_key_forbids(mmu, bits_get(entry, 59, 4), bank);
+    if (unlikely(mode->keys))
+        forbidden = perm_key_forbids(mmu, rights, bits_get(entry, 59, 4), bank);
     allowed = mode->allowed[bank][rights] & ~forbidden;
     if (intent & ~allowed)
         return walk_fault(mmu, gva, intent, bank, PF_P | (intent & forbidden ? PF_PK : 0u));
@@ -172,7 +172,8 @@ static bool walk_tables(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu
     /* A write has to come back here until the dirty bit is set. */
     if (!(entry & PE_D) && !(intent & ACCESS_WRITE))
         allowed &= ~(unsigned)ACCESS_WRITE;
-    *out = (struct walk_result){ walk_leaf_address(mode, at, entry, gva), allowed, (uint8_t)at->shift };
+    *out = (struct walk_result){ walk_leaf_address(mode, at, entry, gva), allowed, (uint8_t)at->shift,
+                                  entry & mode->global };
     return true;
 }
 
@@ -187,6 +188,7 @@ bool walk_page(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank ban
         return walk_tables(mmu, gva, intent, bank, out);
     out->gpa = (uint32_t)gva;
     out->granted = ACCESS_READ | ACCESS_WRITE | ACCESS_EXECUTE;
+    out->global = false;
     out->shift = 21; /* any would be true; this one is as long as anybody makes use of */
     return true;
 }
@@ -268,9 +270,10 @@ static void walk_set_mode(struct mmu *mmu)
     mode->unused_bits = !lma ? 0 : mmu->cr4 & CR4_LA57 ? 7 : 16;
     mode->entry_log = pae ? 3 : 2;
     mode->pdptes = pae && !lma;
-    mode->keys = lma && mmu->cr4 & CR4_PKE;
+    mode->keys = (lma && mmu->cr4 & CR4_PKE ? KEYS_USER : 0) | (lma && mmu->cr4 & CR4_PKS ? KEYS_SUPERVISOR : 0);
     mode->index = (uint16_t)(bits_mask(bits) << mode->entry_log);
     mode->table = pae ? bits_mask(52) & ~bits_mask(12) : 0xfffff000;
+    mode->global = mmu->cr4 & CR4_PGE ? PE_G : 0;
     mode->xd = mmu->efer & EFER_NXE ? PE_XD : 0;
     for (unsigned level = 1; level <= mode->levels; level++)
         mode->level[level] = (struct walk_level){
@@ -291,19 +294,24 @@ void mmu_set_gigabyte_pages(struct mmu *mmu, bool on)
     tlb_flush(mmu);
 }
 
-void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru)
+void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint64_t keys)
 {
+    bool everything = mmu->cr0 != cr0 || mmu->cr4 != cr4 || mmu->efer != efer || mmu->pkru != (uint32_t)keys || mmu->pkrs != keys >> 32;
     uint64_t changed;
 
-    if (mmu->cr0 == cr0 && mmu->cr3 == cr3 && mmu->cr4 == cr4 && mmu->efer == efer && mmu->pkru == pkru)
+    if (!everything && mmu->cr3 == cr3)
         return;
     changed = ((mmu->cr0 ^ cr0) & CR0_WP) | (mmu->cr4 ^ cr4) | (mmu->efer ^ efer) | !mmu->mode.levels;
     mmu->cr0 = cr0;
     mmu->cr3 = cr3;
     mmu->cr4 = cr4;
     mmu->efer = efer;
-    mmu->pkru = pkru;
+    mmu->pkru = (uint32_t)keys;
+    mmu->pkrs = (uint32_t)(keys >> 32);
     if (changed)
         walk_set_mode(mmu);
-    tlb_flush(mmu);
+    if (everything)
+        tlb_flush(mmu);
+    else
+        tlb_flush_local(mmu);
 }

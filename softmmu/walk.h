@@ -8,6 +8,7 @@ struct walk_result {
     uint64_t gpa;       /* of the byte asked for */
     unsigned granted;   /* every intent that this translation allows without another walk */
     uint8_t shift;      /* log2 of the guest's page size */
+    bool global;        /* it holds in every address space */
 };
 
 /*
@@ -41,7 +42,7 @@ struct walk_seen {
 struct walk_seen walk_look(struct mmu *mmu, uint64_t gva);
 
 /* The registers the walk depends on; flushes what they change. */
-void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint32_t pkru);
+void mmu_set_registers(struct mmu *mmu, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer, uint64_t keys);
 
 /* May a PDPTE map a page?  Yes, unless somebody says no. */
 void mmu_set_gigabyte_pages(struct mmu *mmu, bool on);

@@ -55,6 +55,7 @@ void cpu_reset(struct cpu *c)
     c->msr.pat = 0x0007040600070406;
     c->msr.apic_base = 0xfee00900;
     c->msr.misc_enable = 1;
+    c->msr.arch_capabilities = CPU_ARCH_CAPABILITIES;
     cpu_update(c);
 }
 

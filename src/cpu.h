@@ -30,7 +30,7 @@ enum { CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3, CR0_E
 enum { CR4_VME = 1 << 0, CR4_PVI = 1 << 1, CR4_TSD = 1 << 2, CR4_DE = 1 << 3, CR4_PSE = 1 << 4, CR4_PAE = 1 << 5,
        CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_PCE = 1 << 8, CR4_OSFXSR = 1 << 9, CR4_OSXMMEXCPT = 1 << 10,
        CR4_UMIP = 1 << 11, CR4_LA57 = 1 << 12, CR4_FSGSBASE = 1 << 16, CR4_PCIDE = 1 << 17, CR4_OSXSAVE = 1 << 18,
-       CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, CR4_PKE = 1 << 22 };
+       CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, CR4_PKE = 1 << 22, CR4_PKS = 1 << 24 };
 
 enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11, EFER_SVME = 1 << 12,
        EFER_FFXSR = 1 << 14 };
@@ -71,13 +71,21 @@ struct x87 {
 
 enum { MTRR_VARIABLE = 8, MTRR_FIXED = 11 };
 
+/*
+ * IA32_ARCH_CAPABILITIES (SDM 4 2.1) of a processor that runs nothing ahead: RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO,
+ * MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
+ */
+#define CPU_ARCH_CAPABILITIES UINT64_C(0x400000000d10e17b)
+
 struct msrs {
     uint64_t apic_base, tsc_adjust, tsc_aux, tsc_deadline;
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
-    uint64_t pat, mtrr_def_type, mtrr_fixed[MTRR_FIXED], mtrr_base[MTRR_VARIABLE], mtrr_mask[MTRR_VARIABLE];
-    uint64_t misc_enable, feature_control, mcg_status, debugctl, spec_ctrl, microcode, smbase, xss;
+    uint64_t pkrs, pat, mtrr_def_type, mtrr_fixed[MTRR_FIXED], mtrr_base[MTRR_VARIABLE], mtrr_mask[MTRR_VARIABLE];
+    uint64_t misc_enable, feature_control, mcg_status, debugctl, spec_ctrl, arch_capabilities, microcode, smbase, xss;
 };
+
+enum { BLOCK_INSNS = 128 /* at most so many run before an engine looks up */ };
 
 enum { EXCEPTION_DE = 0, EXCEPTION_DB, EXCEPTION_NMI, EXCEPTION_BP, EXCEPTION_OF, EXCEPTION_BR, EXCEPTION_UD,
        EXCEPTION_NM, EXCEPTION_DF, EXCEPTION_TS = 10, EXCEPTION_NP, EXCEPTION_SS, EXCEPTION_GP, EXCEPTION_PF,

@@ -48,7 +48,7 @@ static size_t copy_out(struct vcpu *v, uint64_t gpa, void *to, const void *from,
         return 0;
     memcpy(host, from, n);
     for (size_t at = 0; at < n; at += 64)
-        code_written(&v->code, gpa + at, (unsigned)bits_min(64, n - at));
+        mmu_written(&v->mmu, gpa + at, (unsigned)bits_min(64, n - at));
     return n;
 }
 

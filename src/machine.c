@@ -19,7 +19,7 @@
 
 enum { BIOS_MAX = 16 << 20, VGABIOS_MAX = 128 << 10 };
 enum { JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
-enum { SLEEP_NS = 10000000 };
+enum { SLEEP_NS = 10000000, TURN_INSNS = 50000, TURN_PAUSES = 16, DEVICE_NS = 250 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
 
@@ -31,6 +31,15 @@ static uint64_t host_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+uint64_t machine_retired(const struct machine *m)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < m->cpus; i++)
+        n += vcpu_retired(m->cpu[i].v);
+    return n;
+}
+
 static uint64_t machine_time(void *opaque)
 {
     struct machine *m = opaque;
@@ -38,21 +47,43 @@ static uint64_t machine_time(void *opaque)
     switch (m->config.clock) {
     case MACHINE_CLOCK_HOST: return host_ns() - m->host_start_ns;
     case MACHINE_CLOCK_JOURNEY: return m->journeys * JOURNEY_NS + m->skipped_ns;
-    default: return vcpu_retired(&m->vcpu) + m->skipped_ns;
+    default: return machine_retired(m) + m->skipped_ns;
     }
 }
+
+static uint64_t cpu_time(void *opaque) { return machine_time(((struct machine_cpu *)opaque)->machine); }
+
+/* The processor whose turn it is comes back soon. */
+static void machine_attention(struct machine *m) { m->cpu[m->at].v->attention = true; }
+
+/* The virtual clock goes on without instructions: what is due is that much nearer.  Who pauses often waits for another. */
+static void cpu_dawdle(void *opaque, uint64_t ns, bool waits)
+{
+    struct machine_cpu *cpu = opaque;
+    struct machine *m = cpu->machine;
+
+    if (waits && m->cpus > 1 && ++m->pauses >= TURN_PAUSES)
+        cpu->v->attention = true;
+    if (m->config.clock != MACHINE_CLOCK_VIRTUAL)
+        return;
+    m->skipped_ns += ns;
+    vcpu_end_sooner(cpu->v, ns);
+}
+
+/* About what a register of a device takes on a PC's chipset. */
+static void cpu_waits(void *opaque) { cpu_dawdle(opaque, DEVICE_NS, false); }
 
 /* -- what the board asks of the machine ------------------------------------------------------------------------------ */
 
 /* A deadline that the budget has not taken into account. */
-static void machine_sooner(void *opaque) { ((struct machine *)opaque)->vcpu.attention = true; }
+static void machine_sooner(void *opaque) { machine_attention(opaque); }
 
 static void on_reset(void *opaque)
 {
     struct machine *m = opaque;
 
     m->reset_requested = true;
-    m->vcpu.attention = true;
+    machine_attention(m);
 }
 
 static void on_power_off(void *opaque)
@@ -60,7 +91,7 @@ static void on_power_off(void *opaque)
     struct machine *m = opaque;
 
     m->powered_off = true;
-    m->vcpu.attention = true;
+    machine_attention(m);
 }
 
 static void on_panic(void *opaque)
@@ -68,7 +99,7 @@ static void on_panic(void *opaque)
     struct machine *m = opaque;
 
     m->panicked = !m->config.panic_continues;
-    m->vcpu.attention = true;
+    machine_attention(m);
 }
 
 static void on_debug_exit(void *opaque, uint32_t value)
@@ -77,7 +108,7 @@ static void on_debug_exit(void *opaque, uint32_t value)
 
     m->debug_exited = true;
     m->exit_code = (int)(value & 0x7f);
-    m->vcpu.attention = true;
+    machine_attention(m);
 }
 
 static bool dma_transfer(struct dma *dma, uint64_t gpa, void *data, size_t size, bool write)
@@ -116,21 +147,43 @@ static bool dma_write(struct dma *dma, uint64_t gpa, const void *data, size_t si
 
 /* -- what a CPU asks of the board -------------------------------------------------------------------------------------- */
 
+static struct device *cpu_apic(const struct machine_cpu *cpu) { return cpu->machine->board->apic; }
+
 static bool cpu_read_msr(void *opaque, uint32_t index, uint64_t *value)
 {
-    return apic_msr_read(((struct machine *)opaque)->board->apic, 0, index, value);
+    const struct machine_cpu *cpu = opaque;
+
+    return apic_msr_read(cpu_apic(cpu), cpu->v->id, index, value);
 }
 
 static bool cpu_write_msr(void *opaque, uint32_t index, uint64_t value)
 {
-    return apic_msr_write(((struct machine *)opaque)->board->apic, 0, index, value);
+    const struct machine_cpu *cpu = opaque;
+
+    return apic_msr_write(cpu_apic(cpu), cpu->v->id, index, value);
 }
 
-static uint64_t cpu_read_cr8(void *opaque) { return apic_get_tpr(((struct machine *)opaque)->board->apic, 0) >> 4; }
+static uint64_t cpu_read_cr8(void *opaque)
+{
+    const struct machine_cpu *cpu = opaque;
+
+    return apic_get_tpr(cpu_apic(cpu), cpu->v->id) >> 4;
+}
 
 static void cpu_write_cr8(void *opaque, uint64_t value)
 {
-    apic_set_tpr(((struct machine *)opaque)->board->apic, 0, (uint8_t)(value << 4));
+    const struct machine_cpu *cpu = opaque;
+
+    apic_set_tpr(cpu_apic(cpu), cpu->v->id, (uint8_t)(value << 4));
+}
+
+/* Another than the one whose turn it is has something to do: turns get short. */
+static void cpu_pin_changed(void *opaque)
+{
+    const struct machine_cpu *cpu = opaque;
+
+    if (cpu != &cpu->machine->cpu[cpu->machine->at])
+        machine_attention(cpu->machine);
 }
 
 /* -- the console: passes bytes on and looks for a text ----------------------------------------------------------------- */
@@ -145,7 +198,7 @@ static void console_output(void *opaque, const uint8_t *data, size_t size)
         if (!until[m->until_matched]) {
             m->until_seen = true;
             m->until_matched = 0;
-            m->vcpu.attention = true;
+            machine_attention(m);
         }
     }
 }
@@ -188,7 +241,7 @@ static struct board *machine_board(struct machine *m, const struct machine_roms 
     struct board_config c = {
         .ram_bytes = m->config.ram_bytes, .bios = roms->bios, .bios_bytes = roms->bios_bytes, .vga = m->config.vga,
         .vgabios = roms->vga, .vgabios_bytes = roms->vga_bytes, .start_time = 946684800,
-        .clock = &m->clock, .dma = &m->dma, .cpus = 1, .pins = { &m->vcpu.pins }, .com = { &m->console[0] },
+        .clock = &m->clock, .dma = &m->dma, .cpus = m->cpus, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
         .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive,
         .testdev = m->config.testdev, .boot = m->config.boot,
@@ -203,6 +256,8 @@ static struct board *machine_board(struct machine *m, const struct machine_roms 
         else
             disk[c.disks++] = m->disk[i];
     }
+    for (unsigned i = 0; i < m->cpus; i++)
+        c.pins[i] = &m->cpu[i].v->pins;
     if (m->config.clock == MACHINE_CLOCK_HOST)
         c.start_time = time(NULL);
     return board_create(&c, &m->phys, err);
@@ -244,6 +299,8 @@ static bool machine_meet_kvm(struct machine *m, struct err *err)
 
         if (m->config.switches[i].to->id != ENGINE_KVM)
             continue;
+        if (m->cpus > 1)
+            return err_set(err, "kvm: it runs one processor, not %u", m->cpus);
         kvm = engine_kvm.create(&m->vcpu, err);
         if (kvm)
             engine_kvm.destroy(kvm);
@@ -284,6 +341,46 @@ static bool machine_open_disks(struct machine *m, struct err *err)
     return true;
 }
 
+static void machine_set_cpu(struct machine_cpu *cpu)
+{
+    const struct machine_config *c = &cpu->machine->config;
+    struct vcpu *v = cpu->v;
+
+    vcpu_sync(v);
+    v->bus.policy = c->policy ? c->policy : &split_whole;
+    v->bus.policy_arg = c->policy_arg;
+    v->bus.observe = c->observe;
+    v->bus.opaque = c->observer;
+    v->assist.mode = c->assist;
+    if (c->clock == MACHINE_CLOCK_VIRTUAL) {
+        v->bus.waits = cpu_waits;
+        v->bus.waits_opaque = cpu;
+    }
+}
+
+static bool machine_create_engines(struct machine *m, struct err *err)
+{
+    if (m->cpus > 1 && m->runs->id == ENGINE_KVM)
+        return err_set(err, "kvm: it runs one processor, not %u", m->cpus);
+    for (unsigned i = 0; i < m->cpus; i++) {
+        m->cpu[i].engine = m->runs->create(m->cpu[i].v, err);
+        if (!m->cpu[i].engine || !m->runs->set_state(m->cpu[i].engine, err))
+            return false;
+    }
+    return true;
+}
+
+static void machine_destroy_engines(struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpus; i++) {
+        void *engine = m->cpu[i].engine;
+
+        m->cpu[i].engine = NULL;
+        if (engine)
+            m->runs->destroy(engine);
+    }
+}
+
 static bool machine_assemble(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
@@ -296,26 +393,37 @@ static bool machine_assemble(struct machine *m, struct err *err)
     g_free(roms.vga);
     if (!m->board)
         return false;
-    m->vcpu.host = (struct vcpu_host){ machine_time, cpu_read_msr, cpu_write_msr, cpu_read_cr8, cpu_write_cr8, m };
     if (!machine_load(m, err))
         return false;
-    vcpu_sync(&m->vcpu);
-    m->vcpu.bus.policy = c->policy ? c->policy : &split_whole;
-    m->vcpu.bus.policy_arg = c->policy_arg;
-    m->vcpu.bus.observe = c->observe;
-    m->vcpu.bus.opaque = c->observer;
-    m->vcpu.assist.mode = c->assist;
+    for (unsigned i = 0; i < m->cpus; i++)
+        machine_set_cpu(&m->cpu[i]);
     m->runs = c->engine;
-    if (!machine_meet_kvm(m, err))
-        return false;
-    m->engine = m->runs->create(&m->vcpu, err);
-    if (!m->engine || !c->engine->set_state(m->engine, err))
+    if (!machine_meet_kvm(m, err) || !machine_create_engines(m, err))
         return false;
     if (c->load) {
         snapshot_resume(c->load, m);
         m->host_start_ns = host_ns() - m->clock.ns;
     }
     return true;
+}
+
+static void machine_create_cpus(struct machine *m)
+{
+    const struct machine_config *c = &m->config;
+
+    m->cpus = c->smp ? c->smp : 1;
+    for (unsigned i = 0; i < m->cpus; i++) {
+        struct vcpu *v = i ? low_alloc(sizeof(*v)) : &m->vcpu;
+
+        m->cpu[i] = (struct machine_cpu){ .machine = m, .v = v };
+        vcpu_init(v, &m->phys);
+        if (c->cpu.signature && !c->load)
+            vcpu_set_model(v, &c->cpu);
+        vcpu_place(v, i, m->cpus, &m->vcpu);
+        v->host = (struct vcpu_host){ cpu_time, cpu_dawdle, cpu_read_msr, cpu_write_msr, cpu_read_cr8, cpu_write_cr8, &m->cpu[i] };
+        v->pins.changed = cpu_pin_changed;
+        v->pins.engine = &m->cpu[i];
+    }
 }
 
 struct machine *machine_create(const struct machine_config *config, struct err *err)
@@ -331,9 +439,7 @@ struct machine *machine_create(const struct machine_config *config, struct err *
     m->console[0] = (struct char_backend){ .output = console_serial, .opaque = m };
     m->console[1] = (struct char_backend){ .output = console_debug, .opaque = m };
     phys_init(&m->phys);
-    vcpu_init(&m->vcpu, &m->phys);
-    if (config->cpu.signature && !config->load)
-        vcpu_set_model(&m->vcpu, &config->cpu);
+    machine_create_cpus(m);
     m->dma_bus = m->vcpu.bus;
     m->dma_bus.policy = &split_whole;
     if (machine_assemble(m, err))
@@ -346,13 +452,15 @@ void machine_destroy(struct machine *m)
 {
     if (!m)
         return;
-    if (m->engine)
-        m->runs->destroy(m->engine);
-    vcpu_free(&m->vcpu);
+    machine_destroy_engines(m);
+    for (unsigned i = 0; i < m->cpus; i++)
+        vcpu_free(m->cpu[i].v);
     phys_free(&m->phys);
     board_destroy(m->board);
     for (unsigned i = 0; i < m->disks; i++)
         m->disk[i]->close(m->disk[i]);
+    for (unsigned i = 1; i < m->cpus; i++)
+        low_free(m->cpu[i].v, sizeof(struct vcpu));
     low_free(m, sizeof(*m));
 }
 
@@ -361,7 +469,9 @@ void machine_destroy(struct machine *m)
 /* A string instruction has told devices only a part of its journey: the rest comes first. */
 static bool machine_within_journey(const struct machine *m)
 {
-    return m->vcpu.again && m->vcpu.bus.touched && m->vcpu.stop_on_touch && m->vcpu.retired < m->config.limit;
+    const struct vcpu *v = m->cpu[m->at].v;
+
+    return v->again && v->bus.touched && v->stop_on_touch && machine_retired(m) < m->config.limit;
 }
 
 static bool machine_over(struct machine *m, enum machine_end *end)
@@ -380,7 +490,7 @@ static bool machine_over(struct machine *m, enum machine_end *end)
         *end = MACHINE_RESET;
     else if (m->until_seen)
         *end = MACHINE_UNTIL;
-    else if (m->vcpu.retired >= m->config.limit)
+    else if (machine_retired(m) >= m->config.limit)
         *end = MACHINE_LIMIT;
     else
         return false;
@@ -401,14 +511,19 @@ static bool machine_reset(struct machine *m, struct err *err)
     if (image)
         board_clear_ram(m->board);
     board_reset(m->board);
-    vcpu_reset(&m->vcpu);
+    m->at = 0;
+    for (unsigned i = 0; i < m->cpus; i++)
+        vcpu_reset(m->cpu[i].v);
     if (image) {
         phys_forget_memory(&m->phys);
         if (!machine_load_image(m, err))
             return false;
         vcpu_sync(&m->vcpu);
     }
-    return m->runs->set_state(m->engine, err);
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (!m->runs->set_state(m->cpu[i].engine, err))
+            return false;
+    return true;
 }
 
 /* -- hand-overs ---------------------------------------------------------------------------------------------------------- */
@@ -427,24 +542,21 @@ static uint64_t machine_until_switch(struct machine *m)
     if (!next || m->journeys < next->journeys)
         return UINT64_MAX;
     if (!m->switch_counts)
-        m->switch_from = next->journeys ? m->vcpu.retired : 0;
+        m->switch_from = next->journeys ? machine_retired(m) : 0;
     m->switch_counts = true;
     at = m->switch_from + next->insns;
-    return at > m->vcpu.retired ? at - m->vcpu.retired : 0;
+    return at > machine_retired(m) ? at - machine_retired(m) : 0;
 }
 
-/* Between two instructions: all of the state is in vcpu.cpu, and the next engine takes it from there. */
+/* Between two instructions: all of the state is in each vcpu.cpu, and the next engine takes it from there. */
 static bool machine_hand_over(struct machine *m, const struct engine *to, struct err *err)
 {
-    void *from = m->engine;
-
-    if (!m->runs->get_state(from, err))
-        return false;
-    m->engine = NULL;
-    m->runs->destroy(from);
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (!m->runs->get_state(m->cpu[i].engine, err))
+            return false;
+    machine_destroy_engines(m);
     m->runs = to;
-    m->engine = to->create(&m->vcpu, err);
-    return m->engine && to->set_state(m->engine, err);
+    return machine_create_engines(m, err);
 }
 
 static bool machine_switch_due(struct machine *m, struct err *err)
@@ -454,7 +566,7 @@ static bool machine_switch_due(struct machine *m, struct err *err)
         if (!machine_hand_over(m, m->config.switches[m->switched++].to, err))
             return false;
     }
-    m->vcpu.exact = m->switch_counts || m->vcpu.debug.step;
+    m->vcpu.exact = m->switch_counts || m->vcpu.debug.step; /* KVM, which has but one */
     return true;
 }
 
@@ -466,16 +578,57 @@ static bool machine_counts_journeys(const struct machine *m)
     return false;
 }
 
+/* -- turns ----------------------------------------------------------------------------------------------------------------- */
+
+static bool cpu_can_run(const struct machine_cpu *cpu)
+{
+    const struct vcpu *v = cpu->v;
+
+    return v->cpu.activity == CPU_RUNNING || vcpu_wakes(v);
+}
+
+static bool machine_others_wait(const struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (i != m->at && cpu_can_run(&m->cpu[i]))
+            return true;
+    return false;
+}
+
+/* The next that has something to do, maybe the same.  Not within an instruction that is to be one journey. */
+static void machine_next_turn(struct machine *m)
+{
+    unsigned i = m->at;
+
+    if (m->cpus == 1 || machine_within_journey(m))
+        return;
+    do
+        i = (i + 1) % m->cpus;
+    while (i != m->at && !cpu_can_run(&m->cpu[i]));
+    m->at = i;
+    m->turn_ends = machine_retired(m) + TURN_INSNS;
+    m->pauses = 0;
+}
+
+static bool machine_turn_is_over(const struct machine *m)
+{
+    return m->cpus > 1 && (m->pauses >= TURN_PAUSES || machine_retired(m) >= m->turn_ends || !cpu_can_run(&m->cpu[m->at]));
+}
+
+/* -- budgets --------------------------------------------------------------------------------------------------------------- */
+
 /* Instructions until something has to be looked at. */
 static uint64_t machine_budget(struct machine *m)
 {
-    uint64_t left = m->config.limit - m->vcpu.retired, next = clock_next(&m->clock), now = clock_now(&m->clock);
+    uint64_t retired = machine_retired(m), left = m->config.limit - retired, next = clock_next(&m->clock), now = clock_now(&m->clock);
 
     if (m->vcpu.debug.step)
         return bits_min(left, 1);
     left = bits_min(left, machine_until_switch(m));
     if (m->config.attendant && m->runs->id != ENGINE_KVM)
-        left = bits_min(left, m->attend_at - m->vcpu.retired);
+        left = bits_min(left, m->attend_at - retired);
+    if (m->cpus > 1 && machine_others_wait(m))
+        left = bits_min(left, m->turn_ends - retired);
     if (m->config.clock == MACHINE_CLOCK_HOST)
         return bits_min(left, HOST_SLICE);
     if (m->config.clock == MACHINE_CLOCK_JOURNEY)
@@ -488,14 +641,14 @@ static uint64_t machine_budget(struct machine *m)
 
 static void machine_look(struct machine *m, uint64_t wait_ns)
 {
-    m->attend_at = m->vcpu.retired + ATTEND_INSNS;
+    m->attend_at = machine_retired(m) + ATTEND_INSNS;
     m->idle_waits = 0;
     m->config.attendant->look(m->config.attendant->opaque, wait_ns);
 }
 
 static void machine_attend(struct machine *m)
 {
-    if (m->config.attendant && (m->runs->id == ENGINE_KVM || m->vcpu.retired >= m->attend_at || m->idle_waits >= ATTEND_WAITS))
+    if (m->config.attendant && (m->runs->id == ENGINE_KVM || machine_retired(m) >= m->attend_at || m->idle_waits >= ATTEND_WAITS))
         machine_look(m, 0);
 }
 
@@ -503,12 +656,12 @@ static bool machine_expects(struct machine *m)
 {
     const struct machine_attendant *a = m->config.attendant;
 
-    return a && a->expects(a->opaque, m->vcpu.cpu.rflags & FLAG_IF);
+    return a && a->expects(a->opaque, m->vcpu.cpu.rflags & FLAG_IF); /* the board's wires lead to the first processor */
 }
 
 bool machine_show_state(struct machine *m, struct err *err)
 {
-    if (!m->runs->get_state(m->engine, err))
+    if (!m->runs->get_state(m->cpu[0].engine, err))
         return false;
     if (m->runs->id == ENGINE_KVM) /* the soft-MMU has not been asked yet */
         vcpu_sync(&m->vcpu);
@@ -518,7 +671,7 @@ bool machine_show_state(struct machine *m, struct err *err)
 bool machine_take_state(struct machine *m, struct err *err)
 {
     vcpu_update(&m->vcpu);
-    return m->runs->id != ENGINE_KVM || m->runs->set_state(m->engine, err);
+    return m->runs->id != ENGINE_KVM || m->runs->set_state(m->cpu[0].engine, err);
 }
 
 /* A step ends with an instruction, whatever else that has done. */
@@ -565,11 +718,28 @@ static bool machine_wait(struct machine *m)
     return true;
 }
 
+/* Nobody has anything to do.  False: nor ever will. */
+static bool machine_idle(struct machine *m) { return machine_others_wait(m) || cpu_can_run(&m->cpu[m->at]) || machine_wait(m); }
+
+/* Runs out of instructions on the journey clock, where only a device access would have let time pass. */
+static bool machine_spins(struct machine *m)
+{
+    return m->config.clock == MACHINE_CLOCK_JOURNEY && !m->config.attendant && machine_retired(m) < m->config.limit && machine_until_switch(m);
+}
+
+static void machine_watch_touches(struct machine *m, bool one_journey)
+{
+    bool stop = one_journey || m->config.counts || m->config.clock == MACHINE_CLOCK_JOURNEY || machine_counts_journeys(m);
+
+    for (unsigned i = 0; i < m->cpus; i++)
+        m->cpu[i].v->stop_on_touch = stop;
+}
+
 static enum machine_end machine_drive(struct machine *m, bool one_journey, struct err *err)
 {
     enum machine_end end;
 
-    m->vcpu.stop_on_touch = one_journey || m->config.counts || m->config.clock == MACHINE_CLOCK_JOURNEY || machine_counts_journeys(m);
+    machine_watch_touches(m, one_journey);
     for (;;) {
         enum stop_reason stop;
 
@@ -579,7 +749,9 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         if (machine_over(m, &end))
             return end;
         clock_run(&m->clock);
-        stop = m->runs->run(m->engine, machine_budget(m), err);
+        if (machine_turn_is_over(m))
+            machine_next_turn(m);
+        stop = m->runs->run(m->cpu[m->at].engine, machine_budget(m), err);
         m->clock.horizon_ns = 0;
         machine_debug(m, stop);
         switch (stop) {
@@ -590,7 +762,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
             m->reset_requested = true;
             break;
         case STOP_HALT:
-            if (!machine_wait(m))
+            if (!machine_idle(m))
                 return MACHINE_HALTED_FOREVER;
             break;
         case STOP_TOUCHED:
@@ -600,7 +772,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
                 return machine_over(m, &end) ? end : MACHINE_JOURNEY;
             break;
         case STOP_BUDGET:
-            if (m->config.clock == MACHINE_CLOCK_JOURNEY && !m->config.attendant && m->vcpu.retired < m->config.limit && machine_until_switch(m))
+            if (machine_spins(m))
                 return MACHINE_SPINNING;
             break;
         default: break;
@@ -613,11 +785,10 @@ enum machine_end machine_step(struct machine *m, struct err *err) { return machi
 
 void machine_interrupt(struct machine *m)
 {
-    void *engine = m->engine;
-
     m->interrupted = true;
-    if (engine)
-        m->runs->kick(engine);
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (m->cpu[i].engine)
+            m->runs->kick(m->cpu[i].engine);
 }
 
 const char *machine_end_name(enum machine_end end)

@@ -10,7 +10,7 @@
 #include "vcpu.h"
 
 enum machine_clock {
-    MACHINE_CLOCK_VIRTUAL, /* a nanosecond an instruction; HLT skips to the next deadline */
+    MACHINE_CLOCK_VIRTUAL, /* a nanosecond an instruction, PAUSE, RDTSC and devices more; HLT skips to the next deadline */
     MACHINE_CLOCK_HOST,    /* the host's monotonic clock */
     MACHINE_CLOCK_JOURNEY, /* a microsecond a journey: what two engines under comparison can agree on */
 };
@@ -62,6 +62,7 @@ struct machine_config {
     bool panic_continues;             /* a panic does not end the run */
     bool no_reboot;                   /* a reset ends the run */
     bool shutdown_resets;             /* ... and a triple fault is one */
+    unsigned smp;                     /* processors; 0 is 1 */
     const char *initrd;               /* a Linux kernel's; NULL: none */
     enum machine_clock clock;
     const struct split_policy *policy;
@@ -85,20 +86,34 @@ enum machine_end {
     MACHINE_JOURNEY, /* machine_step() has finished one */
 };
 
+/* One of its processors, as what the vcpu calls needs to know it. */
+struct machine_cpu {
+    struct machine *machine;
+    struct vcpu *v;
+    void *engine;               /* of `runs`; NULL for a moment, while it changes */
+};
+
+/*
+ * Processors take turns on one thread, so that a run is reproducible: a turn ends after so many instructions, at HLT, or when PAUSE
+ * says that it waits for another.  Time is that of all instructions, whoever ran them.
+ */
 struct machine {
     struct machine_config config;
     struct phys phys;
     struct clock clock;
     struct dma dma;
     struct bus dma_bus;
-    struct vcpu vcpu;
+    struct vcpu vcpu;           /* the bootstrap processor */
+    struct machine_cpu cpu[APIC_CPUS]; /* all; [0] is it */
+    unsigned cpus, at;          /* so many; whose turn it is */
+    uint64_t turn_ends;         /* machine_retired() then */
+    unsigned pauses;            /* in this turn */
     struct board *board;
     const struct engine *runs;  /* now */
-    void *engine;               /* of `runs`; NULL for a moment, while it changes */
     unsigned switched;          /* how many of config.switches */
     uint64_t switch_from;       /* instructions when the next one's journeys were complete */
     bool switch_counts;         /* ... and they are */
-    uint64_t skipped_ns;        /* virtual time that passed in HLT */
+    uint64_t skipped_ns;        /* virtual time that passed in HLT, PAUSE, RDTSC and at devices */
     uint64_t journeys;
     int exit_code;              /* as the debug-exit device asked */
     bool debug_exited, powered_off, panicked, reset_requested, until_seen;
@@ -122,6 +137,9 @@ enum machine_end machine_run(struct machine *m, struct err *err);
 
 /* Runs until one journey is complete (MACHINE_JOURNEY) or to an end: diff's step. */
 enum machine_end machine_step(struct machine *m, struct err *err);
+
+/* Instructions of all processors since reset. */
+uint64_t machine_retired(const struct machine *m);
 
 /* From a signal handler. */
 void machine_interrupt(struct machine *m);

@@ -41,7 +41,7 @@ static void vcpu_update_mmu(struct vcpu *v)
 void vcpu_update(struct vcpu *v)
 {
     cpu_update(&v->cpu);
-    mmu_set_registers(&v->mmu, v->cpu.cr0, v->cpu.cr3, v->cpu.cr4, v->cpu.efer, v->cpu.pkru);
+    mmu_set_registers(&v->mmu, v->cpu.cr0, v->cpu.cr3, v->cpu.cr4, v->cpu.efer, v->cpu.pkru | v->cpu.msr.pkrs << 32);
     vcpu_update_mmu(v);
     vcpu_update_watches(v);
 }
@@ -71,7 +71,7 @@ static void vcpu_wrote(void *opaque, uint64_t gpa, unsigned width)
 {
     struct vcpu *v = opaque;
 
-    code_written(&v->code, gpa, width);
+    mmu_written(&v->mmu, gpa, width);
 }
 
 static void vcpu_set_features(struct vcpu *v, const struct feature_set *features)
@@ -120,6 +120,15 @@ void vcpu_init(struct vcpu *v, struct phys *phys)
     vcpu_reset(v);
 }
 
+/* All but the bootstrap processor wait then (SDM 3A 11.4.2). */
+static void vcpu_wait_for_start(struct vcpu *v)
+{
+    if (!v->id)
+        return;
+    v->cpu.activity = CPU_WAIT_SIPI;
+    v->cpu.msr.apic_base &= ~UINT64_C(0x100); /* BSP */
+}
+
 void vcpu_reset(struct vcpu *v)
 {
     bool watched = v->cpu.watched;
@@ -128,7 +137,36 @@ void vcpu_reset(struct vcpu *v)
     v->cpu.watched = watched;
     v->fault.vector = -1;
     v->again = false;
+    vcpu_wait_for_start(v);
     vcpu_sync(v);
+}
+
+void vcpu_init_signal(struct vcpu *v)
+{
+    cpu_init(&v->cpu);
+    vcpu_wait_for_start(v);
+    vcpu_sync(v);
+}
+
+void vcpu_start(struct vcpu *v, uint8_t vector)
+{
+    struct segment *cs = &v->cpu.seg[SEG_CS];
+
+    cs->selector = (uint16_t)(vector << 8);
+    cs->base = (uint64_t)vector << 12;
+    v->cpu.rip = 0;
+    v->cpu.activity = CPU_RUNNING;
+    vcpu_sync(v);
+}
+
+void vcpu_place(struct vcpu *v, unsigned id, unsigned cpus, struct vcpu *first)
+{
+    v->id = id;
+    v->bus.origin.vcpu = (uint8_t)id;
+    cpuid_place(&v->cpuid, id, cpus);
+    if (v != first)
+        mmu_join(&first->mmu, &v->mmu);
+    vcpu_reset(v);
 }
 
 void vcpu_free(struct vcpu *v) { code_free(&v->code); }

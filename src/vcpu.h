@@ -15,6 +15,7 @@
 /* What the board answers for a CPU: time, and the registers its local APIC owns. */
 struct vcpu_host {
     uint64_t (*time_ns)(void *opaque);
+    void (*dawdle)(void *opaque, uint64_t ns, bool waits); /* an instruction that takes its time; PAUSE: for others; may be NULL */
     bool (*read_msr)(void *opaque, uint32_t index, uint64_t *value);  /* IA32_APIC_BASE, x2APIC; false: #GP */
     bool (*write_msr)(void *opaque, uint32_t index, uint64_t value);
     uint64_t (*read_cr8)(void *opaque);
@@ -60,6 +61,7 @@ enum { TSC_HZ = 1000000000 };
 struct vcpu {
     struct cpu cpu; /* first: IR operands are offsets from here */
     struct fault fault;      /* vector < 0: none */
+    unsigned id;             /* its local APIC's; 0: the bootstrap processor */
     int first_fault;         /* the last fault that was delivered, before what its delivery raised; -1: none yet */
     uint64_t next_rip;       /* of the instruction under way: a helper may need it */
     bool delivered;          /* the instruction under way went through the IDT: no single-step trap follows */
@@ -75,6 +77,7 @@ struct vcpu {
 
     uint64_t retired;        /* instructions since reset, up to the block under way ... */
     uint64_t in_block;       /* ... and within it, when a device may ask for the time */
+    uint64_t end;            /* run() comes back when so many have; vcpu_end_sooner() */
     bool rip_after;          /* KVM: bus.origin.rip of the last journey is after its instruction */
     uint8_t insn_bytes;      /* KVM: ... and if it is not, the instruction; 0: unknown */
     uint8_t insn[15];
@@ -120,6 +123,14 @@ bool vcpu_raise_mmu(struct vcpu *v);
 /* Instructions retired before the one under way. */
 static inline uint64_t vcpu_retired(const struct vcpu *v) { return v->retired + v->in_block; }
 
+/* From within an instruction: run() comes back so many earlier than it was told.  Blocks are not entered that reach beyond. */
+static inline void vcpu_end_sooner(struct vcpu *v, uint64_t insns)
+{
+    v->end -= v->end > insns ? insns : v->end;
+    if (v->end < vcpu_retired(v) + BLOCK_INSNS)
+        v->attention = true; /* the block under way may */
+}
+
 /* A quick look, which may say yes in vain. */
 static inline bool vcpu_may_want(const struct vcpu *v)
 {
@@ -135,6 +146,14 @@ static inline bool vcpu_wanted(const struct vcpu *v)
            (v->pins.intr && v->cpu.rflags & FLAG_IF);
 }
 
+/* Does something end what it waits for?  What one that has not been started waits for is a start alone. */
+static inline bool vcpu_wakes(const struct vcpu *v)
+{
+    if (v->cpu.activity == CPU_WAIT_SIPI)
+        return v->pins.init || v->pins.startup;
+    return v->pins.init || (v->pins.nmi && !v->cpu.nmi_blocked) || (v->pins.intr && v->cpu.rflags & FLAG_IF);
+}
+
 /* The time-stamp counter now. */
 uint64_t vcpu_tsc(struct vcpu *v);
 
@@ -147,6 +166,11 @@ void vcpu_set_cpuid(struct vcpu *v, const struct cpuid_table *table);
 /* Features and CPUID as they are; before it has run. */
 void vcpu_set_both(struct vcpu *v, const struct feature_set *features, const struct cpuid_table *table);
 void vcpu_reset(struct vcpu *v);
+/* INIT; and the start-up message that a CPU waits for after it, in real mode at page `vector` (SDM 3A 11.4.4). */
+void vcpu_init_signal(struct vcpu *v);
+void vcpu_start(struct vcpu *v, uint8_t vector);
+/* Which of so many that share memory with the first: before it has run, and after its model is set. */
+void vcpu_place(struct vcpu *v, unsigned id, unsigned cpus, struct vcpu *first);
 void vcpu_free(struct vcpu *v);
 
 #endif

@@ -26,6 +26,7 @@ const GOptionEntry guest_entries[] = {
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
     { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A disk on an image (see the manual page); once for each", "FILE[,...]" },
     { "cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.cdrom, "A SATA CD-ROM drive with an image in it; once for each", "FILE" },
+    { "smp", 0, 0, G_OPTION_ARG_STRING, &guest_options.smp, "So many processors, 1 to 16; they take turns", "N" },
     { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
     { "display", 0, 0, G_OPTION_ARG_STRING, &guest_options.display, "A VGA, and where its picture goes: none (no VGA), curses, png:FILE", "WHERE" },
     { "vgabios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.vgabios, "The VGA's firmware (default: vgabios-stdvga.bin beside --bios)", "FILE" },
@@ -224,6 +225,8 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
         return err_set(err, "--cpu %s: the snapshot's guest has another CPU", o->cpu);
     if (o->clock && c->clock != g->clock)
         return err_set(err, "--clock %s: the snapshot's guest is on the %s clock", o->clock, clock_names[g->clock]);
+    if (o->smp && c->smp != g->smp)
+        return err_set(err, "--smp %s: the snapshot's guest has %u", o->smp, g->smp);
     if (o->testdev != g->testdev)
         return err_set(err, "the snapshot's guest has %s test device (--testdev)", g->testdev ? "a" : "no");
     if (c->disks != g->disks)
@@ -246,6 +249,7 @@ static bool configure_snapshot(struct machine_config *c, struct snapshot *load, 
     c->load = load;
     c->ram_bytes = g->ram_bytes;
     c->clock = (enum machine_clock)g->clock;
+    c->smp = g->smp;
     c->cpu = (struct cpu_model){ g->signature, g->model };
     return true;
 }
@@ -367,6 +371,16 @@ void guest_free_disks(void)
     guest_options.cdrom = NULL;
 }
 
+static bool parse_smp(const char *text, unsigned *n)
+{
+    uint64_t v;
+
+    if (!parse_number(text, 1000, &v) || !v || v > APIC_CPUS)
+        return false;
+    *n = (unsigned)v;
+    return true;
+}
+
 /* -- the configuration -------------------------------------------------------------------------------------------------- */
 
 bool guest_configure(struct machine_config *c, const char *flat, struct snapshot *load, struct err *err)
@@ -388,6 +402,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
         return false;
     if (o->memory && !guest_parse_size(o->memory, &c->ram_bytes))
         return err_set(err, "not a size: '%s'", o->memory);
+    if (o->smp && !parse_smp(o->smp, &c->smp))
+        return err_set(err, "--smp: not a number of processors from 1 to %u: '%s'", APIC_CPUS, o->smp);
     if (o->limit && !parse_number(o->limit, 1000, &c->limit))
         return err_set(err, "not a number of instructions: '%s'", o->limit);
     if (o->until && !*o->until)
@@ -406,6 +422,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
         return err_set(err, "--clock virtual counts instructions, which KVM cannot: host or journey");
     if (c->engine->id == ENGINE_KVM && o->limit)
         return err_set(err, "--limit counts instructions, which KVM cannot");
+    if (c->smp > 1 && (c->engine->id == ENGINE_KVM || c->clock == MACHINE_CLOCK_JOURNEY))
+        return err_set(err, "--smp %u: on the soft engines and the virtual or the host's clock alone", c->smp);
     return configure_jit(err) && configure_log(err);
 }
 

@@ -48,14 +48,14 @@ static int fail(const struct err *err)
 
 static void print_stats(const struct machine *m, double seconds)
 {
-    fprintf(stderr, "instructions %" PRIu64 "\nseconds %.3f\nmillion instructions a second %.1f\npage walks %" PRIu64 "\n",
-            m->vcpu.retired, seconds, (double)m->vcpu.retired / seconds / 1e6, m->vcpu.mmu.walks);
+    fprintf(stderr, "instructions %" PRIu64 "\nseconds %.3f\nmillion instructions a second %.1f\npage walks %" PRIu64 "\nTLB flushes %" PRIu64 "\n",
+            machine_retired(m), seconds, (double)machine_retired(m) / seconds / 1e6, m->vcpu.mmu.walks, m->vcpu.mmu.flushes);
     if (m->switched)
         fprintf(stderr, "hand-overs %u\n", m->switched);
     if (m->config.assist)
         fprintf(stderr, "assisted instructions %" PRIu64 "\n", m->vcpu.assist.instructions);
     if (m->runs->id == ENGINE_JIT)
-        jit_print_stats(m->engine, seconds, stderr);
+        jit_print_stats(m->cpu[0].engine, seconds, stderr);
 }
 
 /* The status the guest asked for; 0 where it was stopped on purpose; 1 where it could not go on. */

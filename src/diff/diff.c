@@ -99,7 +99,7 @@ static bool compare_registers(struct diff *d, bool whole)
         struct err err;
 
         if (whole)
-            m->config.engine->get_state(m->engine, &err);
+            m->config.engine->get_state(m->cpu[0].engine, &err);
         cpu[i] = m->vcpu.cpu;
         if (!whole) { /* not in the page KVM shares */
             cpu[i].mxcsr = cpu[i].pkru = 0;
@@ -199,7 +199,7 @@ static bool carry_over(struct diff *d, struct err *err)
     for (unsigned i = 0; i < journey_accesses(j); i++)
         replay_access(to->machine, journey_access_at(j, i));
     to->machine->vcpu.cpu = from->machine->vcpu.cpu;
-    return to->machine->config.engine->set_state(to->machine->engine, err);
+    return to->machine->config.engine->set_state(to->machine->cpu[0].engine, err);
 }
 
 /* One pair.  False: the run is over (an end, a divergence, or err). */

@@ -28,7 +28,6 @@ static const uint16_t left_to_systems[] = {
     /* set TF and AC, which change what happens after the case; #GP whatever the count on some processors */
     ZYDIS_MNEMONIC_POPF, ZYDIS_MNEMONIC_POPFD, ZYDIS_MNEMONIC_POPFQ, ZYDIS_MNEMONIC_INSB, ZYDIS_MNEMONIC_INSW, ZYDIS_MNEMONIC_INSD,
     ZYDIS_MNEMONIC_OUTSB, ZYDIS_MNEMONIC_OUTSW, ZYDIS_MNEMONIC_OUTSD, ZYDIS_MNEMONIC_XGETBV, ZYDIS_MNEMONIC_RDPKRU, ZYDIS_MNEMONIC_WRPKRU,
-    ZYDIS_MNEMONIC_ARPL /* writes always to us, to an EPYC only what changes */,
 };
 
 /* What no two engines need do the same way. */

@@ -135,7 +135,7 @@ static struct iblock *block_make(struct interp *it, bool once)
     struct fetched f;
     struct iblock *b;
 
-    if (!fetch_block(v, &ir, once || v->cpu.mode & MODE_STEP ? 1 : IR_INSNS, NULL, &f))
+    if (!fetch_block(v, &ir, once || v->cpu.mode & MODE_STEP ? 1 : BLOCK_INSNS, NULL, &f))
         return NULL;
     b = thread_block(v, &ir);
     b->gpa[0] = f.gpa[0];
@@ -183,13 +183,13 @@ struct iblock *interp_find(struct interp *it, unsigned limit)
     if (it->seen_flushes != v->mmu.flushes) {
         it->seen_flushes = v->mmu.flushes;
         it->generation++;
-        memset(it->jump, 0, sizeof(it->jump));
     }
     b = *slot;
-    if (!b || !block_matches(b, v)) {
+    if (!b || !block_matches(b, v) || b->flushes != v->mmu.flushes) {
         b = block_lookup(it);
         if (!b)
             return NULL;
+        b->flushes = v->mmu.flushes;
         if (!b->dead)
             *slot = b;
     }
@@ -219,6 +219,13 @@ static void pages_remove(struct interp *it, struct iblock *b)
     }
 }
 
+static void block_bury(struct interp *it, struct iblock *b)
+{
+    b->dead = true;
+    b->next = it->dead;
+    it->dead = b;
+}
+
 static void block_drop(struct interp *it, struct iblock *b)
 {
     struct iblock **at = hash_bucket(it, b->gpa[0], b->rip), **jump = jump_slot(it, b->rip);
@@ -229,17 +236,22 @@ static void block_drop(struct interp *it, struct iblock *b)
     if (*jump == b)
         *jump = NULL;
     pages_remove(it, b);
-    b->dead = true;
-    b->next = it->dead;
-    it->dead = b;
+    block_bury(it, b);
     it->generation++;
 }
 
 void interp_drop_all(struct interp *it)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(it->hash); i++)
-        while (it->hash[i])
-            block_drop(it, it->hash[i]);
+    for (unsigned i = 0; i < ARRAY_LEN(it->hash); i++) {
+        for (struct iblock *b = it->hash[i], *next; b; b = next) {
+            next = b->next;
+            block_bury(it, b);
+        }
+        it->hash[i] = NULL;
+    }
+    memset(it->page, 0, sizeof(it->page));
+    memset(it->jump, 0, sizeof(it->jump));
+    it->generation++;
 }
 
 static void drop_page(struct interp *it, uint64_t page)

@@ -32,6 +32,7 @@ static void *interp_create(struct vcpu *v, struct err *err)
     if (!it)
         abort();
     it->v = v;
+    it->patience = UINT8_MAX;
     it->listener.changed = interp_map_changed;
     phys_listen(v->bus.phys, &it->listener);
     it->memory = phys_memory_generation(v->bus.phys);
@@ -54,15 +55,21 @@ static void interp_destroy(void *self)
 
 /* -- between instructions ----------------------------------------------------------------------------------------------- */
 
-/* INIT, NMI, INTR in the order of their priority (SDM 3A table 7-2); true if something was taken. */
+/* INIT, a start-up message, NMI, INTR in the order of their priority (SDM 3A table 7-2); true if something was taken. */
 static bool take_pins(struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
 
     if (v->pins.init) {
         v->pins.init = false;
-        cpu_init(c);
-        vcpu_sync(v);
+        vcpu_init_signal(v);
+        return true;
+    }
+    if (v->pins.startup) {
+        v->pins.startup = false;
+        if (c->activity != CPU_WAIT_SIPI)
+            return false;
+        vcpu_start(v, v->pins.startup_vector);
         return true;
     }
     if (c->shadow != SHADOW_NONE)
@@ -163,11 +170,6 @@ static void run_some(struct interp *it, unsigned limit)
     interp_free_dead(it);
 }
 
-static bool wakes(const struct vcpu *v)
-{
-    return v->pins.init || (v->pins.nmi && !v->cpu.nmi_blocked) || (v->pins.intr && v->cpu.rflags & FLAG_IF);
-}
-
 static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
 {
     struct interp *it = self;
@@ -175,7 +177,7 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
     enum stop_reason stop;
 
     (void)err;
-    it->end = budget > UINT64_MAX - v->retired ? UINT64_MAX : v->retired + budget;
+    v->end = budget > UINT64_MAX - v->retired ? UINT64_MAX : v->retired + budget;
     for (;;) {
         if (v->attention) {
             v->attention = false;
@@ -183,9 +185,9 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
         }
         if (v->cpu.activity == CPU_SHUTDOWN)
             return STOP_SHUTDOWN;
-        if (v->cpu.activity != CPU_RUNNING && !wakes(v))
+        if (v->cpu.activity != CPU_RUNNING && !vcpu_wakes(v))
             return STOP_HALT;
-        if (v->retired >= it->end)
+        if (v->retired >= v->end)
             return STOP_BUDGET;
         if (!(v->debug.step && v->cpu.activity == CPU_RUNNING) && take_pins(v)) {
             if (v->debug.step)
@@ -193,7 +195,7 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
             continue;
         }
         v->bus.touched = false;
-        run_some(it, (unsigned)bits_min(it->end - v->retired, IR_INSNS));
+        run_some(it, (unsigned)bits_min(v->end - v->retired, BLOCK_INSNS));
         if (unlikely(v->debug.step | v->debug.stop | v->mmu.watch_hits >> WATCHES) && debug_wants(v, &stop))
             return stop;
         if (v->bus.touched && v->stop_on_touch && !v->again)

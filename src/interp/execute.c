@@ -109,19 +109,24 @@ static struct iblock *successor(struct interp *it, struct step *s, uint64_t rip)
     v->in_block = 0;
     if (it->history)
         history_note(it->history, it->current->insn[s->insn].rip, rip);
-    if (unlikely(wants_out(v) || it->single || it->one_block || v->cpu.mode & MODE_STEP))
+    if (unlikely(wants_out(v) || it->single || !it->patience || v->cpu.mode & MODE_STEP))
         return NULL;
     if (likely(s->link && s->link_generation == it->generation && it->seen_flushes == v->mmu.flushes &&
                s->link->rip == rip && s->link->mode == v->cpu.mode)) {
         b = s->link;
     } else {
-        b = interp_find(it, IR_INSNS);
+        b = interp_find(it, BLOCK_INSNS);
         if (!b || b->dead)
             return NULL; /* the run loop comes to it by itself */
         s->link = b;
         s->link_generation = it->generation;
     }
-    return v->retired + b->insns <= it->end ? b : NULL;
+    if (it->patience != UINT8_MAX) {
+        if (b->visits >= it->patience)
+            return NULL;
+        b->visits++;
+    }
+    return v->retired + b->insns <= v->end ? b : NULL;
 }
 
 static void run(struct interp *it, struct iblock *block);
@@ -160,7 +165,7 @@ static void disarm(struct interp *it)
     it->armed = NULL;
 }
 
-/* After a device was touched: stop at the next boundary if that could matter. */
+/* After a device was touched, or something asks for attention: stop at the next boundary if that could matter. */
 static void touched(struct interp *it, const struct step *s)
 {
     struct vcpu *v = it->v;
@@ -514,7 +519,8 @@ enter:
         if (unlikely(v->fault.vector >= 0))
             goto fault;
         *s->d = result;
-        AFTER_ACCESS;
+        if (unlikely(v->bus.touched | vcpu_may_want(v)))
+            touched(it, s);
     })
     EACH(HELPER_END, {
         SYNC;

@@ -30,6 +30,8 @@ struct iblock {
     uint32_t mode;
     unsigned insns, steps;
     bool dead;                 /* its code has been written to */
+    uint8_t visits;            /* from other blocks, while `patience` counts them */
+    uint64_t flushes;          /* mmu.flushes when it was looked up last */
     struct iblock *next;       /* in its hash bucket, or on the dead list */
     struct iblock *page_next[2]; /* in the chains of its pages */
     struct ir_insn *insn;
@@ -37,7 +39,7 @@ struct iblock {
     struct step step[];
 };
 
-enum { HASH_BITS = 14, JUMP_BITS = 12, PAGE_HASH = 4096 };
+enum { HASH_BITS = 16, JUMP_BITS = 12, PAGE_HASH = 4096 };
 
 struct interp {
     struct phys_listener listener; /* first, so that it can be cast back */
@@ -49,14 +51,13 @@ struct interp {
     struct iblock *dead;
     struct iblock *current;
     const struct step *at;     /* the step under way, when something outside may ask */
-    uint64_t generation;       /* of links and the jump cache */
+    uint64_t generation;       /* of links */
     uint64_t seen_flushes;
     struct step *armed;        /* the step that was replaced by a way out, and what it was */
     const void *armed_go;
     unsigned armed_insn;       /* out before this one */
     bool single;               /* one instruction, then out */
-    bool one_block;            /* leave after each block */
-    uint64_t end;              /* leave when vcpu->retired reaches this */
+    uint8_t patience;          /* leave before a block that has been run from others so often; UINT8_MAX: run on */
     struct history *history;   /* of the branches it runs; NULL: nobody asks */
     /* The JIT's, for what it has translated: true when it ran something. */
     bool (*translated)(void *opaque);

@@ -1,7 +1,7 @@
 /*
  * ir.h - what a block of guest code is to the engines.
  *
- * A block is straight-line guest code: up to a branch, a page's end or IR_INSNS instructions.  Its operations
+ * A block is straight-line guest code: up to a branch, a page's end or BLOCK_INSNS instructions.  Its operations
  * work on slots (general registers, then temporaries) and constants.
  *
  * The rule that makes faults precise, checked by ir_verify(): within an instruction, no operation that may fault
@@ -55,7 +55,7 @@ struct ir_op {
     int64_t imm;
 };
 
-enum { IR_INSNS = 128, IR_OPS = 1920, IR_CONSTS = 512, IR_CODE = 15 };
+enum { IR_OPS = 1920, IR_CONSTS = 512, IR_CODE = 15 };
 
 struct ir_insn {
     uint64_t rip;
@@ -67,10 +67,10 @@ struct ir_block {
     uint64_t rip;      /* of its first instruction */
     uint32_t mode;
     unsigned insns, ops, consts;
-    struct ir_insn insn[IR_INSNS];
+    struct ir_insn insn[BLOCK_INSNS];
     struct ir_op op[IR_OPS];
     uint64_t konst[IR_CONSTS];
-    uint8_t code[IR_INSNS][IR_CODE]; /* the bytes of each instruction */
+    uint8_t code[BLOCK_INSNS][IR_CODE]; /* the bytes of each instruction */
 };
 
 extern const char *const ir_names[IR_OPCODES];

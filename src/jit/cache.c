@@ -95,11 +95,22 @@ static struct jit_block *find(struct jit *j, uint64_t gpa, bool careful)
     return NULL;
 }
 
+/* Their code stays, which says that they are in `filled`. */
+static void table_clear_local(struct jump_table *t)
+{
+    for (unsigned i = 0; i < t->local_count; i++) {
+        t->entry[t->local[i]].rip = jit_jump_none(t->local[i]);
+        t->is_local[t->local[i]] = false;
+    }
+    t->local_count = 0;
+}
+
 static void table_clear(struct jump_table *t)
 {
     for (unsigned i = 0; i < t->filled_count; i++)
         t->entry[t->filled[i]] = (struct jump_entry){ .rip = jit_jump_none(t->filled[i]) };
     t->filled_count = 0;
+    table_clear_local(t);
 }
 
 void jit_clear_jumps(struct jit *j)
@@ -107,6 +118,12 @@ void jit_clear_jumps(struct jit *j)
     for (unsigned i = 0; i < JUMP_TABLES && j->jumps[i].used; i++)
         table_clear(&j->jumps[i]);
     memset(j->jump_pages, 0, sizeof(j->jump_pages));
+}
+
+void jit_clear_local_jumps(struct jit *j)
+{
+    for (unsigned i = 0; i < JUMP_TABLES && j->jumps[i].used; i++)
+        table_clear_local(&j->jumps[i]);
 }
 
 /* The table of this mode, a new one if need be; when all are taken, everything goes. */
@@ -128,17 +145,30 @@ static struct jump_table *jumps_of(struct jit *j, uint32_t mode)
     return j->by_mode[jit_mode_hash(mode)] = t;
 }
 
+/* Is the page of global code, as far as the TLB knows? */
+static bool is_global(const struct jit *j, uint64_t gva)
+{
+    const struct tlb_entry *e = &j->v->mmu.tlb[j->v->mmu.bank][tlb_index(gva)];
+
+    return e->page & TLB_GLOBAL && e->tag[TLB_EXECUTE] == (gva & ~(uint64_t)PAGE_OFFSET);
+}
+
 void jit_fill_jump(struct jit *j, const struct jit_block *b)
 {
+    uint64_t gva = b->cs_base + b->rip;
     unsigned index = jit_jump_index(b->rip);
     struct jump_table *t = b->jumps;
 
     if (!t->entry[index].code)
         t->filled[t->filled_count++] = (uint16_t)index;
     t->entry[index] = (struct jump_entry){ b->rip, b->checked };
-    j->jump_pages[jit_page_hash(b->cs_base + b->rip)] = true;
+    if (!t->is_local[index] && !(is_global(j, gva) && (b->gpa[1] == b->gpa[0] || is_global(j, gva + PAGE_BYTES)))) {
+        t->is_local[index] = true;
+        t->local[t->local_count++] = (uint16_t)index;
+    }
+    j->jump_pages[jit_page_hash(gva)] = true;
     if (b->gpa[1] != b->gpa[0])
-        j->jump_pages[jit_page_hash(b->cs_base + b->rip + PAGE_BYTES)] = true;
+        j->jump_pages[jit_page_hash(gva + PAGE_BYTES)] = true;
 }
 
 /* -- making ------------------------------------------------------------------------------------------------------------------- */
@@ -284,7 +314,7 @@ static struct jit_block *translate(struct jit *j, enum block_kind kind)
     struct jit_block *b;
 
     jumps_of(j, j->v->cpu.mode); /* it may empty the cache: first */
-    if (!fetch_block(j->v, &ir, IR_INSNS, j->options.extend && kind == BLOCK_FULL ? &j->history : NULL, &f) || f.uncached)
+    if (!fetch_block(j->v, &ir, BLOCK_INSNS, j->options.extend && kind == BLOCK_FULL ? &j->history : NULL, &f) || f.uncached)
         return NULL;
     j->stats.insns += ir.insns;
     if (!block_generate(j, &ir, &b, &f, kind)) {
@@ -303,12 +333,12 @@ static struct jit_block *translate(struct jit *j, enum block_kind kind)
     return b;
 }
 
-/* Has the code here run often enough?  Where code is written to again and again, more often. */
+/* Has the code here run often enough, half of it in the interpreter's chains?  Where code is written to again and again, more often. */
 static bool is_hot(struct jit *j, uint64_t gpa)
 {
     uint8_t *hot = &j->hot[(j->v->cpu.rip ^ gpa >> 12) % HOT_ENTRIES], *writes = written_count(j, gpa);
 
-    if (*hot >= bits_min(j->options.hot * (1u + *writes), UINT8_MAX)) {
+    if (*hot >= bits_min((j->options.hot - j->interp->patience) * (1u + *writes), UINT8_MAX)) {
         *hot = 0;
         *writes -= *writes > 0;
         return true;
@@ -406,6 +436,15 @@ static void page_unlink(struct jit *j, struct jit_block *b)
     }
 }
 
+/* Nothing but what is running may still know it. */
+static void block_bury(struct jit *j, struct jit_block *b)
+{
+    b->dead = true;
+    b->next = j->dead;
+    j->dead = b;
+    j->stats.drops++;
+}
+
 static void block_drop(struct jit *j, struct jit_block *b)
 {
     struct jit_block **at = hash_bucket(j, b->gpa[0], b->rip);
@@ -419,10 +458,7 @@ static void block_drop(struct jit *j, struct jit_block *b)
     unlink_outgoing(b);
     if (jump->code && jump->code == b->checked)
         jump->rip = jit_jump_none(jit_jump_index(b->rip));
-    b->dead = true;
-    b->next = j->dead;
-    j->dead = b;
-    j->stats.drops++;
+    block_bury(j, b);
 }
 
 void jit_refuse_windows(struct jit *j, struct jit_block *b)
@@ -435,11 +471,17 @@ void jit_refuse_windows(struct jit *j, struct jit_block *b)
         block_drop(j, b);
 }
 
+/* All at once: the links between them are left as they are. */
 void jit_drop_all(struct jit *j)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(j->hash); i++)
-        while (j->hash[i])
-            block_drop(j, j->hash[i]);
+    for (unsigned i = 0; i < ARRAY_LEN(j->hash); i++) {
+        for (struct jit_block *b = j->hash[i], *next; b; b = next) {
+            next = b->next;
+            block_bury(j, b);
+        }
+        j->hash[i] = NULL;
+    }
+    memset(j->page, 0, sizeof(j->page));
     jit_clear_jumps(j);
     for (unsigned i = 0; i < JUMP_TABLES; i++)
         j->jumps[i].used = false;

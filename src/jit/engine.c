@@ -16,7 +16,7 @@ struct jit_options jit_options = {
 #define X(name, text) .name = true,
     JIT_SWITCHES(X)
 #undef X
-    .cache_bytes = MIB(64), .hot = 8, .patience = 1000,
+    .cache_bytes = MIB(64), .hot = 16, .patience = 1000,
 };
 
 bool jit_switch_off(const char *name)
@@ -154,7 +154,7 @@ static const uint8_t *code_here(struct jit *j)
     const struct jump_entry *jump = t ? &t->entry[jit_jump_index(j->v->cpu.rip)] : NULL;
     const struct jit_block *b;
 
-    if (jump && jump->rip == j->v->cpu.rip && !jit_is_flushed(j) && j->left >= IR_INSNS)
+    if (jump && jump->rip == j->v->cpu.rip && !jit_is_flushed(j) && j->left >= BLOCK_INSNS)
         return jump->code;
     b = jit_lookup(j, false);
     if (!b || b->insns > j->left)
@@ -190,7 +190,7 @@ static bool jit_translated(void *opaque)
         j->seen_protects = v->mmu.protects;
         jit_clear_caches(j);
     }
-    j->left = bits_min(j->interp->end - v->retired, RUN_INSNS);
+    j->left = bits_min(v->end - v->retired, RUN_INSNS);
     j->retired_then = v->retired + j->left;
     code = code_here(j);
     if (!code)
@@ -254,7 +254,7 @@ static void jit_prepare(struct jit *j)
 {
     j->interp->translated = jit_translated;
     j->interp->opaque = j;
-    j->interp->one_block = true;
+    j->interp->patience = (uint8_t)(bits_min(j->options.hot, UINT8_MAX - 1) / 2);
     j->interp->history = &j->history;
     code_free(&j->v->code);
     code_init(&j->v->code, jit_code_written, j);

@@ -155,7 +155,7 @@ struct page_cache {
     uint64_t base, span[SPANS];
     uintptr_t delta;
     struct page_cache *next; /* in the list of those that are not empty */
-    uint64_t unused;
+    uint64_t local; /* it has held a page that is not global: it is in that list */
 };
 
 struct jump_entry {
@@ -167,9 +167,11 @@ struct jump_entry {
 struct jump_table {
     uint32_t mode;
     bool used;
-    unsigned filled_count;
+    unsigned filled_count, local_count;
     struct jump_entry entry[JUMP_ENTRIES];
     uint16_t filled[JUMP_ENTRIES]; /* entries, so that clearing them costs what filling did */
+    uint16_t local[JUMP_ENTRIES];  /* ... that have led to pages that are not global */
+    bool is_local[JUMP_ENTRIES];
 };
 
 struct jit {
@@ -216,7 +218,7 @@ struct jit {
     struct jump_table *by_mode[64]; /* by jit_mode_hash() */
     struct jit_block *dead;
     struct jit_block *page[JIT_PAGE_HASH]; /* by guest-physical page, through page_next */
-    struct page_cache *filled_caches;
+    struct page_cache *filled_caches[2]; /* [1]: of global pages alone */
     unsigned filled_count;
     bool jump_pages[JUMP_PAGES];    /* pages, by hash, with an entry in a table of jumps */
     unsigned caches;                /* of `cache`, given to blocks */
@@ -282,6 +284,7 @@ void jit_drop_written(struct jit *jit, uint64_t gpa, unsigned width);
 void jit_drop_all(struct jit *jit);
 void jit_free_dead(struct jit *jit);
 void jit_clear_jumps(struct jit *jit);
+void jit_clear_local_jumps(struct jit *jit);
 /* The block's windows do not pay. */
 void jit_refuse_windows(struct jit *jit, struct jit_block *block);
 void jit_fill_jump(struct jit *jit, const struct jit_block *block);

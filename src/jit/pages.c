@@ -8,38 +8,76 @@
 
 enum { NEIGHBOURS = 15 /* pages to look at on either side */, FEW_CACHES = 64 };
 
-void jit_clear_caches(struct jit *j)
+/* What it has held stays known. */
+static void empty(struct jit *j, struct page_cache *c)
+{
+    *c = (struct page_cache){ .local = c->local };
+    j->filled_count--;
+}
+
+static void clear_list(struct jit *j, struct page_cache **list)
 {
     struct page_cache *next;
 
-    for (struct page_cache *c = j->filled_caches; c; c = next) {
+    for (struct page_cache *c = *list; c; c = next) {
         next = c->next;
-        *c = (struct page_cache){ 0 };
+        empty(j, c);
     }
-    j->filled_caches = NULL;
-    j->filled_count = 0;
+    *list = NULL;
+}
+
+void jit_clear_caches(struct jit *j)
+{
+    clear_list(j, &j->filled_caches[false]);
+    clear_list(j, &j->filled_caches[true]);
 }
 
 /* -- after the TLB -------------------------------------------------------------------------------------------------------- */
 
-/* Caches that reach into the page go; of many all do, which is quicker than to look at each. */
-static void clear_page(struct jit *j, uint64_t page)
+static void clear_page_in(struct jit *j, struct page_cache **at, uint64_t page)
 {
-    struct page_cache **at = &j->filled_caches, *c;
+    struct page_cache *c;
 
-    if (j->filled_count > FEW_CACHES) {
-        jit_clear_caches(j);
-        return;
-    }
     while ((c = *at)) {
         if (likely(page - c->base > c->span[0])) { /* both are whole pages, but for jit_span_bytes[0] - 1 */
             at = &c->next;
             continue;
         }
         *at = c->next;
-        *c = (struct page_cache){ 0 };
-        j->filled_count--;
+        empty(j, c);
     }
+}
+
+/* Caches that reach into the page go; of many all do, which is quicker than to look at each. */
+static void clear_page(struct jit *j, uint64_t page)
+{
+    if (j->filled_count > FEW_CACHES) {
+        jit_clear_caches(j);
+        return;
+    }
+    clear_page_in(j, &j->filled_caches[false], page);
+    clear_page_in(j, &j->filled_caches[true], page);
+}
+
+static void follow_page(struct jit *j, uint64_t page)
+{
+    if (page == TLB_NONE)
+        return;
+    clear_page(j, page);
+    if (j->jump_pages[jit_page_hash(page)])
+        jit_clear_jumps(j);
+}
+
+static void follow_each(struct jit *j)
+{
+    const struct mmu *mmu = &j->v->mmu;
+
+    if (mmu->flushed_local > j->seen_flushes) {
+        jit_clear_local_jumps(j);
+        clear_list(j, &j->filled_caches[false]);
+    }
+    for (uint64_t n = j->seen_flushes + 1; n <= mmu->flushes; n++)
+        follow_page(j, mmu->flushed_page[n % FLUSHED_PAGES]);
 }
 
 void jit_follow_flushes(struct jit *j)
@@ -50,13 +88,7 @@ void jit_follow_flushes(struct jit *j)
         jit_clear_jumps(j);
         jit_clear_caches(j);
     } else {
-        for (uint64_t n = j->seen_flushes + 1; n <= mmu->flushes; n++) {
-            uint64_t page = mmu->flushed_page[n % FLUSHED_PAGES];
-
-            clear_page(j, page);
-            if (j->jump_pages[jit_page_hash(page)])
-                jit_clear_jumps(j);
-        }
+        follow_each(j);
     }
     j->seen_flushes = mmu->flushes;
 }
@@ -71,7 +103,7 @@ static bool plain_at(const struct jit *j, uint64_t gpa, uint64_t size, enum tlb_
     if (intent != TLB_WRITE)
         return (uintptr_t)phys_readable(phys, gpa, size) == host;
     return (uintptr_t)phys_writable(phys, gpa, size) == host &&
-           !(size == PAGE_BYTES ? code_present(&j->v->code, gpa) : code_present_near(&j->v->code, gpa));
+           !(size == PAGE_BYTES ? mmu_has_code(&j->v->mmu, gpa) : mmu_has_code_near(&j->v->mmu, gpa));
 }
 
 /*
@@ -87,7 +119,7 @@ static bool page_joins(const struct jit *j, const struct tlb_entry *e, uint64_t 
         return false;
     if (!((e->page ^ page) >> tlb_shift(e)))
         return plain_at(j, e->gpa + page - (e->page & ~(uint64_t)PAGE_OFFSET), PAGE_BYTES, intent, page + (uintptr_t)e->addend);
-    return n->tag[intent] == page && n->addend == e->addend;
+    return n->tag[intent] == page && n->addend == e->addend && !((n->page ^ e->page) & TLB_GLOBAL);
 }
 
 /* The stretch around e's page: a large page; and neighbours where it has to reach to `end`. */
@@ -109,6 +141,26 @@ static void stretch(const struct jit *j, const struct tlb_entry *e, enum tlb_int
         *base -= PAGE_BYTES, *size += PAGE_BYTES;
 }
 
+/* It comes onto its list; one that has held global pages alone leaves that for good when it is to hold another. */
+static void list_cache(struct jit *j, struct page_cache *c, bool global)
+{
+    struct page_cache **at = &j->filled_caches[true];
+
+    if (c->span[0] && !c->local && !global) {
+        while (*at != c)
+            at = &(*at)->next;
+        *at = c->next;
+        empty(j, c);
+    }
+    c->local |= !global;
+    if (c->span[0])
+        return;
+    at = &j->filled_caches[!c->local];
+    c->next = *at;
+    *at = c;
+    j->filled_count++;
+}
+
 void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, unsigned bytes, enum tlb_intent intent)
 {
     const struct tlb_entry *e = &j->v->mmu.tlb[j->v->mmu.bank][tlb_index(gva)];
@@ -116,11 +168,7 @@ void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, unsigned 
 
     if (e->tag[intent] != base)
         return;
-    if (!c->span[0]) {
-        c->next = j->filled_caches;
-        j->filled_caches = c;
-        j->filled_count++;
-    }
+    list_cache(j, c, e->page & TLB_GLOBAL);
     stretch(j, e, intent, gva + jit_span_bytes[jit_span(bytes)], &base, &size);
     c->base = base;
     c->delta = (uintptr_t)e->addend;

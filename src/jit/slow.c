@@ -99,6 +99,17 @@ static struct slow_result site_fault(struct jit *j, const struct jit_site *site)
     return (struct slow_result){ 0, EXIT_FAULT };
 }
 
+/* What took its time has brought the end of the run nearer; the block under way goes to its own end, or is forced out. */
+static inline void keep_end(struct jit *j)
+{
+    uint64_t n = j->retired_then - j->v->end;
+
+    if (likely(j->v->end >= j->retired_then) || j->forced)
+        return;
+    j->left -= n;
+    j->retired_then -= n;
+}
+
 /* Out before the next instruction. */
 static struct slow_result site_out(struct jit *j, const struct jit_site *site, uint64_t value)
 {
@@ -130,6 +141,7 @@ static inline struct slow_result site_done(struct jit *j, const struct jit_site 
 {
     bool flushed = jit_is_flushed(j);
 
+    keep_end(j);
     if (likely(!(vcpu_may_want(j->v) | site->block->dead | flushed)))
         return (struct slow_result){ value, 0 };
     return site_disturbed(j, site, value, flushed);
@@ -349,6 +361,7 @@ struct slow_result jit_slow_helper(const struct jit_site *site)
 
     if (!site_helper(j, site, &result))
         return (struct slow_result){ 0, EXIT_FAULT };
+    keep_end(j);
     flushed = jit_is_flushed(j);
     if (unlikely(flushed))
         jit_follow_flushes(j);
@@ -364,7 +377,7 @@ static bool stops(const struct jit *j)
     const struct cpu *c = &j->v->cpu;
 
     return j->v->again || c->shadow || c->activity != CPU_RUNNING || vcpu_wanted(j->v) ||
-           (c->rflags & FLAG_RF && (c->mode & MODE_STEP || j->left < IR_INSNS));
+           (c->rflags & FLAG_RF && (c->mode & MODE_STEP || j->left < BLOCK_INSNS));
 }
 
 struct slow_result jit_slow_helper_end(const struct jit_site *site)
@@ -377,6 +390,7 @@ struct slow_result jit_slow_helper_end(const struct jit_site *site)
 
     if (!site_helper(j, site, &result))
         return (struct slow_result){ 0, EXIT_FAULT };
+    keep_end(j);
     j->left += v->again;
     if (unlikely(jit_is_flushed(j)))
         jit_follow_flushes(j);

@@ -234,7 +234,7 @@ static const void *make_probe(struct jit *j, enum mmu_bank bank, enum tlb_intent
 {
     struct tlb_entry *tlb = j->v->mmu.tlb[bank];
     const void *at = emit_address(&j->e);
-    uint8_t *empty, *missed, *goes_on;
+    uint8_t *empty, *missed, *goes_on, *other, *global;
 
     emit_alu_mi(&j->e, A_CMP, 8, mem_at(H_RCX, offsetof(struct page_cache, span[0])), 0);
     empty = emit_jcc(&j->e, CC_Z);
@@ -245,6 +245,11 @@ static const void *make_probe(struct jit *j, enum mmu_bank bank, enum tlb_intent
     emit_alu_ri(&j->e, A_AND, 8, H_RDX, -(int32_t)PAGE_BYTES);
     emit_alu_rm(&j->e, A_CMP, 8, H_RDX, mem_table(&tlb->tag[intent], H_RSI));
     missed = emit_jcc(&j->e, CC_NZ);
+    emit_rm_imm(&j->e, 0xf6, 1, 0, mem_table((char *)&tlb->page + 1, H_RSI), 1, TLB_GLOBAL >> 8); /* TEST */
+    global = emit_jcc(&j->e, CC_NZ);
+    emit_alu_mi(&j->e, A_CMP, 8, mem_at(H_RCX, offsetof(struct page_cache, local)), 0);
+    other = emit_jcc(&j->e, CC_Z); /* to leave the list of global ones */
+    emit_here(&j->e, global);
     goes_on = probe_goes_on(j, tlb);
     emit_load(&j->e, 8, H_RSI, mem_table(&tlb->addend, H_RSI));
     emit_store(&j->e, 8, mem_at(H_RCX, offsetof(struct page_cache, base)), H_RDX);
@@ -256,6 +261,7 @@ static const void *make_probe(struct jit *j, enum mmu_bank bank, enum tlb_intent
     emit_byte(&j->e, 0xf9); /* stc */
     emit_byte(&j->e, 0xc3);
     emit_here(&j->e, missed);
+    emit_here(&j->e, other);
     emit_here(&j->e, goes_on);
     emit_byte(&j->e, 0x58 | H_RSI);
     emit_here(&j->e, empty);

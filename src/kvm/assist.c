@@ -61,7 +61,7 @@ static void code_check(struct kvm_assist *a)
         if (now && !memcmp(now, c->bytes, PAGE_BYTES))
             continue;
         for (unsigned line = 0; line < PAGE_BYTES; line += CODE_LINE_BYTES)
-            code_written(&v->code, c->gpa + line, CODE_LINE_BYTES);
+            mmu_written(&v->mmu, c->gpa + line, CODE_LINE_BYTES);
     }
 }
 

@@ -108,7 +108,7 @@ static const struct state_msr state_msrs[] = {
     ROW(0x174, msr.sysenter_cs), ROW(0x175, msr.sysenter_esp), ROW(0x176, msr.sysenter_eip), ROW(0xc0000081, msr.star),
     ROW(0xc0000082, msr.lstar), ROW(0xc0000083, msr.cstar), ROW(0xc0000084, msr.sfmask),
     ROW(0xc0000102, msr.kernel_gs_base), ROW(0xc0000103, msr.tsc_aux), ROW(0x277, msr.pat),
-    ROW(0x2ff, msr.mtrr_def_type),
+    ROW(0x2ff, msr.mtrr_def_type), ROW(0x48, msr.spec_ctrl), ROW(0x10a, msr.arch_capabilities),
 };
 #undef ROW
 

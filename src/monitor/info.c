@@ -26,24 +26,24 @@ static char tlb_letter(const struct tlb_entry *e, enum tlb_intent intent, char l
 
 static void print_tlb_entry(const struct tlb_entry *e, const char *bank, GString *out)
 {
-    g_string_append_printf(out, "%016" PRIx64 " -> %012" PRIx64 "  %c%c%c  of %" PRIu64 "K  %s\n", e->page & ~(uint64_t)PAGE_OFFSET, e->gpa,
+    g_string_append_printf(out, "%016" PRIx64 " -> %012" PRIx64 "  %c%c%c  of %" PRIu64 "K  %s%s\n", e->page & ~(uint64_t)PAGE_OFFSET, e->gpa,
                            tlb_letter(e, TLB_READ, 'r'), tlb_letter(e, TLB_WRITE, 'w'), tlb_letter(e, TLB_EXECUTE, 'x'),
-                           UINT64_C(1) << (tlb_shift(e) - 10), bank);
+                           UINT64_C(1) << (tlb_shift(e) - 10), bank, e->page & TLB_GLOBAL ? ", global" : "");
 }
 
 static void info_tlb(struct monitor *m, const char *args, GString *out)
 {
     static const char *const banks[BANKS] = { "supervisor", "supervisor, AC", "user" };
-    const struct mmu *mmu = &m->machine->vcpu.mmu;
+    struct mmu *mmu = &m->machine->vcpu.mmu;
 
     (void)args;
     if (m->machine->runs->id == ENGINE_KVM) {
         g_string_append(out, "KVM has its own, which nobody can see\n");
         return;
     }
-    for (unsigned bank = 0; bank < BANKS; bank++)
-        for (unsigned i = 0; i < mmu->log[bank].n; i++)
-            print_tlb_entry(&mmu->tlb[bank][mmu->log[bank].entry[i]], banks[bank], out);
+    for (struct tlb_place at = { 0 }; tlb_next(mmu, &at);)
+        if (at.log % 2 == !!(at.entry->page & TLB_GLOBAL)) /* it may be in the other log too */
+            print_tlb_entry(at.entry, banks[at.log / 2], out);
     g_string_append_printf(out, "%" PRIu64 " walks, %" PRIu64 " flushes\n", mmu->walks, mmu->flushes);
 }
 

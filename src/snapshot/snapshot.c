@@ -20,12 +20,13 @@ struct snapshot {
     char *path;
     struct snapshot_in *in;
     struct snapshot_guest guest;
-    uint64_t pdpte[4];
+    uint64_t pdpte[APIC_CPUS][4];
 };
 
 #define STATE struct snapshot_guest
 FIELDS(guest_fields, FIELD_MAX(ram_bytes, GIB(1024)), FIELD_MAX(bios_bytes, FLASH_MAX), FIELD(retired), FIELD(journeys),
-       FIELD_MAX(clock, MACHINE_CLOCK_JOURNEY), FIELD_MAX(disks, MACHINE_IMAGES), FIELD(vga), FIELD(testdev), FIELD(signature),
+       FIELD_MAX(clock, MACHINE_CLOCK_JOURNEY), FIELD_MAX(disks, MACHINE_IMAGES), FIELD_MAX(smp, APIC_CPUS), FIELD(vga), FIELD(testdev),
+       FIELD(signature),
        WIRING(model), WIRING(features), WIRING(cpuid))
 #undef STATE
 
@@ -37,12 +38,11 @@ struct part {
 };
 
 /* The clock comes first: moments are no later than its time. */
-enum { PARTS = 4 };
+enum { PARTS = 3 };
 static void machine_parts(struct machine *m, struct part *part)
 {
     const struct part all[PARTS] = {
-        { "clock", &clock_fields, &m->clock }, { "machine", &machine_fields, m }, { "vcpu", &vcpu_fields, &m->vcpu },
-        { "board", &board_fields, m->board },
+        { "clock", &clock_fields, &m->clock }, { "machine", &machine_fields, m }, { "board", &board_fields, m->board },
     };
 
     memcpy(part, all, sizeof(all));
@@ -122,7 +122,7 @@ static void save_guest(struct snapshot_out *out, const struct machine *m)
 
     if (!model.signature)
         model_of_row(&model_rows[0], &model);
-    guest = (struct snapshot_guest){ .ram_bytes = c->ram_bytes, .bios_bytes = m->board->config.bios_bytes, .retired = m->vcpu.retired,
+    guest = (struct snapshot_guest){ .ram_bytes = c->ram_bytes, .bios_bytes = m->board->config.bios_bytes, .retired = machine_retired(m), .smp = m->cpus,
                                      .journeys = m->journeys, .clock = c->clock, .disks = c->disks, .vga = c->vga, .testdev = c->testdev,
                                      .signature = model.signature };
     cpuid_print(&m->vcpu.cpuid, cpuid_text, sizeof(cpuid_text));
@@ -174,14 +174,20 @@ bool snapshot_save(struct machine *m, const char *path, void (*progress)(uint64_
     struct snapshot_out *out;
     struct part part[PARTS];
 
-    if (!m->runs->get_state(m->engine, err) || !(out = out_open(path, err)))
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (!m->runs->get_state(m->cpu[i].engine, err))
+            return false;
+    if (!(out = out_open(path, err)))
         return false;
     clock_now(&m->clock);
     machine_parts(m, part);
     save_guest(out, m);
     for (unsigned i = 0; i < PARTS; i++)
         save_fields(out, part[i].name, part[i].fields, part[i].state);
-    save_cpu(out, &m->vcpu.cpu);
+    for (unsigned i = 0; i < m->cpus; i++) {
+        save_fields(out, "vcpu", &vcpu_fields, m->cpu[i].v);
+        save_cpu(out, &m->cpu[i].v->cpu);
+    }
     for (unsigned i = 0; board_device(m->board, i); i++)
         save_device(out, board_device(m->board, i));
     save_ram(out, m->board, progress);
@@ -298,9 +304,9 @@ static bool check_time(const struct snapshot *s, struct machine *m, struct err *
 {
     if (m->config.clock != MACHINE_CLOCK_HOST && m->clock.source(m->clock.opaque) != m->clock.ns)
         return err_set(err, "%s: its clock and its counts do not agree", s->path);
-    if (m->vcpu.retired != s->guest.retired || m->journeys != s->guest.journeys)
+    if (machine_retired(m) != s->guest.retired || m->journeys != s->guest.journeys)
         return err_set(err, "%s: its counts do not agree", s->path);
-    return true;
+    return m->at < m->cpus || err_set(err, "%s: it is the turn of a processor that is not there", s->path);
 }
 
 static bool load_devices(struct snapshot *s, struct machine *m, struct err *err)
@@ -346,18 +352,34 @@ static bool load_end(struct snapshot *s, struct err *err)
     return in_section(s->in, "end", 0, &bytes, err) && in_ends(s->in, err);
 }
 
+/* What PAE paging has loaded is looked up anew when the engine gets the CPU. */
+static bool load_vcpu(struct snapshot *s, struct vcpu *v, struct machine *m, struct err *err)
+{
+    vcpu_set_both(v, &s->guest.features, &s->guest.cpuid);
+    cpuid_place(&v->cpuid, v->id, m->cpus);
+    if (!load_fields(s, "vcpu", &vcpu_fields, v, &m->clock, err))
+        return false;
+    memcpy(s->pdpte[v->id], v->mmu.pdpte, sizeof(s->pdpte[0]));
+    return load_cpu(s, &v->cpu, err);
+}
+
 bool snapshot_restore(struct snapshot *s, struct machine *m, struct err *err)
 {
     struct part part[PARTS];
 
-    vcpu_set_both(&m->vcpu, &s->guest.features, &s->guest.cpuid);
     machine_parts(m, part);
     for (unsigned i = 0; i < PARTS; i++)
         if (!load_fields(s, part[i].name, part[i].fields, part[i].state, &m->clock, err))
             return false;
-    memcpy(s->pdpte, m->vcpu.mmu.pdpte, sizeof(s->pdpte));
-    return check_time(s, m, err) && load_cpu(s, &m->vcpu.cpu, err) && load_devices(s, m, err) && load_ram(s, m->board, err) &&
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (!load_vcpu(s, m->cpu[i].v, m, err))
+            return false;
+    return check_time(s, m, err) && load_devices(s, m, err) && load_ram(s, m->board, err) &&
            load_end(s, err);
 }
 
-void snapshot_resume(const struct snapshot *s, struct machine *m) { memcpy(m->vcpu.mmu.pdpte, s->pdpte, sizeof(s->pdpte)); }
+void snapshot_resume(const struct snapshot *s, struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpus; i++)
+        memcpy(m->cpu[i].v->mmu.pdpte, s->pdpte[i], sizeof(s->pdpte[0]));
+}

@@ -14,7 +14,7 @@ struct snapshot_guest {
     uint64_t ram_bytes, bios_bytes; /* bios_bytes 0: no firmware */
     uint64_t retired, journeys;     /* so far */
     uint32_t clock;                 /* enum machine_clock */
-    uint32_t disks;
+    uint32_t disks, smp;            /* smp: processors */
     bool vga;
     bool testdev;
     uint32_t signature;             /* of the CPU model asked for */

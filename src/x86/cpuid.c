@@ -46,7 +46,7 @@ uint64_t cpuid_cr4_mask(const struct feature_set *features)
         { CR4_MCE, FEATURE_mce }, { CR4_PGE, FEATURE_pge }, { CR4_PCE, FEATURE_none }, { CR4_OSFXSR, FEATURE_fxsr },
         { CR4_OSXMMEXCPT, FEATURE_sse }, { CR4_UMIP, FEATURE_umip }, { CR4_LA57, FEATURE_la57 },
         { CR4_FSGSBASE, FEATURE_fsgsbase }, { CR4_PCIDE, FEATURE_pcid }, { CR4_OSXSAVE, FEATURE_xsave },
-        { CR4_SMEP, FEATURE_smep }, { CR4_SMAP, FEATURE_smap }, { CR4_PKE, FEATURE_pku },
+        { CR4_SMEP, FEATURE_smep }, { CR4_SMAP, FEATURE_smap }, { CR4_PKE, FEATURE_pku }, { CR4_PKS, FEATURE_pks },
     };
 
     return cpuid_control_mask(cr4, ARRAY_LEN(cr4), features);
@@ -161,6 +161,26 @@ void cpuid_build(struct cpuid_table *t, const struct cpu_model *model)
 
         xsave->eax = (uint32_t)xcr0;
         xsave->ecx = cpuid_xsave_size(xcr0);
+    }
+}
+
+void cpuid_place(struct cpuid_table *t, unsigned id, unsigned cpus)
+{
+    unsigned shift = 0;
+
+    while (1u << shift < cpus)
+        shift++;
+    for (struct cpuid_row *r = t->row; r < t->row + t->n; r++) {
+        if (r->leaf == 1) {
+            r->r.ebx = (r->r.ebx & 0xffff) | 1u << shift << 16 | id << 24;
+            r->r.edx |= (cpus > 1u) << 28; /* HTT: the number is there */
+        } else if (r->leaf == 4) {
+            r->r.eax = (r->r.eax & 0x3ffffff) | ((1u << shift) - 1) << 26;
+        } else if (r->leaf == 0xb) {
+            r->r.eax = r->subleaf ? shift : 0;
+            r->r.ebx = r->subleaf ? cpus : 1;
+            r->r.edx = id;
+        }
     }
 }
 

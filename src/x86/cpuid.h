@@ -31,6 +31,8 @@ struct cpu_model {
 };
 
 void cpuid_build(struct cpuid_table *table, const struct cpu_model *model);
+/* CPU `id` of so many in one package, a core each (SDM 2 CPUID, leaves 1, 4, BH).  One alone is what a table says by itself. */
+void cpuid_place(struct cpuid_table *table, unsigned id, unsigned cpus);
 /* Is the feature's bit set in what its leaf says? */
 bool cpuid_has_bit(const struct cpuid_result *r, unsigned feature);
 /* Does the table say that this feature is there? */

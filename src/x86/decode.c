@@ -200,7 +200,7 @@ struct decode_memo {
     uint8_t bytes[INSN_BYTES], length; /* 0: nothing yet */
     uint32_t mode;
     struct insn insn;
-};
+} __attribute__((aligned(128))); /* two cache lines */
 
 static struct decode_memo *decode_memo_of(uint32_t mode, const uint8_t *bytes, size_t n)
 {

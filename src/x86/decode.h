@@ -11,27 +11,32 @@
 #include <Zydis/MetaInfo.h>
 #include <Zydis/Mnemonic.h>
 
-enum { INSN_BYTES = 15, INSN_OPERANDS = 5 };
+enum { INSN_BYTES = 15, INSN_OPERANDS = 4 };
 
 enum register_class { REG_NONE, REG_GPR, REG_GPR_HIGH /* AH, CH, DH, BH */, REG_SEGMENT, REG_CONTROL, REG_DEBUG,
                       REG_X87, REG_MMX, REG_VECTOR, REG_MASK, REG_BOUND, REG_OTHER };
 
 enum operand_kind { OPERAND_NONE, OPERAND_REGISTER, OPERAND_MEMORY, OPERAND_IMMEDIATE, OPERAND_FAR_POINTER };
 
+/* Small, because decode() keeps many. */
 struct operand {
-    enum operand_kind kind;
-    uint16_t width;        /* bytes */
+    uint8_t kind : 4;      /* enum operand_kind */
+    uint8_t class : 4;     /* enum register_class */
     uint8_t element;       /* bytes of a vector element, where it has such */
-    enum register_class class;
+    uint16_t width;        /* bytes */
     uint8_t reg;
-    bool in_rm;            /* ModRM.rm names it */
+    bool in_rm : 1;        /* ModRM.rm names it */
     /* memory */
-    bool has_base, has_index, rip_relative, vsib, address_only /* LEA, NOP, hints: never accessed */;
-    uint8_t base, index, scale /* log2 */, segment;
-    int64_t displacement;  /* also the absolute address of a moffs form */
-    /* immediate, already sign-extended to 64 bits where the form says so; relative branches: the displacement */
-    uint64_t immediate;
-    uint16_t selector;     /* far pointer */
+    bool has_base : 1, has_index : 1, rip_relative : 1, vsib : 1, address_only : 1 /* LEA, NOP, hints: never accessed */;
+    union {
+        struct { uint16_t base : 5, index : 5, scale : 2 /* log2 */, segment : 3; };
+        uint16_t selector; /* far pointer */
+    };
+    union {
+        int64_t displacement;  /* memory; also the absolute address of a moffs form */
+        /* already sign-extended to 64 bits where the form says so; relative branches: the displacement; far pointer: the offset */
+        uint64_t immediate;
+    };
 };
 
 enum insn_prefix { PREFIX_LOCK = 1, PREFIX_REP = 2, PREFIX_REPNE = 4, PREFIX_OPERAND_SIZE = 8, PREFIX_ADDRESS_SIZE = 16,
@@ -44,7 +49,7 @@ struct insn {
     uint16_t isa;          /* ZydisISASet */
     uint8_t length;        /* of one that is none: how many bytes were looked at */
     uint8_t prefixes;
-    enum insn_encoding encoding;
+    uint8_t encoding;      /* enum insn_encoding */
     uint8_t opcode, map;   /* opcode byte, and map 0 (one byte), 1 (0F), 2 (0F38), 3 (0F3A) */
     uint8_t modrm_reg, modrm_mod, modrm_rm;
     uint8_t operand_size;  /* effective, bytes: 2, 4, 8 */
@@ -55,7 +60,7 @@ struct insn {
     uint8_t rounding;      /* 4 + RC, in place of MXCSR's; 0: none */
     uint8_t mask;          /* EVEX opmask register; 0: none */
     uint8_t segment;       /* of implicit memory operands (strings, XLAT): DS or the override */
-    unsigned operands;     /* visible ones */
+    uint8_t operands;      /* visible ones */
     struct operand op[INSN_OPERANDS];
 };
 

@@ -272,7 +272,7 @@ uint64_t help_enter(struct vcpu *v, uint64_t shape)
         if (!stack_pop(&from, width, &word) || !stack_push(&s, width, word))
             return 0;
     }
-    if (level && !stack_push(&s, width, frame))
+    if (level && !stack_push(&s, width, s.width == 2 ? (v->cpu.slot[RSP] & ~UINT64_C(0xffff)) | frame : frame)) /* ESP, with all it has */
         return 0;
     s.sp = bits_trunc(s.sp - size, s.width);
     { /* the new top must be writable (SDM 2 ENTER) */

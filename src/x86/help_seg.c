@@ -200,11 +200,39 @@ static uint64_t verify(struct vcpu *v, uint16_t selector, bool write)
 uint64_t help_verr(struct vcpu *v, uint64_t selector, uint64_t imm) { (void)imm; return verify(v, (uint16_t)selector, false); }
 uint64_t help_verw(struct vcpu *v, uint64_t selector, uint64_t imm) { (void)imm; return verify(v, (uint16_t)selector, true); }
 
+/* Was the requested privilege level less? */
+static bool arpl(uint16_t *selector, uint64_t source)
+{
+    bool less = (*selector & 3) < (source & 3);
+
+    if (less)
+        *selector = (uint16_t)((*selector & ~3u) | (source & 3));
+    return less;
+}
+
 uint64_t help_arpl(struct vcpu *v, uint64_t destination, uint64_t source, uint64_t imm)
 {
-    bool less = (destination & 3) < (source & 3);
+    uint16_t selector = (uint16_t)destination;
 
     (void)imm;
+    set_zf(v, arpl(&selector, source));
+    return selector;
+}
+
+/* Written only if it changes, and only then it must be writable, as test386.asm has it and a Zen 4 does; shape: segment, 0x100 stack. */
+uint64_t help_arpl_memory(struct vcpu *v, uint64_t linear, uint64_t source, uint64_t shape)
+{
+    unsigned flags = shape & 0x100 ? ACCESS_STACK : 0;
+    union wide data = { .q = { 0 } };
+    bool less;
+
+    if (!access_load(&v->mmu, linear, &data, 2, FORM_PLAIN, flags))
+        return vcpu_raise_mmu(v);
+    less = arpl(&data.h[0], source);
+    if (less && (v->cpu.seg[shape & 7].ar & (AR_CODE | AR_WRITABLE)) != AR_WRITABLE)
+        return vcpu_raise_error(v, EXCEPTION_GP, 0);
+    if (less && !access_store(&v->mmu, linear, &data, 2, FORM_PLAIN, flags))
+        return vcpu_raise_mmu(v);
     set_zf(v, less);
-    return less ? (destination & ~UINT64_C(3)) | (source & 3) : destination;
+    return 1;
 }

@@ -470,7 +470,7 @@ unsigned lift_block(struct ir_block *b, uint64_t rip, uint32_t mode, unsigned li
     b->rip = rip;
     b->mode = mode;
     b->insns = b->ops = b->consts = 0;
-    while (!l.ended && b->insns < limit && b->insns < IR_INSNS && lift_has_room(b)) {
+    while (!l.ended && b->insns < limit && b->insns < BLOCK_INSNS && lift_has_room(b)) {
         struct insn insn;
         enum decode_result result;
         bool stops;

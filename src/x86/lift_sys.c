@@ -154,23 +154,16 @@ bool lift_bound(struct lift *l, int arg)
 bool lift_arpl(struct lift *l, int arg)
 {
     const struct operand *o = lift_operand(l, 0);
-    ir_operand t = lift_temp(l), old;
-    struct place p = { 0 };
+    ir_operand t = lift_temp(l), source = lift_operand(l, 1)->reg;
 
     (void)arg;
     if (o->kind == OPERAND_MEMORY) {
-        p = lift_place(l, o, 2, ACCESS_READ | ACCESS_WRITE);
-        old = lift_load_to_write(l, p, 2);
-    } else {
-        old = o->reg;
-    }
-    lift_help(l, HELP_arpl, t, old, lift_operand(l, 1)->reg, IR_NONE, 0);
-    if (o->kind == OPERAND_MEMORY) {
-        ir_operand value = lift_temp(l);
+        struct place p = lift_place(l, o, 2, ACCESS_READ);
 
-        lift_opf(l, IR_SEL, 8, value, t, t, FX_USE)->cc = CC_Z;
-        lift_store_back(l, p, 2, value);
+        lift_op(l, IR_LEA, 8, t, p.a, IR_NONE)->imm = p.imm;
+        lift_help(l, HELP_arpl_memory, IR_NONE, t, source, IR_NONE, o->segment | (p.stack ? 0x100 : 0));
     } else {
+        lift_help(l, HELP_arpl, t, o->reg, source, IR_NONE, 0);
         lift_op(l, IR_MOV, 2, o->reg, t, IR_NONE);
     }
     return true;

@@ -21,6 +21,7 @@ struct msr_row {
 static const struct msr_row msr_rows[] = {
     ROW(0x03b, msr.tsc_adjust, UINT64_MAX),
     ROW(0x08b, msr.microcode, UINT64_MAX),
+    ROW(0x048, msr.spec_ctrl, 1), /* IBRS */
     ROW(0x03a, msr.feature_control, 0xffff),
     ROW(0x09e, msr.smbase, UINT32_MAX),
     ROW(0x174, msr.sysenter_cs, UINT32_MAX),
@@ -40,8 +41,9 @@ static const struct msr_row msr_addresses[] = {
 };
 #undef ROW
 
-enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_MTRR_CAP = 0xfe, MSR_MTRR_DEF = 0x2ff, MSR_PAT = 0x277,
-       MSR_TSC_DEADLINE = 0x6e0, MSR_XSS = 0xda0, MSR_PLATFORM_INFO = 0xce, MSR_MCG_CAP = 0x179 };
+enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_SPEC_CTRL = 0x48, MSR_PRED_CMD = 0x49, MSR_MTRR_CAP = 0xfe,
+       MSR_ARCH_CAPABILITIES = 0x10a, MSR_MTRR_DEF = 0x2ff, MSR_PAT = 0x277,
+       MSR_TSC_DEADLINE = 0x6e0, MSR_PKRS = 0x6e1, MSR_XSS = 0xda0, MSR_PLATFORM_INFO = 0xce, MSR_MCG_CAP = 0x179 };
 enum { APIC_BASE_X2APIC = 1 << 10, APIC_BASE_ENABLE = 1 << 11 };
 #define MSR_EFER 0xc0000080u
 
@@ -76,11 +78,14 @@ static bool msr_exists(const struct vcpu *v, uint32_t index)
 {
     static const struct { uint32_t first, last; uint8_t feature[2]; } rows[] = {
         { MSR_TSC, MSR_TSC, { FEATURE_tsc, FEATURE_tsc } },
+        { MSR_SPEC_CTRL, MSR_PRED_CMD, { FEATURE_ibrs, FEATURE_ibrs } },
+        { MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, { FEATURE_arch_capabilities, FEATURE_arch_capabilities } },
         { 0x174, 0x176, { FEATURE_sep, FEATURE_sep } },
         { MSR_MTRR_CAP, MSR_MTRR_CAP, { FEATURE_mtrr, FEATURE_mtrr } },
         { 0x200, 0x26f, { FEATURE_mtrr, FEATURE_mtrr } },
         { MSR_PAT, MSR_PAT, { FEATURE_pat, FEATURE_pat } },
         { MSR_MTRR_DEF, MSR_MTRR_DEF, { FEATURE_mtrr, FEATURE_mtrr } },
+        { MSR_PKRS, MSR_PKRS, { FEATURE_pks, FEATURE_pks } },
         { 0x800, 0x83f, { FEATURE_x2apic, FEATURE_x2apic } },
         { 0xc0000081, 0xc0000084, { FEATURE_syscall, FEATURE_syscall } },
         { 0xc0000100, 0xc0000102, { FEATURE_lm, FEATURE_lm } },
@@ -113,6 +118,8 @@ bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
     case MSR_PAT: *value = c->msr.pat; return true;
     case MSR_MTRR_CAP: *value = 1 << 8 | 1 << 10 | MTRR_VARIABLE; return true;
     case MSR_XSS: *value = c->msr.xss; return true;
+    case MSR_PKRS: *value = c->msr.pkrs; return true;
+    case MSR_ARCH_CAPABILITIES: *value = c->msr.arch_capabilities; return true;
     case MSR_MCG_CAP: case MSR_PLATFORM_INFO: *value = 0; return true;
     default: return false;
     }
@@ -191,6 +198,13 @@ bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
         c->msr.pat = value;
         return true;
     case MSR_XSS: return !value;
+    case MSR_PKRS:
+        if (value >> 32)
+            return false;
+        c->msr.pkrs = value;
+        vcpu_update(v);
+        return true;
+    case MSR_PRED_CMD: return !(value >> 1); /* IBPB: no predictor to empty */
     case 0x79: return true; /* microcode update trigger */
     default: return false;
     }

@@ -37,7 +37,7 @@ $(foreach bits,64 32,$(eval $(call bench_objects,$(bits),.,S)))
 $(eval $(call bench_objects,64,../lockstep/guest,c))
 
 $(BENCH)/guest.elf: $(BENCH_MACHINE) $(BENCH_OBJ64)
-$(BENCH)/maze.elf: $(patsubst %,$(BENCH)/64/%.o,start guest runner maze)
+$(BENCH)/maze.elf: $(patsubst %,$(BENCH)/64/%.o,start guest runner maze delay smp)
 $(BENCH)/guest.elf $(BENCH)/maze.elf:
 	$(call say,LINK,$@)
 	$(Q)$(call BENCH_LINK,elf_x86_64) -n -Ttext=0x100000 -e start -o $@.64 $^

@@ -103,6 +103,10 @@ for command in run diff; do
     for size in 0 12x -1 '' 1000 1M1 999T 99999999999999999999 0x; do
         refused "$command: memory of '$size'" $command --memory="$size" "$loop"
     done
+    for smp in 0 17 -1 '' 2x; do
+        refused "$command: --smp '$smp'" $command --smp="$smp" "$loop"
+    done
+    refused "$command: two processors on the journey clock" $command --smp 2 --clock journey "$loop"
     for policy in frob bus bus:3 bus:128 whole:4 ''; do
         refused "$command: policy '$policy'" $command --split="$policy" "$loop"
     done

@@ -49,14 +49,21 @@ bool machines_same_memory(struct machine *left, struct machine *right, char *tex
     return true;
 }
 
-bool machines_same_state(struct machine *left, struct machine *right, char *text, size_t size)
+static bool cpus_agree(const struct cpu *a, const struct cpu *b, char *text, size_t size)
 {
-    const struct cpu *a = &left->vcpu.cpu, *b = &right->vcpu.cpu;
-
     if (!cpu_compare(a, b, 0, text, size))
         return false;
     snprintf(text, size, "x87, MXCSR, PKRU, an MSR, a debug register, RF, or what the CPU waits for");
     return !memcmp(&a->x87, &b->x87, sizeof(a->x87)) && a->mxcsr == b->mxcsr && a->pkru == b->pkru && !memcmp(&a->msr, &b->msr, sizeof(a->msr)) &&
            !memcmp(a->dr, b->dr, sizeof(a->dr)) && a->tsc_base == b->tsc_base && a->activity == b->activity && a->shadow == b->shadow &&
            a->nmi_blocked == b->nmi_blocked && a->rflags == b->rflags;
+}
+
+bool machines_same_state(struct machine *left, struct machine *right, char *text, size_t size)
+{
+    for (unsigned i = 0; i < left->cpus; i++)
+        if (!cpus_agree(&left->cpu[i].v->cpu, &right->cpu[i].v->cpu, text, size))
+            return false;
+    snprintf(text, size, "whose turn it is");
+    return left->at == right->at;
 }

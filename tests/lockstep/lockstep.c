@@ -58,14 +58,14 @@ static bool create_both(struct lockstep *l, struct err *err)
     for (unsigned i = 0; i < 2; i++)
         if (!(l->m[i] = create(l, sides[i], err)))
             return false;
-    return ((const struct jit *)l->m[1]->engine)->usable || err_set(err, "the JIT interprets");
+    return ((const struct jit *)l->m[1]->cpu[0].engine)->usable || err_set(err, "the JIT interprets");
 }
 
 static void destroy_both(struct lockstep *l)
 {
     for (unsigned i = 0; i < 2; i++) {
         if (l->m[i] && i)
-            l->blocks += jit_engine_stats(l->m[i]->engine)->blocks;
+            l->blocks += jit_engine_stats(l->m[i]->cpu[0].engine)->blocks;
         machine_destroy(l->m[i]);
         l->m[i] = NULL;
     }
@@ -94,8 +94,9 @@ static void poke(struct lockstep *l)
 
 static void disturb(struct lockstep *l)
 {
-    if (once_in(l, l->flush))
-        jit_drop_all(l->m[1]->engine);
+    for (unsigned i = 0; i < l->m[1]->cpus; i++)
+        if (once_in(l, l->flush))
+            jit_drop_all(l->m[1]->cpu[i].engine);
     if (once_in(l, l->poke))
         poke(l);
 }
@@ -104,16 +105,17 @@ static void disturb(struct lockstep *l)
 
 static void print_instruction(struct machine *m)
 {
-    const struct cpu *c = &m->vcpu.cpu;
+    struct vcpu *v = m->cpu[m->at].v;
+    const struct cpu *c = &v->cpu;
     unsigned mode = c->mode & MODE_CODE64 ? 64 : c->mode & MODE_CODE32 ? 32 : 16;
     uint64_t linear = mode == 64 ? c->rip : (uint32_t)(c->seg[SEG_CS].base + c->rip);
-    const struct tlb_entry *e = tlb_translate(&m->vcpu.mmu, linear, ACCESS_EXECUTE, m->vcpu.mmu.bank);
+    const struct tlb_entry *e = tlb_translate(&v->mmu, linear, ACCESS_EXECUTE, v->mmu.bank);
     const uint8_t *bytes = e ? phys_readable(&m->phys, e->gpa + linear % PAGE_BYTES, 1) : NULL;
     char text[128] = "?";
 
     if (bytes)
         disasm_one(mode, bytes, bits_min(16, PAGE_BYTES - linear % PAGE_BYTES), c->rip, text, sizeof(text));
-    printf("#   %9" PRIu64 "  %016" PRIx64 "  %s\n", m->vcpu.retired, c->rip, text);
+    printf("#   %u  %9" PRIu64 "  %016" PRIx64 "  %s\n", v->id, machine_retired(m), c->rip, text);
 }
 
 /* What the interpreter does from `from` on, in a machine of its own. */
@@ -126,9 +128,9 @@ static void print_instructions(struct lockstep *l, uint64_t from, uint64_t to)
     if (!m)
         return;
     end = run_to(m, from);
-    while (end == MACHINE_LIMIT && m->vcpu.retired < to && m->vcpu.retired < from + SHOWN) {
+    while (end == MACHINE_LIMIT && machine_retired(m) < to && machine_retired(m) < from + SHOWN) {
         print_instruction(m);
-        end = run_to(m, m->vcpu.retired + 1);
+        end = run_to(m, machine_retired(m) + 1);
     }
     machine_destroy(m);
 }
@@ -137,16 +139,18 @@ static void print_state(const struct machine *m)
 {
     char text[4096];
 
-    cpu_dump(&m->vcpu.cpu, text, sizeof(text));
-    printf("# %s, %" PRIu64 " instructions:\n", m->config.engine->name, m->vcpu.retired);
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-        printf("#   %s\n", line);
+    printf("# %s, %" PRIu64 " instructions:\n", m->config.engine->name, machine_retired(m));
+    for (unsigned i = 0; i < m->cpus; i++) {
+        cpu_dump(&m->cpu[i].v->cpu, text, sizeof(text));
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+            printf("#   %s\n", line);
+    }
 }
 
 static void report(struct lockstep *l, uint64_t before, const char *text)
 {
     printf("# different: %s\n# the same before these instructions, in round %" PRIu64 " of seed %" PRIu64 ":\n", text, l->rounds, l->seed);
-    print_instructions(l, before, l->m[0]->vcpu.retired);
+    print_instructions(l, before, machine_retired(l->m[0]));
     print_state(l->m[0]);
     print_state(l->m[1]);
 }
@@ -155,10 +159,10 @@ static bool ends_agree(const struct lockstep *l, const enum machine_end *end, ch
 {
     const struct machine *a = l->m[0], *b = l->m[1];
 
-    if (end[0] == end[1] && a->vcpu.retired == b->vcpu.retired && a->exit_code == b->exit_code)
+    if (end[0] == end[1] && machine_retired(a) == machine_retired(b) && a->exit_code == b->exit_code)
         return true;
-    snprintf(text, size, "%s after %" PRIu64 " != %s after %" PRIu64, machine_end_name(end[0]), a->vcpu.retired, machine_end_name(end[1]),
-             b->vcpu.retired);
+    snprintf(text, size, "%s after %" PRIu64 " != %s after %" PRIu64, machine_end_name(end[0]), machine_retired(a), machine_end_name(end[1]),
+             machine_retired(b));
     return false;
 }
 
@@ -170,7 +174,7 @@ static uint64_t step_insns(struct lockstep *l) { return 1 + random64(l) % (rando
 /* False at the first difference. */
 static bool step(struct lockstep *l, enum machine_end *end)
 {
-    uint64_t before = l->m[0]->vcpu.retired, n = bits_min(step_insns(l), l->insns - l->done);
+    uint64_t before = machine_retired(l->m[0]), n = bits_min(step_insns(l), l->insns - l->done);
     enum machine_end ends[2];
     char text[256];
     bool same;
@@ -178,7 +182,7 @@ static bool step(struct lockstep *l, enum machine_end *end)
     for (unsigned i = 0; i < 2; i++)
         ends[i] = run_to(l->m[i], before + n);
     *end = ends[0];
-    l->done += l->m[0]->vcpu.retired - before;
+    l->done += machine_retired(l->m[0]) - before;
     l->steps++;
     same = ends_agree(l, ends, text, sizeof(text));
     if (same && l->done > l->from) {
@@ -230,7 +234,7 @@ static int run(struct lockstep *l, bool once)
 
 /* -- the command line ---------------------------------------------------------------------------------------------------------- */
 
-static char *insns_text, *step_text, *cache_text, *hot_text, *patience_text, *flush_text, *poke_text, *seed_text, *memory_text, *from_text, *bios, *kernel,
+static char *insns_text, *step_text, *cache_text, *hot_text, *patience_text, *flush_text, *poke_text, *seed_text, *memory_text, *smp_text, *from_text, *bios, *kernel,
     *append;
 static char **off, **files;
 static gboolean once, journey;
@@ -240,6 +244,7 @@ static const GOptionEntry entries[] = {
     { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &kernel, "Multiboot 1, PVH or ELF image", "FILE" },
     { "append", 0, 0, G_OPTION_ARG_STRING, &append, "The kernel's command line", "TEXT" },
     { "memory", 0, 0, G_OPTION_ARG_STRING, &memory_text, "Guest RAM (64M)", "SIZE" },
+    { "smp", 0, 0, G_OPTION_ARG_STRING, &smp_text, "Processors (1)", "N" },
     { "insns", 0, 0, G_OPTION_ARG_STRING, &insns_text, "As many instructions (100M)", "N" },
     { "once", 0, 0, G_OPTION_ARG_NONE, &once, "Not again when the guest ends before", NULL },
     { "journey", 0, 0, G_OPTION_ARG_NONE, &journey, "Out of the engines after every instruction that touched a device", NULL },
@@ -270,7 +275,7 @@ static bool number(const char *text, uint64_t otherwise, uint64_t *value, struct
 
 static bool configure(struct lockstep *l, struct err *err)
 {
-    uint64_t hot, patience;
+    uint64_t smp, hot, patience;
 
     l->config = (struct machine_config){ .bios = bios, .kernel = kernel, .append = append, .flat = files ? files[0] : NULL,
                                          .clock = journey ? MACHINE_CLOCK_JOURNEY : MACHINE_CLOCK_VIRTUAL };
@@ -282,8 +287,9 @@ static bool configure(struct lockstep *l, struct err *err)
     if (!number(insns_text, 100000000, &l->insns, err) || !number(step_text, 64, &l->step, err) || !number(from_text, 0, &l->from, err) ||
         !number(flush_text, 0, &l->flush, err) || !number(poke_text, 0, &l->poke, err) || !number(seed_text, 1, &l->seed, err) ||
         !number(memory_text, MIB(64), &l->config.ram_bytes, err) || !number(cache_text, MIB(64), &jit_options.cache_bytes, err) ||
-        !number(hot_text, 1, &hot, err) || !number(patience_text, 3, &patience, err))
+        !number(smp_text, 1, &smp, err) || !number(hot_text, 1, &hot, err) || !number(patience_text, 3, &patience, err))
         return false;
+    l->config.smp = (unsigned)bits_min(smp, APIC_CPUS);
     jit_options.hot = (unsigned)hot;
     jit_options.patience = (unsigned)patience;
     l->random = UINT64_C(0x9e3779b97f4a7c15) * (l->seed | 1);

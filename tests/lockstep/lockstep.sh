@@ -63,9 +63,10 @@ else
 fi
 guest "wide guest" $wide --kernel "$tmp/wide.elf"
 guest "corners" $wide --kernel "$tmp/corners.elf"
-for row in maze maze_device; do
+for row in maze maze_device maze_global delay; do
     guest "$row" $row_insns --memory 256M --kernel "$bench/maze.elf" --append "$row $rounds"
 done
+guest "two processors" $row_insns --smp 2 --memory 256M --kernel "$bench/maze.elf" --append "smp $rounds"
 same "maze_device --journey" "$lockstep" --insns $row_insns --journey --memory 256M --kernel "$bench/maze.elf" --append "maze_device $rounds"
 for row in $rows; do
     bits=

@@ -364,7 +364,7 @@ START_TEST(gdb_no_packet_does_harm)
         }
         if (s.g->holds)
             continue;
-        s.m->runs->run(s.m->engine, s.m->vcpu.debug.step ? 1 : 200, &err);
+        s.m->runs->run(s.m->cpu[0].engine, s.m->vcpu.debug.step ? 1 : 200, &err);
         gdb_stopped(s.g, s.m->vcpu.debug.step);
         s.g->holds = true;
     }

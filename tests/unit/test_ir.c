@@ -42,7 +42,7 @@ static unsigned lift(struct bytes *b, uint32_t mode)
 {
     struct lift_source source = { .fetch = fetch, .opaque = b };
 
-    return lift_block(&block, CODE_RIP, mode, IR_INSNS, &source);
+    return lift_block(&block, CODE_RIP, mode, BLOCK_INSNS, &source);
 }
 
 /* -- random bytes ------------------------------------------------------------------------------------------------------ */

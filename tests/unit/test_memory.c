@@ -181,14 +181,14 @@ START_TEST(tlb_pages_of_one_index_replace_each_other)
     ck_assert(!tlb_hit(&v.mmu, 0x5000, 1, TLB_READ));
     ck_assert_ptr_eq(tlb_hit(&v.mmu, other + 0x5010, 1, TLB_READ), ram + other + 0x5010);
     ck_assert(walks(0x5000));
-    ck_assert_uint_eq(v.mmu.log[v.mmu.bank].n, 1);
+    ck_assert_uint_eq(v.mmu.log[v.mmu.bank][false].n, 1);
 }
 END_TEST
 
 /* However often entries are dropped one by one and filled again. */
 START_TEST(tlb_log_holds_each_entry_once_and_all_of_them_when_full)
 {
-    const struct tlb_log *log = &v.mmu.log[v.mmu.bank];
+    const struct tlb_log *log = &v.mmu.log[v.mmu.bank][false];
 
     for (unsigned round = 0; round < 3; round++)
         for (uint64_t page = 0; page < TLB_ENTRIES; page++) {
@@ -231,6 +231,79 @@ START_TEST(tlb_flush_page_leaves_its_neighbours)
     fill(0x6000, ACCESS_READ);
     tlb_flush_page(&v.mmu, 0x5fff);
     ck_assert(walks(0x5000) && !walks(0x6000));
+}
+END_TEST
+
+/* 32-bit paging, one table at 1 MiB whose page n maps frame n; pages 16 to 31 are global. */
+static void page(void)
+{
+    uint32_t *directory = (uint32_t *)(void *)(ram + 0x200000), *table = (uint32_t *)(void *)(ram + 0x100000);
+
+    directory[0] = 0x100007;
+    for (uint32_t i = 0; i < 32; i++)
+        table[i] = i * PAGE_BYTES | 0x67 | (i & 16) << 4;
+    v.cpu.cr0 |= CR0_PG;
+    v.cpu.cr3 = 0x200000;
+    v.cpu.cr4 |= CR4_PGE;
+    vcpu_sync(&v);
+}
+
+static void switch_space(void)
+{
+    v.cpu.cr3 ^= 8; /* PWT: the same tables */
+    vcpu_update(&v);
+}
+
+START_TEST(tlb_keeps_global_pages_and_no_others_when_cr3_is_loaded)
+{
+    page();
+    ck_assert(walks(0x5000) && walks(0x15000));
+    switch_space();
+    ck_assert(!walks(0x15000) && walks(0x5000));
+    tlb_flush_page(&v.mmu, 0x15000);
+    ck_assert(walks(0x15000));
+    tlb_flush(&v.mmu);
+    ck_assert(walks(0x15000));
+}
+END_TEST
+
+START_TEST(tlb_knows_no_global_pages_without_PGE)
+{
+    page();
+    v.cpu.cr4 &= ~(uint64_t)CR4_PGE;
+    vcpu_update(&v);
+    ck_assert(walks(0x15000));
+    switch_space();
+    ck_assert(walks(0x15000));
+    v.cpu.cr4 |= CR4_PGE;
+    vcpu_update(&v);
+    ck_assert(walks(0x15000));
+    v.cpu.cr4 &= ~(uint64_t)CR4_PGE;
+    vcpu_update(&v); /* all of it goes (SDM 3A 5.10.4.1) */
+    ck_assert(walks(0x15000));
+}
+END_TEST
+
+/* The bit may come and go with INVLPG, however often; other pages share the entry. */
+START_TEST(tlb_page_is_as_global_as_its_last_walk_says)
+{
+    uint32_t *table = (uint32_t *)(void *)(ram + 0x100000);
+
+    page();
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 32; i++) {
+            table[i] ^= 0x100;
+            tlb_flush_page(&v.mmu, i * PAGE_BYTES);
+            fill(i * PAGE_BYTES, ACCESS_READ);
+        }
+        switch_space();
+        for (unsigned i = 0; i < 32; i++)
+            ck_assert_int_eq(walks(i * PAGE_BYTES), !(table[i] & 0x100));
+    }
+    ck_assert_uint_le(v.mmu.log[v.mmu.bank][false].n, 32);
+    ck_assert_uint_le(v.mmu.log[v.mmu.bank][true].n, 32);
+    tlb_protect(&v.mmu, 0x7000);
+    ck_assert(!tlb_hit(&v.mmu, 0x7000, 1, TLB_WRITE));
 }
 END_TEST
 
@@ -679,6 +752,9 @@ int main(void)
     tcase_add_test(tlb, tlb_log_holds_each_entry_once_and_all_of_them_when_full);
     tcase_add_test(tlb, tlb_flush_empties_all_banks_and_counts_one);
     tcase_add_test(tlb, tlb_flush_page_leaves_its_neighbours);
+    tcase_add_test(tlb, tlb_keeps_global_pages_and_no_others_when_cr3_is_loaded);
+    tcase_add_test(tlb, tlb_knows_no_global_pages_without_PGE);
+    tcase_add_test(tlb, tlb_page_is_as_global_as_its_last_walk_says);
     tcase_add_test(tlb, tlb_protect_makes_writes_slow_in_every_entry_of_the_frame);
     tcase_add_test(tlb, tlb_protect_brings_no_dropped_entry_back);
     tcase_add_test(tlb, tlb_entry_names_the_region_that_covers_its_page);

@@ -1377,6 +1377,38 @@ START_TEST(xcr0_illegal_combination_is_gp)
 }
 END_TEST
 
+/* As test386.asm has it, and a Zen 4 does in a 32-bit program with a read-only page. */
+START_TEST(arpl_writes_only_what_changes)
+{
+    for (unsigned writable = 0; writable < 2; writable++)
+        for (unsigned less = 0; less < 2; less++) {
+            box_reset(&b, BOX_PROTECTED32, 0);
+            box_segment(&b, BOX_OTHER, 0, 0xfffff, AR_G | AR_DB | AR_P | AR_S | (writable ? AR_WRITABLE : 0));
+            box_load(&b, SEG_DS, BOX_OTHER);
+            box_put(&b, BOX_DATA, 2, less ? 0x10 : 0x13);
+            cpu->slot[RCX] = 3;
+            CODE(0x63, 0x0d, BOX_DATA & 0xff, BOX_DATA >> 8 & 0xff, BOX_DATA >> 16, 0); /* arpl [data], cx */
+            ck_assert_int_eq(RUN(), less && !writable ? 13 : 3);
+            ck_assert_uint_eq(box_get(&b, BOX_DATA, 2), less && writable ? 0x13 : less ? 0x10 : 0x13);
+            ck_assert_int_eq(!!(box_frame(&b, 4, less && !writable ? 3 : 2) & FLAG_ZF), less && writable);
+        }
+}
+END_TEST
+
+/* The frame pointer that goes onto a 16-bit stack is all of ESP (SDM 2 ENTER), as a Zen 4 pushes it. */
+START_TEST(enter_of_32_bits_pushes_esp_onto_a_16_bit_stack)
+{
+    box_reset(&b, BOX_PROTECTED32, 0);
+    box_load(&b, SEG_SS, BOX_DATA16);
+    cpu->slot[RSP] = 0x10000 | 0x8000;
+    cpu->slot[RBP] = 0x10000 | 0x8100;
+    CODE(0xc8, 8, 0, 1); /* enter 8, 1 */
+    RUN();
+    ck_assert_uint_eq(cpu->slot[RBP], 0x10000 | 0x7ffc);
+    ck_assert_uint_eq(box_get(&b, cpu->seg[SEG_SS].base + 0x7ff8, 4), 0x10000 | 0x7ffc);
+}
+END_TEST
+
 /* SDM 4 table 2-2 and the sections named there. */
 START_TEST(msr_value_that_is_not_allowed_is_gp)
 {
@@ -1390,6 +1422,7 @@ START_TEST(msr_value_that_is_not_allowed_is_gp)
         { 0xc0000084, BIT(32), true }, { 0xc0000103, BIT(32), true },
         { 0x277, UINT64_C(0x0007040600070406), false }, { 0x277, 2, true }, { 0x277, UINT64_C(0x0800000000000000), true },
         { 0xda0, 1, true }, { 0x12345678, 0, true },
+        { 0x48, 1, false }, { 0x48, 2, true }, { 0x49, 2, true }, { 0x49, 1, true }, { 0x10a, 0, true }, /* 49H: not to be read */
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
@@ -1613,6 +1646,8 @@ static void add_checks(Suite *suite)
     TEST(control_register_pae_pdpte_with_a_reserved_bit_is_gp);
     TEST(lmsw_sets_pe_and_cannot_clear_it);
     TEST(xcr0_illegal_combination_is_gp);
+    TEST(arpl_writes_only_what_changes);
+    TEST(enter_of_32_bits_pushes_esp_onto_a_16_bit_stack);
     TEST(msr_value_that_is_not_allowed_is_gp);
     TEST(cpuid_features_agree_with_control_bits);
     TEST(cpuid_bits_that_follow_state_do);

@@ -1021,7 +1021,7 @@ START_TEST(row_lifts_to_ir_that_faults_before_it_commits)
     struct lift_source source = { .fetch = fetch_row, .opaque = &bytes };
     const char *broken;
 
-    lift_block(&ir, 0, MODE_CODE64 | MODE_LONG | MODE_PROTECTED | MODE_OSFXSR | MODE_OSXSAVE | MODE_AVX | MODE_AVX512, IR_INSNS,
+    lift_block(&ir, 0, MODE_CODE64 | MODE_LONG | MODE_PROTECTED | MODE_OSFXSR | MODE_OSXSAVE | MODE_AVX | MODE_AVX512, BLOCK_INSNS,
                &source);
     broken = ir_verify(&ir);
     ck_assert_msg(!broken, "%s: %s", rows[_i].text, broken);

@@ -87,7 +87,7 @@ static unsigned page_shift(void)
     return shape->leaf == 1 ? 12 : shape->leaf == 3 ? 30 : shape->paging == PAGING_32 ? 22 : 21;
 }
 
-static void set_registers(uint64_t cr0, uint64_t cr4, uint64_t efer, uint32_t pkru)
+static void set_registers(uint64_t cr0, uint64_t cr4, uint64_t efer, uint64_t keys)
 {
     static const uint64_t cr4_of[] = { CR4_PSE, CR4_PAE, CR4_PAE, CR4_PAE | CR4_LA57 };
     bool pae = shape->paging == PAGING_PAE;
@@ -99,7 +99,7 @@ static void set_registers(uint64_t cr0, uint64_t cr4, uint64_t efer, uint32_t pk
         memcpy(ram + pdptes + 8 * (shape->gva >> 30 & 3), &pdpte, 8);
     }
     mmu_set_registers(&mmu, CR0_PE | CR0_PG | cr0, pae ? pdptes : shape->top * TABLES, cr4_of[shape->paging] | cr4,
-                      (shape->paging >= PAGING_4 ? EFER_LME | EFER_LMA : 0) | efer, pkru);
+                      (shape->paging >= PAGING_4 ? EFER_LME | EFER_LMA : 0) | efer, keys);
     if (pae)
         ck_assert(mmu_load_pdptes(&mmu, pdptes));
 }
@@ -426,10 +426,10 @@ START_TEST(walk_smap_stops_implicit_accesses_whatever_ac_and_cpl)
 }
 END_TEST
 
-/* 5.6.2: key 5 has PKRU bits 10 (access) and 11 (write); long mode, user pages and data accesses only. */
+/* 5.6.2: key 5 has bits 10 (access) and 11 (write) in PKRU, for user pages, and PKRS; long mode and data accesses only. */
 struct key_row {
     uint64_t cr0, cr4;
-    uint32_t pkru;
+    uint32_t keys; /* PKRU; with CR4.PKS PKRS, and PKRU is all ones */
     unsigned intent;
     enum mmu_bank bank;
     bool user_page;
@@ -452,20 +452,27 @@ static const struct key_row key_rows[] = {
     { CR0_WP, CR4_PKE, ~(3u << 10), ACCESS_WRITE, BANK_USER, true, -1 },
     { CR0_WP, CR4_PKE | CR4_SMAP, 1 << 10, ACCESS_READ, BANK_SUPERVISOR_AC, true, ERR_P | ERR_PK },
     { CR0_WP, CR4_PKE, 1 << 10, ACCESS_READ, BANK_USER, false, ERR_P | ERR_U },
+    { CR0_WP, CR4_PKS, 1 << 10, ACCESS_READ, BANK_SUPERVISOR, false, ERR_P | ERR_PK },
+    { CR0_WP, CR4_PKS, 1 << 10, ACCESS_READ, BANK_SUPERVISOR, true, -1 },
+    { CR0_WP, CR4_PKS, 1 << 10, ACCESS_EXECUTE, BANK_SUPERVISOR, false, -1 },
+    { CR0_WP, CR4_PKS, 1 << 11, ACCESS_WRITE, BANK_SUPERVISOR, false, ERR_P | ERR_W | ERR_PK },
+    { CR0_WP, CR4_PKS, 1 << 11, ACCESS_READ, BANK_SUPERVISOR, false, -1 },
+    { 0, CR4_PKS, 1 << 11, ACCESS_WRITE, BANK_SUPERVISOR, false, -1 },
+    { CR0_WP, CR4_PKE | CR4_PKS, 3 << 10, ACCESS_READ, BANK_USER, false, ERR_P | ERR_U },
 };
 
-START_TEST(walk_protection_key_stops_data_accesses_to_user_pages)
+START_TEST(walk_protection_key_stops_data_accesses)
 {
     for (unsigned n = 0; n < ARRAY_LEN(key_rows); n++) {
         const struct key_row *row = &key_rows[n];
 
         map(_i);
-        set_registers(row->cr0, row->cr4, EFER_NXE, row->pkru);
+        set_registers(row->cr0, row->cr4, EFER_NXE, row->cr4 & CR4_PKS ? (uint64_t)row->keys << 32 | UINT32_MAX : row->keys);
         if (shape->paging >= PAGING_4)
             entry_put(shape->leaf, entry_get(shape->leaf) | UINT64_C(5) << 59);
         if (!row->user_page)
             entry_put(shape->leaf, entry_get(shape->leaf) & ~(uint64_t)U);
-        if (row->error < 0 || (shape->paging < PAGING_4 && row->user_page))
+        if (row->error < 0 || (shape->paging < PAGING_4 && row->error & ERR_PK))
             ASSERT_WALKS(row->intent, row->bank);
         else
             ASSERT_FAULTS(row->intent, row->bank, (unsigned)row->error);
@@ -889,7 +896,7 @@ int main(void)
     tcase_add_loop_test(each, walk_smep_stops_supervisor_fetches_from_user_pages, 0, SHAPES);
     tcase_add_loop_test(each, walk_smap_stops_supervisor_data_on_user_pages_unless_ac, 0, SHAPES);
     tcase_add_loop_test(each, walk_smap_stops_implicit_accesses_whatever_ac_and_cpl, 0, SHAPES);
-    tcase_add_loop_test(each, walk_protection_key_stops_data_accesses_to_user_pages, 0, SHAPES);
+    tcase_add_loop_test(each, walk_protection_key_stops_data_accesses, 0, SHAPES);
     suite_add_tcase(suite, each);
 
     tcase_add_checked_fixture(walks, setup, teardown);

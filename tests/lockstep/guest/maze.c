@@ -3,7 +3,7 @@
  * device's or nobody's, in an order of their own, changed while in use; accesses around their ends; stacks and code in them.
  *
  * Linked like the benchmark's guest, with its machine (tests/bench): `maze N` prints a checksum that is the same each round;
- * maze_device has a device's registers where maze has nobody's pages.
+ * maze_device has a device's registers where maze has nobody's pages, in maze_global half of the pages are global.
  * Everything is drawn from one random sequence, so both engines of a lockstep run, and any other machine, do the same.
  */
 #include "guest.h"
@@ -14,9 +14,11 @@
 #define NOBODY 0xd0000000ull
 #define IOAPIC 0xfec00000ull
 #define WRITABLE 2
+#define GLOBAL 0x100
 static u8 frames[FRAMES][4096] __attribute__((aligned(4096)));
 static u32 state, faults;
 static u64 elsewhere; /* a physical page that is not memory */
+static int globals;    /* there are some */
 
 static u32 draw(u32 n) { return (random_next(&state) >> 8) % n; }
 
@@ -27,19 +29,30 @@ static void *somewhere(void) { return at(draw(4) ? (draw(PAGES - 1) + 1) * 4096 
 
 /* -- pages ------------------------------------------------------------------------------------------------------------- */
 
-static void invalidate(u32 page)
+/* All that is cached goes when CR4.PGE changes. */
+static void forget(void)
 {
-    if (draw(4))
-        __asm__ volatile("invlpg (%0)" ::"r"(window_page(page)) : "memory");
+    if (globals)
+        __asm__ volatile("mov %%cr4, %%rax\n xor $0x80, %%rax\n mov %%rax, %%cr4\n xor $0x80, %%rax\n mov %%rax, %%cr4" ::: "rax", "memory");
     else
         reload_cr3();
 }
 
-static u64 frame_entry(u32 access) { return (u64)frames[draw(FRAMES)] | 1 | access; }
+static void invalidate(u32 page, u64 was)
+{
+    if (draw(4))
+        __asm__ volatile("invlpg (%0)" ::"r"(window_page(page)) : "memory");
+    else if (was & GLOBAL)
+        forget();
+    else
+        reload_cr3();
+}
+
+static u64 frame_entry(u32 access) { return (u64)frames[draw(FRAMES)] | 1 | access | (globals && draw(2) ? GLOBAL : 0); }
 
 static void change(u32 page)
 {
-    u64 entry = 0;
+    u64 entry = 0, was = window_table[page];
 
     switch (draw(8)) {
     case 0: break;
@@ -49,7 +62,7 @@ static void change(u32 page)
     default: entry = frame_entry(WRITABLE); break;
     }
     window_table[page] = entry;
-    invalidate(page);
+    invalidate(page, was);
 }
 
 /* What is absent or may not be written becomes memory that may. */
@@ -292,6 +305,13 @@ static int setup(u64 other)
 static int maze_setup(void) { return setup(NOBODY); }
 static int device_setup(void) { return setup(IOAPIC); }
 
+static int global_setup(void)
+{
+    globals = 1;
+    __asm__ volatile("mov %%cr4, %%rax\n or $0x80, %%rax\n mov %%rax, %%cr4" ::: "rax");
+    return setup(NOBODY);
+}
+
 static u32 maze_round(void)
 {
     u32 sum = 0;
@@ -303,7 +323,7 @@ static u32 maze_round(void)
             frames[i][k] = (u8)(i + k * 7);
     for (u32 i = 0; i < WINDOW_PAGES; i++)
         window_table[i] = 0;
-    reload_cr3();
+    forget();
     for (u32 i = 0; i < PAGES; i++)
         change(i);
     for (u32 i = 0; i < STEPS; i++)
@@ -312,4 +332,5 @@ static u32 maze_round(void)
 }
 
 ROW(maze, .group = "lockstep", .unit = "step", .units = STEPS, .setup = maze_setup, .round = maze_round);
+ROW(maze_global, .group = "lockstep", .unit = "step", .units = STEPS, .setup = global_setup, .round = maze_round);
 ROW(maze_device, .group = "lockstep", .unit = "step", .units = STEPS, .setup = device_setup, .round = maze_round);
