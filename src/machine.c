@@ -595,6 +595,13 @@ static bool machine_others_wait(const struct machine *m)
     return false;
 }
 
+void machine_give_turn(struct machine *m, unsigned cpu)
+{
+    m->at = cpu;
+    m->turn_ends = machine_retired(m) + TURN_INSNS;
+    m->pauses = 0;
+}
+
 /* The next that has something to do, maybe the same.  Not within an instruction that is to be one journey. */
 static void machine_next_turn(struct machine *m)
 {
@@ -605,9 +612,7 @@ static void machine_next_turn(struct machine *m)
     do
         i = (i + 1) % m->cpus;
     while (i != m->at && !cpu_can_run(&m->cpu[i]));
-    m->at = i;
-    m->turn_ends = machine_retired(m) + TURN_INSNS;
-    m->pauses = 0;
+    machine_give_turn(m, i);
 }
 
 static bool machine_turn_is_over(const struct machine *m)
@@ -622,7 +627,7 @@ static uint64_t machine_budget(struct machine *m)
 {
     uint64_t retired = machine_retired(m), left = m->config.limit - retired, next = clock_next(&m->clock), now = clock_now(&m->clock);
 
-    if (m->vcpu.debug.step)
+    if (m->cpu[m->at].v->debug.step)
         return bits_min(left, 1);
     left = bits_min(left, machine_until_switch(m));
     if (m->config.attendant && m->runs->id != ENGINE_KVM)
@@ -678,7 +683,7 @@ bool machine_take_state(struct machine *m, struct err *err)
 static void machine_debug(struct machine *m, enum stop_reason stop)
 {
     const struct machine_attendant *a = m->config.attendant;
-    bool step = m->vcpu.debug.step && (stop == STOP_BUDGET || stop == STOP_TOUCHED);
+    bool step = m->cpu[m->at].v->debug.step && (stop == STOP_BUDGET || stop == STOP_TOUCHED);
 
     if (a && (step || stop == STOP_DEBUG))
         a->stopped(a->opaque, step);

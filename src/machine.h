@@ -138,6 +138,9 @@ enum machine_end machine_run(struct machine *m, struct err *err);
 /* Runs until one journey is complete (MACHINE_JOURNEY) or to an end: diff's step. */
 enum machine_end machine_step(struct machine *m, struct err *err);
 
+/* Between two instructions: it is this one's turn. */
+void machine_give_turn(struct machine *m, unsigned cpu);
+
 /* Instructions of all processors since reset. */
 uint64_t machine_retired(const struct machine *m);
 

@@ -38,7 +38,7 @@ static bool says(struct gdb *g, const char *text)
     return true;
 }
 
-static struct cpu *cpu(struct gdb *g) { return &g->machine->vcpu.cpu; }
+static struct cpu *cpu(struct gdb *g) { return &gdb_vcpu(g)->cpu; }
 
 static bool changed(struct gdb *g)
 {
@@ -121,7 +121,7 @@ static size_t get_memory(struct gdb *g, const char *args, uint8_t *bytes, uint64
     if (!gdb_get_range(&args, &address, wanted, 0))
         return 0;
     *wanted = bits_min(*wanted, MEMORY_BYTES);
-    return debug_read(&g->machine->vcpu, address, bytes, (size_t)*wanted);
+    return debug_read(gdb_vcpu(g), address, bytes, (size_t)*wanted);
 }
 
 static bool read_memory(struct gdb *g, const char *args, size_t n)
@@ -153,7 +153,7 @@ static bool read_binary(struct gdb *g, const char *args, size_t n)
 
 static bool put_memory(struct gdb *g, uint64_t address, const void *bytes, uint64_t length)
 {
-    return debug_write(&g->machine->vcpu, address, bytes, (size_t)length) == length ? ok(g) : wrong(g, "no memory there");
+    return debug_write(gdb_vcpu(g), address, bytes, (size_t)length) == length ? ok(g) : wrong(g, "no memory there");
 }
 
 static bool write_memory(struct gdb *g, const char *args, size_t n)
@@ -263,16 +263,84 @@ static bool step_signal(struct gdb *g, const char *args, size_t n)
     return goes(g, after_signal(args), true);
 }
 
-/* "ACTION[:THREAD];..." of which the first is for the one thread there is. */
+/* Thread 1 is processor 0; 0 and -1: any. */
+static bool choose(struct gdb *g, const char *text)
+{
+    uint64_t thread;
+
+    if (!strcmp(text, "-1") || !strcmp(text, "0"))
+        return true;
+    if (!gdb_get_number(&text, &thread) || !thread || thread > g->machine->cpus)
+        return false;
+    g->cpu = (unsigned)thread - 1;
+    return true;
+}
+
+/* "ACTION[:THREAD];...": one that steps does so alone; otherwise all go on. */
 static bool resume(struct gdb *g, const char *args, size_t n)
 {
+    const char *step = strchr(args, 's');
+
     (void)n;
+    if (!step)
+        step = strchr(args, 'S');
+    if (step) {
+        const char *thread = strchr(step, ':');
+        char text[32] = "0";
+
+        if (thread)
+            g_strlcpy(text, thread + 1, bits_min(sizeof(text), strcspn(thread + 1, ";") + 1));
+        return choose(g, text) ? goes(g, "", true) : wrong(g, "no such thread");
+    }
     switch (args[0]) {
     case 'c': case 'C': return goes(g, "", false);
-    case 's': case 'S': return goes(g, "", true);
-    case 't': g_strlcpy(g->why, "T00thread:01;", sizeof(g->why)); return says(g, g->why);
+    case 't': gdb_say_why(g, "T00", ""); return says(g, g->why);
     default: return wrong(g, "not an action");
     }
+}
+
+/* "gTHREAD" for registers and memory, "cTHREAD" for going on, which vCont says better. */
+static bool set_thread(struct gdb *g, const char *args, size_t n)
+{
+    (void)n;
+    return *args != 'g' || choose(g, args + 1) ? ok(g) : failed(g, EINVAL);
+}
+
+static bool is_alive(struct gdb *g, const char *args, size_t n)
+{
+    uint64_t thread;
+
+    (void)n;
+    return gdb_get_number(&args, &thread) && thread && thread <= g->machine->cpus ? ok(g) : failed(g, EINVAL);
+}
+
+static bool threads(struct gdb *g, const char *args, size_t n)
+{
+    (void)args, (void)n;
+    for (unsigned i = 0; i < g->machine->cpus; i++)
+        g_string_append_printf(g->reply, "%c%02x", i ? ',' : 'm', i + 1);
+    return true;
+}
+
+static bool thread_name(struct gdb *g, const char *args, size_t n)
+{
+    static const char *const activities[] = { "running", "halted", "waits for start-up", "shut down" };
+    char text[64];
+    uint64_t thread;
+
+    (void)n;
+    if (!gdb_get_number(&args, &thread) || !thread || thread > g->machine->cpus)
+        return failed(g, EINVAL);
+    g_snprintf(text, sizeof(text), "CPU#%u [%s]", (unsigned)thread - 1, activities[g->machine->cpu[thread - 1].v->cpu.activity]);
+    gdb_put_hex(g->reply, text, strlen(text));
+    return true;
+}
+
+static bool this_thread(struct gdb *g, const char *args, size_t n)
+{
+    (void)args, (void)n;
+    g_string_printf(g->reply, "QC%02x", g->cpu + 1);
+    return true;
 }
 
 static bool why(struct gdb *g, const char *args, size_t n)
@@ -375,16 +443,17 @@ static const struct row rows[] = {
     { "qRcmd,", monitor, NULL },
     { "QStartNoAckMode", without_acks, NULL },
     { "qAttached", NULL, "1" },
-    { "qfThreadInfo", NULL, "m01" },
+    { "qfThreadInfo", threads, NULL },
     { "qsThreadInfo", NULL, "l" },
-    { "qC", NULL, "QC01" },
+    { "qThreadExtraInfo,", thread_name, NULL },
+    { "qC", this_thread, NULL },
     { "qSymbol", agrees, NULL },
     { "vCont?", NULL, "vCont;c;C;s;S;t" },
     { "vCont;", resume, NULL },
     { "vKill", kill_process, NULL },
     { "?", why, NULL },
-    { "H", agrees, NULL },
-    { "T", agrees, NULL },
+    { "H", set_thread, NULL },
+    { "T", is_alive, NULL },
     { "g", read_registers, NULL },
     { "G", write_registers, NULL },
     { "p", read_register, NULL },

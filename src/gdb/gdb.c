@@ -164,12 +164,19 @@ static void send_stop(struct gdb *g)
 
 /* -- running and standing still ---------------------------------------------------------------------------------------------- */
 
+static void step_none(struct gdb *g)
+{
+    g->goes_on = false;
+    for (unsigned i = 0; i < g->machine->cpus; i++)
+        g->machine->cpu[i].v->debug.step = false;
+}
+
 static void hold(struct gdb *g)
 {
     struct err err;
 
     g->holds = true;
-    g->goes_on = g->machine->vcpu.debug.step = false;
+    step_none(g);
     machine_show_state(g->machine, &err); /* what there is, if that fails: the run will say why */
 }
 
@@ -177,8 +184,12 @@ void gdb_resume(struct gdb *g, bool step)
 {
     gdb_points_apply(g);
     g->holds = false;
+    if (!step)
+        g->cpu = g->machine->at;
     g->goes_on = !step && gdb_point_here(g);
-    g->machine->vcpu.debug.step = step || g->goes_on;
+    gdb_vcpu(g)->debug.step = step || g->goes_on;
+    if (gdb_vcpu(g)->debug.step)
+        machine_give_turn(g->machine, g->cpu);
 }
 
 void gdb_let_go(struct gdb *g)
@@ -195,46 +206,57 @@ void gdb_hang_up(struct gdb *g)
     gdb_let_go(g);
 }
 
+void gdb_say_why(struct gdb *g, const char *signal, const char *reason)
+{
+    g_snprintf(g->why, sizeof(g->why), "%s%sthread:%02x;", signal, reason, g->cpu + 1);
+}
+
 /* Signals as gdb numbers them: SIGINT 2, SIGTRAP 5. */
 static void stop_for_watch(struct gdb *g, unsigned hits)
 {
     static const char *const names[POINT_TYPES] = { [POINT_WRITE] = "watch", [POINT_READ] = "rwatch", [POINT_ACCESS] = "awatch" };
     const struct gdb_point *p = gdb_point_watch(g, (unsigned)__builtin_ctz(hits));
 
-    if (p)
-        g_snprintf(g->why, sizeof(g->why), "T05%s:%" PRIx64 ";thread:01;", names[p->type], p->address);
+    char text[48];
+
+    if (!p)
+        return;
+    g_snprintf(text, sizeof(text), "%s:%" PRIx64 ";", names[p->type], p->address);
+    gdb_say_why(g, "T05", text);
 }
 
 static void stop_for_step(struct gdb *g)
 {
     const struct gdb_point *p = gdb_point_here(g);
 
-    g_snprintf(g->why, sizeof(g->why), "T05%sthread:01;",
-               !p || !g->says_why ? "" : p->type == POINT_SOFTWARE ? "swbreak:;" : "hwbreak:;");
+    gdb_say_why(g, "T05", !p || !g->says_why ? "" : p->type == POINT_SOFTWARE ? "swbreak:;" : "hwbreak:;");
 }
 
 void gdb_stopped(struct gdb *g, bool step)
 {
-    unsigned hits = g->machine->vcpu.debug.hits;
+    struct vcpu *v = g->machine->cpu[g->machine->at].v;
+    unsigned hits = v->debug.hits;
 
     if (g->fd < 0)
         return;
     if (step && !hits && g->goes_on) { /* over the breakpoint it was stopped at */
-        g->goes_on = g->machine->vcpu.debug.step = false;
+        step_none(g);
         return;
     }
+    g->cpu = g->machine->at;
     hold(g);
     stop_for_step(g);
     if (hits)
         stop_for_watch(g, hits);
-    g->machine->vcpu.debug.hits = 0;
+    v->debug.hits = 0;
     send_stop(g);
 }
 
 static void stop_for_signal(struct gdb *g)
 {
+    g->cpu = g->machine->at;
     hold(g);
-    g_strlcpy(g->why, "T02thread:01;", sizeof(g->why));
+    gdb_say_why(g, "T02", "");
 }
 
 void gdb_stopped_by_monitor(struct gdb *g)
@@ -322,7 +344,7 @@ void gdb_start(struct gdb *g, struct machine *machine, struct monitor *monitor, 
     g->monitor = monitor;
     monitor_observe(monitor);
     g->holds = wait;
-    g_strlcpy(g->why, "T02thread:01;", sizeof(g->why));
+    gdb_say_why(g, "T02", "");
     gdb_registers_init(&g->registers, &machine->vcpu.features);
     gdb_registers_describe(&g->registers, g->xml);
 }

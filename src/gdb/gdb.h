@@ -1,7 +1,7 @@
 /*
  * gdb.h - a server of the GDB remote serial protocol: `run --gdb`.
  *
- * One connection at a time, from this host; one thread, the guest's CPU.  All of it happens in the thread that runs the guest,
+ * One connection at a time, from this host; a thread for each of the guest's CPUs.  All of it happens in the thread that runs the guest,
  * between two instructions: whoever waits for input waits for gdb_socket() too, and calls gdb_look() then.
  */
 #ifndef GDB_GDB_H

@@ -95,14 +95,11 @@ static void add_watch(struct vcpu_debug *d, unsigned i, const struct gdb_point *
                                   .reads_only = p->type == POINT_READ };
 }
 
-/* gdb takes its breakpoints away whenever it stops and puts them back before it goes on: mostly nothing has changed. */
-void gdb_points_apply(struct gdb *g)
+static void apply_to(const struct gdb *g, struct vcpu *v)
 {
-    struct vcpu_debug *d = &g->machine->vcpu.debug;
+    struct vcpu_debug *d = &v->debug;
     unsigned watches = 0;
 
-    if (is_applied(g))
-        return;
     d->breaks = 0;
     memset(d->watch, 0, sizeof(d->watch));
     for (unsigned i = 0; i < g->points; i++)
@@ -110,14 +107,23 @@ void gdb_points_apply(struct gdb *g)
             add_watch(d, watches++, &g->point[i]);
         else
             d->at[d->breaks++] = g->point[i].address;
+    debug_changed(v, &g->machine->phys);
+}
+
+/* gdb takes its breakpoints away whenever it stops and puts them back before it goes on: mostly nothing has changed. */
+void gdb_points_apply(struct gdb *g)
+{
+    if (is_applied(g))
+        return;
+    for (unsigned i = 0; i < g->machine->cpus; i++)
+        apply_to(g, g->machine->cpu[i].v);
     memcpy(g->applied, g->point, sizeof(g->applied));
     g->applied_points = g->points;
-    debug_changed(&g->machine->vcpu, &g->machine->phys);
 }
 
 const struct gdb_point *gdb_point_here(const struct gdb *g)
 {
-    uint64_t pc = debug_pc(&g->machine->vcpu);
+    uint64_t pc = debug_pc(gdb_vcpu(g));
 
     for (unsigned i = 0; i < g->applied_points; i++)
         if (!is_watch(&g->applied[i]) && g->applied[i].address == pc)

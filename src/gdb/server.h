@@ -17,6 +17,7 @@ enum { GDB_POINTS = DEBUG_BREAKS + DEBUG_WATCHES, GDB_STOP_TEXT = 96 };
 struct gdb {
     struct machine *machine;
     struct monitor *monitor;
+    unsigned cpu;              /* gdb's thread, from 0: whose registers it sees, and which steps */
     char *path;                /* of the socket we made; NULL: TCP */
     int listener, fd;          /* fd < 0: nobody is connected */
     bool holds;                /* the guest stands still for gdb */
@@ -33,11 +34,15 @@ struct gdb {
     unsigned applied_points;
 };
 
+static inline struct vcpu *gdb_vcpu(const struct gdb *g) { return g->machine->cpu[g->cpu].v; }
+
 /* A packet: the answer is in g->reply, if there is one: false, there is none yet, or never. */
 bool gdb_command(struct gdb *g, const char *packet, size_t n);
 
 /* Lets the guest run: an instruction, or until something stops it. */
 void gdb_resume(struct gdb *g, bool step);
+/* Makes a stop reply: "T05", "swbreak:;" or nothing. */
+void gdb_say_why(struct gdb *g, const char *signal, const char *reason);
 /* Sends what is in g->reply. */
 void gdb_send(struct gdb *g);
 /* Nobody is there any more: nothing is asked of the guest, and it runs. */

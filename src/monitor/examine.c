@@ -150,7 +150,7 @@ static void examine_code(struct vcpu *v, const struct format *f, uint64_t addres
 
 static void examine(struct monitor *m, const char *args, read_function *read, GString *out)
 {
-    struct vcpu *v = &m->machine->vcpu;
+    struct vcpu *v = monitor_vcpu(m);
     struct format f;
     uint64_t address;
     struct err err;

@@ -13,8 +13,21 @@ static void info_registers(struct monitor *m, const char *args, GString *out)
     char text[4096];
 
     (void)args;
-    cpu_dump(&m->machine->vcpu.cpu, text, sizeof(text));
+    cpu_dump(&monitor_vcpu(m)->cpu, text, sizeof(text));
     g_string_append(out, text);
+}
+
+static void info_cpus(struct monitor *m, const char *args, GString *out)
+{
+    static const char *const activities[] = { "runs", "halted", "waits to be started", "shut down" };
+
+    (void)args;
+    for (unsigned i = 0; i < m->machine->cpus; i++) {
+        const struct vcpu *v = m->machine->cpu[i].v;
+
+        g_string_append_printf(out, "%c %u: rip %016" PRIx64 " cpl %u, %s, %" PRIu64 " instructions\n", i == m->cpu ? '*' : ' ', i,
+                               v->cpu.rip, v->cpu.cpl, activities[v->cpu.activity], v->retired);
+    }
 }
 
 /* -- the TLB ----------------------------------------------------------------------------------------------------------------- */
@@ -34,7 +47,7 @@ static void print_tlb_entry(const struct tlb_entry *e, const char *bank, GString
 static void info_tlb(struct monitor *m, const char *args, GString *out)
 {
     static const char *const banks[BANKS] = { "supervisor", "supervisor, AC", "user" };
-    struct mmu *mmu = &m->machine->vcpu.mmu;
+    struct mmu *mmu = &monitor_vcpu(m)->mmu;
 
     (void)args;
     if (m->machine->runs->id == ENGINE_KVM) {
@@ -98,8 +111,8 @@ static void print_tables(struct mmu *mmu, GString *out)
 static void info_mem(struct monitor *m, const char *args, GString *out)
 {
     (void)args;
-    if (m->machine->vcpu.mmu.cr0 & CR0_PG)
-        print_tables(&m->machine->vcpu.mmu, out);
+    if (monitor_vcpu(m)->mmu.cr0 & CR0_PG)
+        print_tables(&monitor_vcpu(m)->mmu, out);
     else
         g_string_append(out, "paging is off: linear addresses are physical ones\n");
 }
@@ -152,11 +165,11 @@ static void print_device(const struct device *d, GString *out)
 static void info_irq(struct monitor *m, const char *args, GString *out)
 {
     const struct board *b = m->machine->board;
-    const struct cpu_pins *p = &m->machine->vcpu.pins;
+    const struct cpu_pins *p = &monitor_vcpu(m)->pins;
 
     (void)args;
     g_string_append_printf(out, "cpu: intr %u nmi %u init %u, IF %u, TPR %02x\n", p->intr, p->nmi, p->init,
-                           !!(m->machine->vcpu.cpu.rflags & FLAG_IF), apic_get_tpr(b->apic, 0));
+                           !!(monitor_vcpu(m)->cpu.rflags & FLAG_IF), apic_get_tpr(b->apic, m->cpu));
     print_device(b->pic, out);
     print_device(b->ioapic, out);
     print_device(b->apic, out);
@@ -211,6 +224,7 @@ static void info_journeys(struct monitor *m, const char *args, GString *out)
 
 const struct monitor_command monitor_infos[] = {
     { "registers", "", "general, segment and control registers", info_registers },
+    { "cpus", "", "the processors, and what each is at", info_cpus },
     { "tlb", "", "translations that a soft engine has cached", info_tlb },
     { "mem", "", "the guest's page tables: ranges and rights", info_mem },
     { "pci", "", "PCI functions and where their BARs are", info_pci },

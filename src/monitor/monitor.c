@@ -65,6 +65,17 @@ static void run_cont(struct monitor *m, const char *args, GString *out)
     m->stopped = false;
 }
 
+static void run_cpu(struct monitor *m, const char *args, GString *out)
+{
+    char *end;
+    unsigned long n = strtoul(args, &end, 10);
+
+    if (!*args || *end || n >= m->machine->cpus)
+        g_string_append_printf(out, "cpu needs a number from 0 to %u\n", m->machine->cpus - 1);
+    else
+        m->cpu = (unsigned)n;
+}
+
 static void run_save(struct monitor *m, const char *args, GString *out)
 {
     struct err err;
@@ -100,7 +111,8 @@ static void run_quit(struct monitor *m, const char *args, GString *out)
 static void run_help(struct monitor *m, const char *args, GString *out);
 
 static const struct monitor_command commands[] = {
-    { "info", "[WHAT]", "shows registers, tlb, mem, pci, irq, journeys, device", run_info },
+    { "info", "[WHAT]", "shows registers, cpus, tlb, mem, pci, irq, journeys, device", run_info },
+    { "cpu", "N", "the processor that info, x and gdb look at", run_cpu },
     { "x", "/FMT ADDR", "memory at a linear address; FMT: count, x d u o c i, b h w g", monitor_examine },
     { "xp", "/FMT ADDR", "memory at a physical address", monitor_examine_physical },
     { "stop", "", "the guest does not go on", run_stop },
@@ -185,8 +197,12 @@ void monitor_observe(struct monitor *m)
 {
     struct machine *machine = m->machine;
 
-    if (machine->vcpu.bus.observe)
-        return;
-    machine->vcpu.bus.observe = recent_observe;
-    machine->vcpu.bus.opaque = &m->recent;
+    for (unsigned i = 0; i < machine->cpus; i++) {
+        struct bus *bus = &machine->cpu[i].v->bus;
+
+        if (bus->observe)
+            continue;
+        bus->observe = recent_observe;
+        bus->opaque = &m->recent;
+    }
 }

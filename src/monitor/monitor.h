@@ -15,6 +15,7 @@ enum { MONITOR_LINE = 256 };
 
 struct monitor {
     struct machine *machine;
+    unsigned cpu;             /* the one that is looked at: monitor_vcpu() */
     bool stopped;             /* by `stop`: the guest does not run */
     struct recent recent;
     char line[MONITOR_LINE];  /* as far as it has been typed */
@@ -22,6 +23,7 @@ struct monitor {
 };
 
 void monitor_init(struct monitor *monitor, struct machine *machine);
+static inline struct vcpu *monitor_vcpu(const struct monitor *m) { return m->machine->cpu[m->cpu].v; }
 /* Somebody may ask: accesses are kept from now on, which costs a little each. */
 void monitor_observe(struct monitor *monitor);
 

@@ -13,7 +13,7 @@ void recent_observe(void *opaque, const struct dispatch_report *report)
     if (a->flags & TRANSACTION_DMA)
         return;
     r->access[r->n++ % RECENT_ACCESSES] = (struct recent_access){
-        .rip = report->origin->rip, .instruction = vcpu_retired(&r->machine->vcpu),
+        .rip = report->origin->rip, .instruction = machine_retired(r->machine),
         .address = a->pieces ? a->piece[0].gpa - a->piece[0].at : a->gva, .data = a->data, .space = a->space, .type = a->type,
         .width = a->width, .fragments = (uint8_t)report->split->n, .result = report->whole,
     };

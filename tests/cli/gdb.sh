@@ -27,7 +27,7 @@ session() { # engine, option...
     tries=0
     until [ -S "$tmp/socket" ] || [ $tries = 200 ]; do sleep 0.05; tries=$((tries + 1)); done
     { printf 'set pagination off\nset confirm off\nset width 0\ntarget remote %s\n' "$tmp/socket"; cat; } >"$tmp/commands"
-    timeout 60 gdb -nx -batch -x "$tmp/commands" "$images/debug.elf" >"$tmp/gdb" 2>&1 </dev/null
+    timeout 60 gdb -nx -batch -x "$tmp/commands" "${symbols:-$images/debug.elf}" >"$tmp/gdb" 2>&1 </dev/null
     wait $run
     status=$?
 }
@@ -133,6 +133,41 @@ END
     said "a breakpoint is not in the guest's memory" 'byte c5'
     [ "$status" = 130 ]
     check "gdb's kill ends the run as Ctrl-C does, on $engine" $?
+done
+
+# -- two processors: the guest of lockstep's row smp (tests/lockstep/guest/smp.c)
+maze=$BUILD/$OBJ/bench/maze.elf
+for engine in $soft; do
+    symbols=$maze.64
+    session $engine --gdb-wait --smp 2 --memory 256M --kernel "$maze" --append 'smp 1' --debugcon "$tmp/said" <<'END'
+info threads
+hbreak ap_main
+continue
+printf "cpu %d\n", $_thread
+stepi
+printf "steps %d in %d\n", $rip > (long)ap_main, $_thread
+thread 1
+printf "the first waits: %d\n", $rsp < 0x200000
+delete
+hbreak on_wake
+continue
+printf "woken %d\n", $_thread
+monitor info cpus
+monitor cpu 1
+monitor info cpus
+delete
+continue
+END
+    said "a processor that has not been started is a thread, and says so" ' *2 .*CPU#1 .waits for start-up.. .*'
+    said "a breakpoint stops the other processor" 'cpu 2'
+    said "stepi steps that" 'steps 1 in 2'
+    said "another thread has its own registers" 'the first waits: 1'
+    said "an interrupt between processors is seen where it comes" 'woken 2'
+    said "the monitor shows both" '  1: rip .* runs, .*'
+    said "monitor cpu chooses one" '\* 1: rip .* runs, .*'
+    grep -q -x 'smp lockstep 300 step 6b519e65' "$tmp/said"
+    check "and the guest computes what it does alone, on $engine" $?
+    symbols=
 done
 if kvm_usable; then
     everywhere kvm --assist instruction

@@ -144,7 +144,7 @@ static bool run(struct run *to, GArray *switches)
     to->m = machine_create(&config, &err);
     if (to->m) {
         to->end = machine_run(to->m, &err);
-        if (to->end == MACHINE_FAILED || !to->m->runs->get_state(to->m->engine, &err))
+        if (to->end == MACHINE_FAILED || !to->m->runs->get_state(to->m->cpu[0].engine, &err))
             to->end = MACHINE_FAILED;
     }
     if (!to->m || to->end == MACHINE_FAILED)

@@ -67,7 +67,7 @@ static enum stop_reason run(struct machine *m, uint64_t budget)
 {
     struct err err;
 
-    return m->runs->run(m->engine, budget, &err);
+    return m->runs->run(m->cpu[0].engine, budget, &err);
 }
 
 static void record(void)
