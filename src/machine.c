@@ -502,6 +502,15 @@ static bool machine_can_reset(const struct machine *m)
     return !m->config.no_reboot && (m->board->config.bios_bytes || m->config.kernel || m->config.flat);
 }
 
+/* What a soft engine has made of memory so far goes with it. */
+static bool machine_reset_engines(struct machine *m, struct err *err)
+{
+    if (m->runs->id == ENGINE_KVM)
+        return m->runs->set_state(m->cpu[0].engine, err);
+    machine_destroy_engines(m);
+    return machine_create_engines(m, err);
+}
+
 /* Firmware finds RAM as it was; a guest without any is loaded anew. */
 static bool machine_reset(struct machine *m, struct err *err)
 {
@@ -520,10 +529,7 @@ static bool machine_reset(struct machine *m, struct err *err)
             return false;
         vcpu_sync(&m->vcpu);
     }
-    for (unsigned i = 0; i < m->cpus; i++)
-        if (!m->runs->set_state(m->cpu[i].engine, err))
-            return false;
-    return true;
+    return machine_reset_engines(m, err);
 }
 
 /* -- hand-overs ---------------------------------------------------------------------------------------------------------- */
