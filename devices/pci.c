@@ -1,9 +1,9 @@
 /*
  * pci.c - PCI bus 0: configuration mechanism 1 at 0xcf8, ECAM, base address registers, INTx# to PIRQ routing.
  *
- * Not modelled: other buses (bridges; type 1 cycles are unclaimed), MSI (MSI-X: msix.c), ROM BARs, parity and error reporting.
+ * Not modelled: other buses (bridges; type 1 cycles are unclaimed), MSI (MSI-X: msix.c), parity and error reporting.
  * Port 0xcf9, the reset control register, lies inside the address port and so lives here.
- * Manual: PCI Local Bus 3.0 sections 3.2.2.3 and 6; PCI Express Base 3.0 section 7.2.2 (ECAM); Intel ICH9 data sheet
+ * Manual: PCI Local Bus 3.0 sections 3.2.2.3, 6 and 6.2.5.2; PCI Express Base 3.0 section 7.2.2 (ECAM); Intel ICH9 data sheet
  * (316972) section 13.7.5 (RST_CNT) and 10.1 (which pins reach which PIRQ by default).
  */
 #include "pci.h"
@@ -75,6 +75,12 @@ static void pci_init_bars(struct pci_function *f)
     }
 }
 
+static void pci_init_rom(struct pci_function *f)
+{
+    if (f->rom_bytes)
+        pci_function_register(f, PCI_ROM, 4, 0, ~(f->rom_bytes - 1) | PCI_ROM_ENABLE);
+}
+
 static void pci_update_wire(struct pci_function *f)
 {
     bool off = pci_function_get(f, PCI_COMMAND, 2) & PCI_COMMAND_INTX_OFF;
@@ -109,11 +115,31 @@ static void pci_place_bar(struct pci_function *f, unsigned i)
         region_move(&f->device->region[n], base + f->device->class->region[n].base, enabled);
 }
 
+/* Section 6.2.5.2: decoded where both its own bit and the command register's are set. */
+static void pci_place_rom(struct pci_function *f)
+{
+    uint32_t rom = pci_function_get(f, PCI_ROM, 4), base = rom & ~(uint32_t)PCI_ROM_ENABLE;
+
+    if (f->rom_bytes)
+        region_move(&f->device->region[f->rom_region], base, base && rom & PCI_ROM_ENABLE && f->config[PCI_COMMAND] & PCI_COMMAND_MEMORY);
+}
+
 static void pci_place_bars(struct pci_function *f)
 {
+    pci_place_rom(f);
     for (unsigned i = 0; i < 6; i++)
         if (f->identity->bar[i].kind != PCI_BAR_NONE)
             pci_place_bar(f, i);
+}
+
+void pci_function_rom(struct pci_function *f, struct device *device, unsigned region, size_t bytes)
+{
+    f->rom_region = region;
+    f->rom_bytes = PCI_ROM_LEAST;
+    while (f->rom_bytes < bytes)
+        f->rom_bytes *= 2;
+    region_move(&device->region[region], 0, false);
+    device->region[region].size = f->rom_bytes;
 }
 
 void pci_function_init(struct pci_function *f, struct device *device, const struct pci_identity *identity)
@@ -135,6 +161,7 @@ void pci_function_init(struct pci_function *f, struct device *device, const stru
                           0);
     pci_function_register(f, PCI_INTERRUPT_LINE, 2, (uint32_t)identity->pin << 8, identity->pin ? 0xff : 0);
     pci_init_bars(f);
+    pci_init_rom(f);
     pci_place_bars(f);
     pci_update_wire(f);
 }
@@ -155,7 +182,7 @@ static void pci_function_write(struct pci_function *f, unsigned offset, unsigned
         *at = (*at & ~f->writable[offset + i]) | (v & f->writable[offset + i]);
         *at &= ~(v & f->write_clears[offset + i]);
     }
-    if (offset < PCI_SUBSYSTEM_VENDOR) {
+    if (offset < PCI_ROM + 4) {
         pci_place_bars(f);
         pci_update_wire(f);
     }

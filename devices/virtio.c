@@ -183,15 +183,24 @@ void virtio_enable_queue(struct virtio *v, unsigned n)
         q->enabled = true;
 }
 
-/* One notification at a time: a device's own DMA may hit a notification register. */
-void virtio_notify(struct virtio *v, unsigned n)
+/* One at a time: a device's own DMA may hit a notification register. */
+bool virtio_begin(struct virtio *v, unsigned n)
 {
-    if (n >= v->queues || !v->queue[n].enabled || !virtio_runs(v) || v->busy)
-        return;
+    if (n >= v->queues || !v->queue[n].enabled || !virtio_runs(v) || v->busy || (v->may_dma && !v->may_dma(v)))
+        return false;
     v->busy = true;
     v->pops = POPS_MAX;
+    return true;
+}
+
+void virtio_end(struct virtio *v) { v->busy = false; }
+
+void virtio_notify(struct virtio *v, unsigned n)
+{
+    if (!virtio_begin(v, n))
+        return;
     v->kind->notified(v, n);
-    v->busy = false;
+    virtio_end(v);
 }
 
 /* -- chains ----------------------------------------------------------------------------------------------------------------- */
@@ -293,20 +302,37 @@ bool virtio_pop(struct virtio *v, unsigned n, struct virtio_chain *c)
     return virtio_walk(v, q, c);
 }
 
-/* Section 2.7.8: the entry first, then the index. */
-void virtio_push(struct virtio *v, unsigned n, const struct virtio_chain *c, uint32_t written)
+void virtio_unpop(struct virtio *v, unsigned n, unsigned count) { v->queue[n].next -= (uint16_t)count; }
+
+static bool virtio_put_used(struct virtio *v, const struct virtio_queue *q, uint16_t at, const struct virtio_use *use)
+{
+    uint8_t entry[USED_BYTES];
+
+    virtio_pack(entry, 4, use->head);
+    virtio_pack(entry + 4, 4, use->written);
+    return virtio_put(v, q->device + RING_ENTRIES + (uint64_t)(at % q->size) * USED_BYTES, entry, sizeof(entry));
+}
+
+/* Section 2.7.8: the entries first, then the index. */
+void virtio_push_all(struct virtio *v, unsigned n, const struct virtio_use *use, unsigned count)
 {
     struct virtio_queue *q = &v->queue[n];
-    uint8_t entry[USED_BYTES];
+    bool ok = true;
 
     if (!virtio_runs(v))
         return;
-    virtio_pack(entry, 4, c->head);
-    virtio_pack(entry + 4, 4, written);
-    if (!virtio_put(v, q->device + RING_ENTRIES + (uint64_t)(q->used % q->size) * USED_BYTES, entry, sizeof(entry)) ||
-        !virtio_put16(v, q->device + RING_INDEX, (uint16_t)(q->used + 1)))
+    for (unsigned i = 0; i < count; i++)
+        ok &= virtio_put_used(v, q, (uint16_t)(q->used + i), &use[i]);
+    q->used += (uint16_t)count;
+    if (!ok || !virtio_put16(v, q->device + RING_INDEX, q->used))
         virtio_break(v, "a used ring where there is no memory");
-    q->used++;
+}
+
+void virtio_push(struct virtio *v, unsigned n, const struct virtio_chain *c, uint32_t written)
+{
+    const struct virtio_use use = { c->head, written };
+
+    virtio_push_all(v, n, &use, 1);
 }
 
 /* Section 2.7.7.1: has the index that the driver wants to hear of been passed since it was last looked at? */

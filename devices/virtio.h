@@ -15,7 +15,8 @@
 #define VIRTIO_QUEUE_SIZE 256  /* descriptors in a queue, at most; and in a chain */
 #define VIRTIO_CONFIG_BYTES 128
 
-enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_ENTROPY = 4 }; /* section 5 */
+enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_ENTROPY = 4, VIRTIO_ID_BALLOON = 5,
+       VIRTIO_ID_9P = 9 }; /* section 5 */
 
 enum { /* section 2.1 */
     VIRTIO_ACKNOWLEDGE = 1, VIRTIO_DRIVER = 2, VIRTIO_DRIVER_OK = 4, VIRTIO_FEATURES_OK = 8, VIRTIO_NEEDS_RESET = 64, VIRTIO_FAILED = 128,
@@ -49,11 +50,13 @@ struct virtio_kind {
 struct virtio {
     const struct virtio_kind *kind;
     struct device *device;
+    /* May it reach memory?  The transport's; NULL: always. */
+    bool (*may_dma)(const struct virtio *v);
     /* To the driver: queue n has buffers given back, or VIRTIO_CONFIGURATION has changed.  The transport's. */
     void (*interrupt)(struct virtio *v, int n);
     uint64_t offered, accepted; /* features */
     uint8_t status, generation, queues;
-    bool busy;                  /* a notification is being looked at */
+    bool busy;                  /* chains are being taken */
     uint32_t pops;              /* that it may still make */
     struct virtio_queue queue[VIRTIO_QUEUES];
     uint8_t config[VIRTIO_CONFIG_BYTES]; /* as the driver reads it: little endian */
@@ -80,8 +83,18 @@ bool virtio_has(const struct virtio *v, unsigned feature);
 /* The next chain that the driver made available; false: there is none, or the queue is broken and nothing comes any more. */
 bool virtio_pop(struct virtio *v, unsigned n, struct virtio_chain *chain);
 
+/* The last `count` chains were not taken after all: they come again. */
+void virtio_unpop(struct virtio *v, unsigned n, unsigned count);
+
 /* Gives it back; `written` bytes of its writable part have been. */
 void virtio_push(struct virtio *v, unsigned n, const struct virtio_chain *chain, uint32_t written);
+
+/* The same of several, which the driver sees all at once. */
+struct virtio_use {
+    uint16_t head;
+    uint32_t written;
+};
+void virtio_push_all(struct virtio *v, unsigned n, const struct virtio_use *use, unsigned count);
 
 /* After some pushes: an interrupt, if the driver wants one. */
 void virtio_tell(struct virtio *v, unsigned n);
@@ -89,6 +102,13 @@ void virtio_tell(struct virtio *v, unsigned n);
 /* Bytes from `from` on of the readable part, and to the writable part.  False beyond its end, and where there is no memory. */
 bool virtio_read(struct virtio *v, const struct virtio_chain *chain, uint64_t from, void *data, size_t bytes);
 bool virtio_write(struct virtio *v, const struct virtio_chain *chain, uint64_t from, const void *data, size_t bytes);
+
+/*
+ * For what the host begins, between two instructions: from the one to the other, chains of queue n can be taken as in
+ * `notified`.  False: the driver is not ready, or a notification is being looked at; virtio_end() is not to follow.
+ */
+bool virtio_begin(struct virtio *v, unsigned n);
+void virtio_end(struct virtio *v);
 
 /* `width` bytes of the device's configuration; virtio_config_changed() then tells the driver. */
 void virtio_config_set(struct virtio *v, unsigned offset, unsigned width, uint64_t value);
@@ -108,7 +128,7 @@ void virtio_config_write(struct virtio *v, unsigned offset, unsigned width, uint
 
 /* Rows of a device's fields, and what they cannot say. */
 #define VIRTIO_FIELDS(v)                                                                                               \
-    WIRING(v.kind), WIRING(v.device), WIRING(v.interrupt), FIELD(v.offered), FIELD(v.accepted), FIELD(v.status),       \
+    WIRING(v.kind), WIRING(v.device), WIRING(v.may_dma), WIRING(v.interrupt), FIELD(v.offered), FIELD(v.accepted), FIELD(v.status),       \
         FIELD(v.generation), FIELD_MAX(v.queues, VIRTIO_QUEUES), SCRATCH(v.busy), SCRATCH(v.pops),                   \
         FIELD_EACH(v.queue, descriptors), FIELD_EACH(v.queue, driver), FIELD_EACH(v.queue, device),                    \
         FIELD_EACH_MAX(v.queue, size, VIRTIO_QUEUE_SIZE),                                                              \

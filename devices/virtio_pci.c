@@ -217,14 +217,14 @@ static uint64_t pci_read_notify(void *state, uint64_t offset, unsigned width)
     return 0;
 }
 
-/* Section 4.1.5.2: the address names the queue; the value is its number again.  Without bus mastering there is no DMA. */
+/* Section 4.1.5.2: the address names the queue; the value is its number again. */
 static void pci_write_notify(void *state, uint64_t offset, unsigned width, uint64_t value)
 {
     struct virtio_pci *p = state;
 
     (void)width;
     (void)value;
-    if (offset % VIRTIO_PCI_NOTIFY_STEP == 0 && pci_function_is_master(&p->function))
+    if (offset % VIRTIO_PCI_NOTIFY_STEP == 0)
         virtio_notify(&p->virtio, (unsigned)offset / VIRTIO_PCI_NOTIFY_STEP);
 }
 
@@ -311,12 +311,16 @@ static void pci_add_structures(struct virtio_pci *p)
 
 /* -- life ------------------------------------------------------------------------------------------------------------------- */
 
+/* PCI 3.0 section 6.2.2. */
+static bool pci_may_dma(const struct virtio *v) { return pci_function_is_master(&((const struct virtio_pci *)v)->function); }
+
 void virtio_pci_create(struct device *device, const struct virtio_kind *kind)
 {
     struct virtio_pci *p = device->state;
 
     p->virtio.kind = kind;
     p->virtio.device = device;
+    p->virtio.may_dma = pci_may_dma;
     p->virtio.interrupt = pci_interrupt;
     p->function.written = pci_written;
     p->function.reading = pci_reading;

@@ -3,8 +3,8 @@
  *
  * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
  * 1 MiB under the PAM registers, a hole where a VGA is, the ISA devices, one PCI bus with the host bridge, the
- * LPC bridge, widereg and disks; the test device, a VGA, and a SATA controller with its drives, on request.  Not modelled:
- * network, USB; they would be added here.
+ * LPC bridge, widereg, disks, network cards and other virtio devices; the test device, a VGA, and a SATA controller with its
+ * drives, on request.  Not modelled: USB; it would be added here.
  * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
  */
 #include "board.h"
@@ -29,7 +29,12 @@
 #include "testdev.h"
 #include "uart.h"
 #include "vga.h"
+#include "virtio_9p.h"
+#include "virtio_balloon.h"
 #include "virtio_blk.h"
+#include "virtio_console.h"
+#include "virtio_net.h"
+#include "virtio_rng.h"
 #include "widereg.h"
 
 #include <assert.h>
@@ -205,6 +210,10 @@ static bool board_check_config(const struct board_config *c, struct err *err)
         return err_set(err, "board: %u disks: %u at most", c->disks, BOARD_DISKS);
     if (c->drives > AHCI_PORTS)
         return err_set(err, "board: %u SATA drives: %u at most", c->drives, AHCI_PORTS);
+    if (c->shares > BOARD_SHARES)
+        return err_set(err, "board: %u shared folders: %u at most", c->shares, BOARD_SHARES);
+    if (c->nets > BOARD_NETS)
+        return err_set(err, "board: %u network cards: %u at most", c->nets, BOARD_NETS);
     return true;
 }
 
@@ -270,6 +279,10 @@ static void board_lay_out_memory(struct board *b)
 
 /* -- devices ------------------------------------------------------------------------------------------------------ */
 
+static const struct device_class *const board_virtio_class[BOARD_VIRTIOS] = {
+    [BOARD_RNG] = &virtio_rng_class, [BOARD_HVC] = &virtio_console_class, [BOARD_BALLOON] = &virtio_balloon_class,
+};
+
 static void board_create_devices(struct board *b)
 {
     struct device_host host = { .map = &b->phys->map, .clock = b->config.clock, .dma = b->config.dma,
@@ -300,6 +313,12 @@ static void board_create_devices(struct board *b)
     b->ahci = b->config.drives ? device_create(&ahci_class, &host) : NULL;
     for (unsigned i = 0; i < b->config.disks; i++)
         b->disk[i] = device_create(&virtio_blk_class, &host);
+    for (unsigned i = 0; i < b->config.nets; i++)
+        b->net[i] = device_create(&virtio_net_class, &host);
+    for (unsigned i = 0; i < b->config.shares; i++)
+        b->share[i] = device_create(&virtio_9p_class, &host);
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        b->virtio[i] = b->config.virtio[i] ? device_create(board_virtio_class[i], &host) : NULL;
 }
 
 static void board_wire_interrupts(struct board *b)
@@ -354,6 +373,38 @@ static void board_wire_chipset(struct board *b)
         ahci_connect(b->ahci, b->pci, PCI_DEVFN(BOARD_AHCI_SLOT, 0), b->config.drive, b->config.drives);
     for (unsigned i = 0; i < b->config.disks; i++)
         virtio_blk_connect(b->disk[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_DISK_SLOT + i, 0), b->config.disk[i]);
+    for (unsigned i = 0; i < b->config.nets; i++)
+        virtio_net_connect(b->net[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_NET_SLOT + i, 0), b->config.net[i]);
+}
+
+static void board_release_from(const struct board *b, const struct phys_memory *ram, uint64_t gpa, uint64_t bytes)
+{
+    uint64_t from = gpa > ram->base ? gpa : ram->base, to = bits_min(gpa + bytes, ram->base + ram->size);
+    uint64_t offset = ram->base < GIB(4) ? 0 : GIB(4) - b->ram_low_bytes;
+
+    if (from < to)
+        madvise(b->ram + (from - offset), to - from, MADV_DONTNEED);
+}
+
+/* The host gets the memory, and the guest zeros when it asks for it again.  What is below 1 MiB stays. */
+static void board_release(void *opaque, uint64_t gpa, uint64_t bytes)
+{
+    const struct board *b = opaque;
+
+    board_release_from(b, &b->ram_low, gpa, bytes);
+    board_release_from(b, &b->ram_high, gpa, bytes);
+}
+
+static void board_wire_virtio(struct board *b)
+{
+    for (unsigned i = 0; i < b->config.shares; i++)
+        virtio_9p_connect(b->share[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_SHARE_SLOT + i, 0), b->config.share[i]);
+    if (b->virtio[BOARD_RNG])
+        virtio_rng_connect(b->virtio[BOARD_RNG], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_RNG, 0), b->config.random);
+    if (b->virtio[BOARD_HVC])
+        virtio_console_connect(b->virtio[BOARD_HVC], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_HVC, 0), b->config.hvc);
+    if (b->virtio[BOARD_BALLOON])
+        virtio_balloon_connect(b->virtio[BOARD_BALLOON], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_BALLOON, 0), board_release, b);
 }
 
 static void board_wire_rest(struct board *b)
@@ -516,7 +567,7 @@ static void board_hand_over_console(struct board *b)
 {
     static const uint8_t com1[2] = { 0xf8, 0x03 };
 
-    if (!b->vga && (b->config.disks || b->config.drives || b->config.boot))
+    if (!b->vga && (b->config.disks || b->config.drives || b->config.nets || b->config.boot))
         fw_cfg_add_file(b->fw_cfg, "etc/sercon-port", com1, sizeof(com1));
 }
 
@@ -558,7 +609,7 @@ static void board_place_bar(struct board *b, unsigned slot, unsigned bar, uint64
     unsigned devfn = PCI_DEVFN(slot, 0);
 
     board_write_config(b, devfn, PCI_BAR0 + bar * 4, 4, (uint32_t)base);
-    board_write_config(b, devfn, PCI_INTERRUPT_LINE, 1, firmware_irq[slot & 3]);
+    board_write_config(b, devfn, PCI_INTERRUPT_LINE, 1, firmware_irq[slot <= 24 ? slot & 3 : 0]);
     board_write_config(b, devfn, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
@@ -583,6 +634,13 @@ static void board_stand_in_for_firmware(struct board *b)
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
     for (unsigned i = 0; i < b->config.disks; i++)
         board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
+    for (unsigned i = 0; i < b->config.nets; i++)
+        board_place_function(b, BOARD_NET_SLOT + i, BOARD_NET_BASE + i * KIB(64));
+    for (unsigned i = 0; i < b->config.shares; i++)
+        board_place_function(b, BOARD_SHARE_SLOT + i, BOARD_SHARE_BASE + i * KIB(64));
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        if (b->virtio[i])
+            board_place_function(b, BOARD_VIRTIO_SLOT + i, BOARD_VIRTIO_BASE + i * KIB(64));
     if (b->vga)
         board_place_bar(b, BOARD_VGA_SLOT, 0, BOARD_VGA_BASE);
     if (b->ahci)
@@ -603,6 +661,15 @@ struct device *board_device(const struct board *b, unsigned i)
     if (i < b->config.disks)
         return b->disk[i];
     i -= b->config.disks;
+    if (i < b->config.nets)
+        return b->net[i];
+    i -= b->config.nets;
+    if (i < b->config.shares)
+        return b->share[i];
+    i -= b->config.shares;
+    for (unsigned n = 0; n < BOARD_VIRTIOS; n++)
+        if (b->virtio[n] && i-- == 0)
+            return b->virtio[n];
     if (b->testdev && i-- == 0)
         return b->testdev;
     if (b->ahci && i-- == 0)
@@ -665,6 +732,8 @@ struct board *board_create(const struct board_config *config, struct phys *phys,
     board_create_devices(b);
     board_wire_interrupts(b);
     board_wire_chipset(b);
+    board_wire_virtio(b);
+    b->config.net = NULL; /* each card has its own now */
     board_wire_rest(b);
     board_fill_cmos(b);
     board_fill_fw_cfg(b);

@@ -15,8 +15,10 @@
 #include "clock.h"
 #include "device.h"
 #include "dma.h"
+#include "net.h"
 #include "phys.h"
 #include "shadow.h"
+#include "share.h"
 #include "vga.h"
 
 #define BOARD_COMS 2
@@ -26,14 +28,24 @@
 #define BOARD_PM_BASE 0x600
 #define BOARD_RSDP 0xe0000 /* of ACPI's tables, where no firmware places them */
 #define BOARD_SMBIOS 0xf0000 /* ... and of SMBIOS's */
+#define BOARD_VGA_SLOT 1
+#define BOARD_VGA_BASE UINT64_C(0xfd000000)
+#define BOARD_AHCI_SLOT 2
+#define BOARD_AHCI_BASE UINT64_C(0xfe300000)
 #define BOARD_WIDEREG_SLOT 4
 #define BOARD_DISK_SLOT 5  /* of the first disk */
 #define BOARD_DISKS 16
-#define BOARD_VGA_SLOT 23
-#define BOARD_VGA_BASE UINT64_C(0xfd000000)
-#define BOARD_AHCI_SLOT 24
-#define BOARD_AHCI_BASE UINT64_C(0xfe200000)
 #define BOARD_DISK_BASE UINT64_C(0xfe100000) /* their BARs where no firmware gives them one, 64 KiB apart */
+#define BOARD_NET_SLOT (BOARD_DISK_SLOT + BOARD_DISKS) /* of the first network card */
+#define BOARD_NETS 4
+#define BOARD_NET_BASE UINT64_C(0xfe200000)  /* ... likewise */
+#define BOARD_VIRTIO_SLOT (BOARD_NET_SLOT + BOARD_NETS) /* of the first of the virtio devices that there is one of */
+#define BOARD_VIRTIO_BASE UINT64_C(0xfe240000) /* ... likewise */
+#define BOARD_SHARE_SLOT (BOARD_VIRTIO_SLOT + BOARD_VIRTIOS) /* of the first shared folder */
+#define BOARD_SHARES 3
+#define BOARD_SHARE_BASE UINT64_C(0xfe280000)  /* ... likewise */
+
+enum board_virtio { BOARD_RNG, BOARD_HVC, BOARD_BALLOON, BOARD_VIRTIOS };
 
 struct board_config {
     uint64_t ram_bytes;         /* 1 MiB or more, a multiple of 4 KiB */
@@ -50,6 +62,13 @@ struct board_config {
     unsigned disks;
     const struct ahci_drive *drive;    /* so many, up to AHCI_PORTS; the controller is there if they are */
     unsigned drives;
+    struct net_backend *const *net;    /* so many network cards, up to BOARD_NETS; the backends outlive the board */
+    unsigned nets;
+    struct share_backend *const *share; /* so many shared folders, up to BOARD_SHARES; likewise */
+    unsigned shares;
+    bool virtio[BOARD_VIRTIOS];        /* is it there? */
+    void (*random)(void *data, size_t bytes); /* where BOARD_RNG has its bytes from; NULL: the same in every run */
+    struct char_backend *hvc;          /* BOARD_HVC's; may be NULL */
     bool testdev, vga;
     const uint8_t *vgabios;     /* what firmware runs to set the VGA up; NULL: nothing; copied */
     size_t vgabios_bytes;
@@ -83,6 +102,7 @@ struct board {
     struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *pvpanic, *post, *widereg;
     struct device *testdev, *ahci, *vga; /* or NULL */
     struct device *disk[BOARD_DISKS];
+    struct device *net[BOARD_NETS], *virtio[BOARD_VIRTIOS], *share[BOARD_SHARES];
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

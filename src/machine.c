@@ -2,6 +2,7 @@
  * machine.c - a guest put together and driven: budgets between device deadlines, halts, stops; handed from engine to engine;
  * looked after by who is attached (console, monitor, gdb).
  */
+#define _GNU_SOURCE
 #include "machine.h"
 
 #include "load/load.h"
@@ -12,8 +13,13 @@
 #include "base/log.h"
 #include "base/low.h"
 
+#include <errno.h>
 #include <glib.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -215,6 +221,14 @@ static void console_debug(void *opaque, const uint8_t *data, size_t size)
     backend_output(((struct machine *)opaque)->config.debugcon, data, size);
 }
 
+static void console_hvc(void *opaque, const uint8_t *data, size_t size)
+{
+    console_output(opaque, data, size);
+    backend_output(((struct machine *)opaque)->config.hvc, data, size);
+}
+
+struct char_backend *machine_input(struct machine *m) { return &m->console[m->config.input_to_hvc ? 2 : 0]; }
+
 /* -- creation --------------------------------------------------------------------------------------------------------- */
 
 static bool machine_check_memory(uint64_t bytes, struct err *err)
@@ -229,6 +243,16 @@ static bool machine_check_memory(uint64_t bytes, struct err *err)
     return true;
 }
 
+/* Pieces of up to 256 bytes come whole (getrandom(2)). */
+static void host_random(void *data, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += bits_min(bytes - at, 256))
+        if (getrandom((uint8_t *)data + at, bits_min(bytes - at, 256), 0) < 0)
+            abort();
+}
+
+_Static_assert(NETS == BOARD_NETS, "a card for each network");
+
 struct machine_roms {
     uint8_t *bios, *vga;
     size_t bios_bytes, vga_bytes;
@@ -238,14 +262,16 @@ static struct board *machine_board(struct machine *m, const struct machine_roms 
 {
     struct block_backend *disk[MACHINE_IMAGES];
     struct ahci_drive drive[MACHINE_IMAGES];
+    struct net_backend *net[NETS];
     struct board_config c = {
         .ram_bytes = m->config.ram_bytes, .bios = roms->bios, .bios_bytes = roms->bios_bytes, .vga = m->config.vga,
         .vgabios = roms->vga, .vgabios_bytes = roms->vga_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = m->cpus, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive,
-        .testdev = m->config.testdev, .boot = m->config.boot,
-        .boot_menu = m->config.boot_menu,
+        .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive, .net = net, .nets = m->nets.count,
+        .share = m->share, .shares = m->shares, .hvc = &m->console[2],
+        .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL, .testdev = m->config.testdev,
+        .boot = m->config.boot, .boot_menu = m->config.boot_menu,
     };
 
     for (unsigned i = 0; i < m->disks; i++) {
@@ -258,6 +284,10 @@ static struct board *machine_board(struct machine *m, const struct machine_roms 
     }
     for (unsigned i = 0; i < m->cpus; i++)
         c.pins[i] = &m->cpu[i].v->pins;
+    for (unsigned i = 0; i < m->nets.count; i++)
+        net[i] = &m->nets.link[i]->backend;
+    memcpy(c.virtio, m->config.virtio, sizeof(c.virtio));
+
     if (m->config.clock == MACHINE_CLOCK_HOST)
         c.start_time = time(NULL);
     return board_create(&c, &m->phys, err);
@@ -381,12 +411,31 @@ static void machine_destroy_engines(struct machine *m)
     }
 }
 
+static bool machine_open_shares(struct machine *m, struct err *err)
+{
+    for (; m->shares < m->config.shares; m->shares++)
+        if (!(m->share[m->shares] = share_open(&m->config.share[m->shares], err)))
+            return false;
+    return true;
+}
+
+static bool machine_open_nets(struct machine *m, struct err *err)
+{
+    m->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (m->bell < 0)
+        return err_set(err, "eventfd: %s", g_strerror(errno));
+    m->rung = true; /* the first look is due at once */
+    m->nets.ring = machine_ring;
+    m->nets.opaque = m;
+    return nets_open(&m->nets, m->config.net, m->config.nets, &m->clock, err);
+}
+
 static bool machine_assemble(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
     struct machine_roms roms = { NULL };
 
-    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err))
+    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err) || !machine_open_nets(m, err) || !machine_open_shares(m, err))
         return false;
     m->board = machine_roms(m, &roms, err) ? machine_board(m, &roms, err) : NULL;
     g_free(roms.bios);
@@ -431,6 +480,7 @@ struct machine *machine_create(const struct machine_config *config, struct err *
     struct machine *m = low_alloc(sizeof(*m)); /* the JIT wants its vcpu there */
 
     m->config = *config;
+    m->bell = -1;
     m->host_start_ns = host_ns();
     m->clock.source = machine_time;
     m->clock.opaque = m;
@@ -438,6 +488,7 @@ struct machine *machine_create(const struct machine_config *config, struct err *
     m->dma = (struct dma){ dma_read, dma_write };
     m->console[0] = (struct char_backend){ .output = console_serial, .opaque = m };
     m->console[1] = (struct char_backend){ .output = console_debug, .opaque = m };
+    m->console[2] = (struct char_backend){ .output = console_hvc, .opaque = m };
     phys_init(&m->phys);
     machine_create_cpus(m);
     m->dma_bus = m->vcpu.bus;
@@ -461,6 +512,11 @@ void machine_destroy(struct machine *m)
         m->disk[i]->close(m->disk[i]);
     for (unsigned i = 1; i < m->cpus; i++)
         low_free(m->cpu[i].v, sizeof(struct vcpu));
+    for (unsigned i = 0; i < m->shares; i++)
+        m->share[i]->close(m->share[i]);
+    nets_close(&m->nets);
+    if (m->bell >= 0)
+        close(m->bell);
     low_free(m, sizeof(*m));
 }
 
@@ -640,6 +696,8 @@ static uint64_t machine_budget(struct machine *m)
         left = bits_min(left, m->attend_at - retired);
     if (m->cpus > 1 && machine_others_wait(m))
         left = bits_min(left, m->turn_ends - retired);
+    if (m->nets.count)
+        left = bits_min(left, HOST_SLICE);
     if (m->config.clock == MACHINE_CLOCK_HOST)
         return bits_min(left, HOST_SLICE);
     if (m->config.clock == MACHINE_CLOCK_JOURNEY)
@@ -657,17 +715,48 @@ static void machine_look(struct machine *m, uint64_t wait_ns)
     m->config.attendant->look(m->config.attendant->opaque, wait_ns);
 }
 
+void machine_ring(void *machine)
+{
+    struct machine *m = machine;
+
+    m->rung = true;
+    for (unsigned i = 0; i < m->cpus; i++)
+        m->cpu[i].v->attention = true;
+    eventfd_write(m->bell, 1);
+}
+
+/* In this order: what comes behind a step is seen by the next, or rings again. */
+static void machine_answer(struct machine *m)
+{
+    eventfd_t count;
+
+    m->rung = false;
+    eventfd_read(m->bell, &count);
+    nets_look(&m->nets);
+}
+
 static void machine_attend(struct machine *m)
 {
+    if (m->rung || nets_stirred(&m->nets))
+        machine_answer(m);
     if (m->config.attendant && (m->runs->id == ENGINE_KVM || machine_retired(m) >= m->attend_at || m->idle_waits >= ATTEND_WAITS))
         machine_look(m, 0);
+}
+
+static bool machine_takes_interrupts(const struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (m->cpu[i].v->cpu.rflags & FLAG_IF)
+            return true;
+    return false;
 }
 
 static bool machine_expects(struct machine *m)
 {
     const struct machine_attendant *a = m->config.attendant;
 
-    return a && a->expects(a->opaque, m->vcpu.cpu.rflags & FLAG_IF); /* the board's wires lead to the first processor */
+    /* The board's wires lead to the first processor, a card's messages to any. */
+    return (a && a->expects(a->opaque, m->vcpu.cpu.rflags & FLAG_IF)) || (nets_expect(&m->nets) && machine_takes_interrupts(m));
 }
 
 bool machine_show_state(struct machine *m, struct err *err)
@@ -705,12 +794,23 @@ void machine_stood_still(struct machine *m, uint64_t ns)
 
 static void machine_sleep(struct machine *m, uint64_t ns)
 {
+    struct pollfd bell = { .fd = m->bell, .events = POLLIN };
     struct timespec t = { 0, (long)ns };
 
     if (m->config.attendant)
         machine_look(m, ns);
     else
-        nanosleep(&t, NULL);
+        ppoll(&bell, 1, &t, NULL);
+}
+
+/* On the virtual clock too, who waits for the network waits as long as the host does. */
+static void machine_sleep_counted(struct machine *m, uint64_t ns)
+{
+    uint64_t since = host_ns();
+
+    machine_sleep(m, ns);
+    if (m->config.clock == MACHINE_CLOCK_VIRTUAL)
+        m->skipped_ns += bits_min(host_ns() - since, ns);
 }
 
 /* Time goes to the next deadline.  False if there is none and nothing else can happen: nothing will ever wake the CPU. */
@@ -718,10 +818,14 @@ static bool machine_wait(struct machine *m)
 {
     uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock);
 
+    if (nets_stirred(&m->nets)) /* an answer may be there already */
+        return true;
     if (next == CLOCK_NEVER && !machine_expects(m))
         return false;
     m->idle_waits++;
-    if (next == CLOCK_NEVER || (next > now && m->config.clock == MACHINE_CLOCK_HOST))
+    if (next > now && nets_expect(&m->nets))
+        machine_sleep_counted(m, bits_min(next - now, SLEEP_NS));
+    else if (next == CLOCK_NEVER || (next > now && m->config.clock == MACHINE_CLOCK_HOST))
         machine_sleep(m, bits_min(next - now, SLEEP_NS));
     else if (next > now)
         m->skipped_ns += next - now;

@@ -7,6 +7,8 @@
 #include "block/image.h"
 #include "board.h"
 #include "engine.h"
+#include "net/nets.h"
+#include "share/folder.h"
 #include "vcpu.h"
 
 enum machine_clock {
@@ -58,6 +60,12 @@ struct machine_config {
     const char *append;               /* the kernel's command line */
     const struct image_options *disk; /* so many; the caller keeps them */
     unsigned disks;
+    const struct net_options *net;    /* likewise, of network cards */
+    unsigned nets;
+    const struct share_options *share; /* likewise, of shared folders */
+    unsigned shares;
+    bool virtio[BOARD_VIRTIOS];       /* likewise, each of the others */
+    bool input_to_hvc;                /* what is typed goes to BOARD_HVC, not to the first serial port */
     bool testdev;                     /* the board has one */
     bool panic_continues;             /* a panic does not end the run */
     bool no_reboot;                   /* a reset ends the run */
@@ -69,7 +77,7 @@ struct machine_config {
     unsigned policy_arg;
     uint64_t limit;                   /* instructions; UINT64_MAX: none */
     const char *until;                /* stop after the console has printed this; NULL: never */
-    struct char_backend *serial, *debugcon;
+    struct char_backend *serial, *debugcon, *hvc;
     enum assist_mode assist;
     /* Told of every device access; NULL: nobody. */
     void (*observe)(void *opaque, const struct dispatch_report *report);
@@ -122,10 +130,15 @@ struct machine {
     uint64_t host_start_ns;
     struct block_backend *disk[MACHINE_IMAGES]; /* in the order of config.disk */
     unsigned disks;             /* open ones */
+    struct share_backend *share[BOARD_SHARES];
+    unsigned shares;            /* open ones */
+    struct nets nets;
+    int bell;                   /* eventfd: readable once somebody has rung */
+    volatile bool rung;
     uint64_t attend_at;         /* instructions when config.attendant looks again */
     unsigned idle_waits;        /* since it has */
     /* the console's own backend, in front of the configured one: looks for `until` */
-    struct char_backend console[2];
+    struct char_backend console[3];
 };
 
 /* NULL and err: bad images, no memory, no such engine here.  Nothing is left behind. */
@@ -147,9 +160,15 @@ uint64_t machine_retired(const struct machine *m);
 /* From a signal handler. */
 void machine_interrupt(struct machine *m);
 
+/* From any thread: something has come for the guest.  Wakes it from HLT, or brings it to where nets_look() is called. */
+void machine_ring(void *machine);
+
 /* Between two instructions: vcpu.cpu becomes what the guest has, for somebody to look at; or the guest gets what is there. */
 bool machine_show_state(struct machine *m, struct err *err);
 bool machine_take_state(struct machine *m, struct err *err);
+
+/* The one that gets what is typed. */
+struct char_backend *machine_input(struct machine *m);
 
 /* The guest was not let run for a while: on the host's clock no time has passed for it. */
 void machine_stood_still(struct machine *m, uint64_t ns);

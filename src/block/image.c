@@ -2,6 +2,7 @@
 #include "block/image.h"
 
 #include "block/file.h"
+#include "words.h"
 
 #include <glib.h>
 #include <signal.h>
@@ -10,22 +11,6 @@
 #define QCOW_MAGIC "QFI\xfb"
 
 /* -- the option ------------------------------------------------------------------------------------------------------------ */
-
-/* Up to the next comma, which ",," is not; NULL at the end. */
-static char *image_word(const char **text)
-{
-    GString *word = g_string_new(NULL);
-    const char *p = *text;
-
-    if (!p)
-        return g_string_free(word, TRUE);
-    for (; *p && (*p != ',' || p[1] == ','); p++) {
-        g_string_append_c(word, *p);
-        p += *p == ',';
-    }
-    *text = *p ? p + 1 : NULL;
-    return g_string_free(word, FALSE);
-}
 
 static bool image_set_serial(struct image_options *o, const char *value, struct err *err)
 {
@@ -67,11 +52,11 @@ bool image_parse(const char *text, struct image_options *o, struct err *err)
 {
     bool ok = true;
 
-    *o = (struct image_options){ .path = image_word(&text) };
+    *o = (struct image_options){ .path = words_next(&text) };
     if (!o->path || !*o->path)
         ok = err_set(err, "--disk: a file first");
     while (ok && text) {
-        char *word = image_word(&text);
+        char *word = words_next(&text);
 
         ok = image_set_word(o, word, err);
         g_free(word);

@@ -27,6 +27,9 @@ const GOptionEntry guest_entries[] = {
     { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A disk on an image (see the manual page); once for each", "FILE[,...]" },
     { "cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.cdrom, "A SATA CD-ROM drive with an image in it; once for each", "FILE" },
     { "smp", 0, 0, G_OPTION_ARG_STRING, &guest_options.smp, "So many processors, 1 to 16; they take turns", "N" },
+    { "rng", 0, 0, G_OPTION_ARG_NONE, &guest_options.rng, "A virtio source of random bytes; on the host's clock they are", NULL },
+    { "balloon", 0, 0, G_OPTION_ARG_NONE, &guest_options.balloon, "A virtio balloon, for the monitor's command of that name", NULL },
+    { "virtio-console", 0, 0, G_OPTION_ARG_STRING, &guest_options.hvc, "A virtio console (hvc0): stdio, none or a file", "TO" },
     { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
     { "display", 0, 0, G_OPTION_ARG_STRING, &guest_options.display, "A VGA, and where its picture goes: none (no VGA), curses, png:FILE", "WHERE" },
     { "vgabios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.vgabios, "The VGA's firmware (default: vgabios-stdvga.bin beside --bios)", "FILE" },
@@ -113,7 +116,7 @@ struct output {
     bool created;
 };
 
-static struct output outputs[3]; /* serial, debugcon, log */
+static struct output outputs[4]; /* serial, debugcon, virtio console, log */
 static unsigned outputs_open;
 
 static FILE *output_open(const char *path, struct err *err)
@@ -204,6 +207,10 @@ static const char *const clock_names[] = {
     [MACHINE_CLOCK_VIRTUAL] = "virtual", [MACHINE_CLOCK_HOST] = "host", [MACHINE_CLOCK_JOURNEY] = "journey",
 };
 
+static const char *const virtio_names[BOARD_VIRTIOS] = {
+    [BOARD_RNG] = "source of random bytes (--rng)", [BOARD_HVC] = "virtio console (--virtio-console)", [BOARD_BALLOON] = "balloon (--balloon)",
+};
+
 static bool same_model(const struct cpu_model *m, const struct snapshot_guest *g)
 {
     for (unsigned f = 1; f < FEATURES; f++)
@@ -229,6 +236,9 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
         return err_set(err, "--smp %s: the snapshot's guest has %u", o->smp, g->smp);
     if (o->testdev != g->testdev)
         return err_set(err, "the snapshot's guest has %s test device (--testdev)", g->testdev ? "a" : "no");
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        if (c->virtio[i] != g->virtio[i])
+            return err_set(err, "the snapshot's guest has %s %s", g->virtio[i] ? "a" : "no", virtio_names[i]);
     if (c->disks != g->disks)
         return err_set(err, "the snapshot's guest has %u disks and CD-ROMs: --disk or --cdrom for each, not %u", g->disks, c->disks);
     if (c->vga != g->vga)
@@ -305,6 +315,13 @@ const char *guest_picture(void)
 
 bool guest_display_is_curses(void) { return guest_options.display && !strcmp(guest_options.display, "curses"); }
 
+static bool is_stdio(const char *to) { return to && !strcmp(to, "stdio"); }
+
+static bool serial_is_stdio(void)
+{
+    return guest_options.serial ? is_stdio(guest_options.serial) : !guest_display_is_curses();
+}
+
 static bool configure_display(struct machine_config *c, struct err *err)
 {
     const struct guest_options *o = &guest_options;
@@ -313,8 +330,8 @@ static bool configure_display(struct machine_config *c, struct err *err)
     c->vga = o->display && strcmp(o->display, "none") != 0;
     if (c->vga && !guest_display_is_curses() && !(guest_picture() && *guest_picture()))
         return err_set(err, "--display: none, curses or png:FILE, not '%s'", o->display);
-    if (guest_display_is_curses() && (guest_serial_is_stdio() || (o->debugcon && !strcmp(o->debugcon, "stdio"))))
-        return err_set(err, "--display curses has the terminal: no --serial stdio or --debugcon stdio beside it");
+    if (guest_display_is_curses() && (serial_is_stdio() || is_stdio(o->debugcon) || is_stdio(o->hvc)))
+        return err_set(err, "--display curses has the terminal: nothing else with stdio beside it");
     if (o->vgabios && !c->vga)
         return err_set(err, "--vgabios is for a VGA: with --display");
     c->vgabios = o->vgabios;
@@ -389,6 +406,10 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
 
     *c = (struct machine_config){ .ram_bytes = MIB(128), .limit = UINT64_MAX, .bios = o->bios, .kernel = o->kernel,
                                   .append = o->append, .initrd = o->initrd, .flat = flat, .until = o->until, .testdev = o->testdev };
+    c->virtio[BOARD_RNG] = o->rng;
+    c->virtio[BOARD_BALLOON] = o->balloon;
+    c->virtio[BOARD_HVC] = o->hvc;
+    c->input_to_hvc = o->hvc && !strcmp(o->hvc, "stdio");
     if (load && (o->bios || o->kernel || flat))
         return err_set(err, "--load goes on with a guest: no --bios, --kernel or flat image beside it");
     if (!load && !!o->bios + !!o->kernel + !!flat != 1)
@@ -429,7 +450,7 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
 
 /* -- consoles --------------------------------------------------------------------------------------------------------- */
 
-static struct char_backend consoles[2];
+static struct char_backend consoles[3];
 
 static void console_write(void *opaque, const uint8_t *data, size_t size)
 {
@@ -456,13 +477,11 @@ bool guest_open_console(struct machine_config *c, struct err *err)
     const struct guest_options *o = &guest_options;
 
     return console_open(0, o->serial ? o->serial : guest_display_is_curses() ? "none" : "stdio", &c->serial, err) &&
-           console_open(1, o->debugcon ? o->debugcon : "none", &c->debugcon, err);
+           console_open(1, o->debugcon ? o->debugcon : "none", &c->debugcon, err) &&
+           console_open(2, o->hvc ? o->hvc : "none", &c->hvc, err);
 }
 
-bool guest_serial_is_stdio(void)
-{
-    return guest_options.serial ? !strcmp(guest_options.serial, "stdio") : !guest_display_is_curses();
-}
+bool guest_reads_stdio(void) { return serial_is_stdio() || is_stdio(guest_options.hvc); }
 
 void guest_close_console(void)
 {

@@ -11,9 +11,9 @@
 
 struct guest_options {
     char *engine, *cpu, *memory, *bios, *kernel, *append, *initrd, *serial, *debugcon, *split, *clock, *log, *log_file, *limit, *until, *jit_cache, *jit_off;
-    char *smp, *boot, *display, *vgabios;
+    char *smp, *hvc, *boot, *display, *vgabios;
     char **disk, **cdrom;
-    gboolean testdev;
+    gboolean testdev, rng, balloon;
 };
 
 extern struct guest_options guest_options;
@@ -37,7 +37,7 @@ const char *guest_picture(void);
 void guest_free_disks(void);
 /* Two machines on the same images: each has its own writes, which neither keeps. */
 void guest_throw_away_writes(void);
-bool guest_serial_is_stdio(void);
+bool guest_reads_stdio(void);
 
 /* The command line without the program's name and without the option `skip` ("--trace"; `letter` is its short form). */
 char *guest_command_line(int argc, char **argv, const char *skip, char letter);

@@ -19,7 +19,10 @@ static char *run_gdb, *run_trace, *run_journeys, *run_jitdump, *run_assist, *run
 static struct snapshot *run_loaded;
 static struct console run_console;
 static uint64_t run_journeys_max = UINT64_MAX;
-static char **run_files;
+static char **run_files, **run_net;
+static struct net_options run_nets[BOARD_NETS];
+static char **run_share;
+static struct share_options run_shares[BOARD_SHARES];
 
 static const GOptionEntry run_entries[] = {
     { "engine", 'e', 0, G_OPTION_ARG_STRING, &guest_options.engine, "interp (default), jit or kvm", "ENGINE" },
@@ -29,6 +32,8 @@ static const GOptionEntry run_entries[] = {
     { "load", 0, 0, G_OPTION_ARG_FILENAME, &run_load, "The guest of such a file goes on, instead of an image", "FILE" },
     { "trace", 0, 0, G_OPTION_ARG_FILENAME, &run_trace, "Write every journey to a file; .zst compresses it (docs/trace.md)", "FILE" },
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
+    { "net", 0, 0, G_OPTION_ARG_STRING_ARRAY, &run_net, "A virtio network card (see the manual page); once for each", "user[,...]" },
+    { "share", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &run_share, "A folder of the host, over 9P; once for each", "FOLDER,tag=TAG[,readonly]" },
     { "on-panic", 0, 0, G_OPTION_ARG_STRING, &run_on_panic, "A guest that has panicked: exit (default, status 1) or continue", "WHAT" },
     { "no-reboot", 0, 0, G_OPTION_ARG_NONE, &run_no_reboot, "A reset, or a triple fault, ends the run", NULL },
     { "gdb", 0, 0, G_OPTION_ARG_STRING, &run_gdb, "Serve gdb at a TCP port of this host, or at a socket", "PORT|PATH" },
@@ -303,6 +308,38 @@ static bool configure_gdb(struct err *err)
     return !run_gdb || (run_console.gdb = gdb_listen(run_gdb, err));
 }
 
+static bool configure_nets(struct machine_config *config, struct err *err)
+{
+    for (char **text = run_net; text && *text; text++) {
+        if (config->nets == BOARD_NETS)
+            return err_set(err, "--net: at most %u of them", BOARD_NETS);
+        if (!net_parse(*text, &run_nets[config->nets], err))
+            return false;
+        config->nets++;
+    }
+    config->net = run_nets;
+    if (config->nets && config->clock == MACHINE_CLOCK_JOURNEY)
+        return err_set(err, "--net: on the journey clock two runs are compared, and a network is never the same twice");
+    if (run_loaded && config->nets != snapshot_guest(run_loaded)->nets)
+        return err_set(err, "the snapshot's guest has %u network cards: --net for each, not %u", snapshot_guest(run_loaded)->nets, config->nets);
+    return true;
+}
+
+static bool configure_shares(struct machine_config *config, struct err *err)
+{
+    for (char **text = run_share; text && *text; text++) {
+        if (config->shares == BOARD_SHARES)
+            return err_set(err, "--share: at most %u of them", BOARD_SHARES);
+        if (!share_parse(*text, &run_shares[config->shares], err))
+            return false;
+        config->shares++;
+    }
+    config->share = run_shares;
+    if (run_loaded && config->shares != snapshot_guest(run_loaded)->shares)
+        return err_set(err, "the snapshot's guest has %u shares: --share for each, not %u", snapshot_guest(run_loaded)->shares, config->shares);
+    return true;
+}
+
 static bool configure(struct machine_config *config, struct err *err)
 {
     if (run_files && run_files[1])
@@ -319,7 +356,7 @@ static bool configure(struct machine_config *config, struct err *err)
     config->counts = run_save; /* so that who loads it may go on counting */
     if (run_loaded && run_journeys && run_journeys_max <= snapshot_guest(run_loaded)->journeys)
         return err_set(err, "--journeys %s: the snapshot's guest has made %" PRIu64, run_journeys, snapshot_guest(run_loaded)->journeys);
-    if (!parse_assist(config, err) || !parse_switches(config, err))
+    if (!configure_nets(config, err) || !configure_shares(config, err) || !parse_assist(config, err) || !parse_switches(config, err))
         return false;
     if ((run_perf_map || run_jitdump) && config->engine->id != ENGINE_JIT)
         return err_set(err, "--perf-map and --jitdump are about translated code: with --engine jit");
@@ -330,7 +367,7 @@ static bool configure(struct machine_config *config, struct err *err)
     run_console.curses = guest_display_is_curses();
     if (run_console.curses && (run_trace || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
         return err_set(err, "--display curses is for a terminal, and not with --trace");
-    run_console.open &= !run_trace && (guest_serial_is_stdio() || run_console.curses) && config->clock != MACHINE_CLOCK_JOURNEY;
+    run_console.open &= !run_trace && (guest_reads_stdio() || run_console.curses) && config->clock != MACHINE_CLOCK_JOURNEY;
     return configure_gdb(err) && guest_open_console(config, err);
 }
 
@@ -362,6 +399,12 @@ int cmd_run(int argc, char **argv)
     snapshot_close(run_loaded);
     if (switches)
         g_array_free(switches, TRUE);
+    for (unsigned i = 0; i < BOARD_NETS; i++)
+        net_options_free(&run_nets[i]);
+    for (unsigned i = 0; i < BOARD_SHARES; i++)
+        share_options_free(&run_shares[i]);
+    g_strfreev(run_share);
+    g_strfreev(run_net);
     g_free(command);
     g_option_context_free(context);
     return status;

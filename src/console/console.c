@@ -22,7 +22,7 @@ bool console_has_input(void)
 
 /* -- to the guest --------------------------------------------------------------------------------------------------------- */
 
-static struct char_backend *console_uart(const struct console *c) { return &c->machine->console[0]; }
+static struct char_backend *console_uart(const struct console *c) { return machine_input(c->machine); }
 
 static unsigned console_guest_room(const struct console *c)
 {
@@ -118,15 +118,25 @@ static void console_read(struct console *c)
 /* Keys for us are always taken; what a file or a pipe has may wait there. */
 static bool console_wants(const struct console *c) { return c->open && (c->terminal || c->count < CONSOLE_BYTES); }
 
+/* gdb is told of what the monitor does. */
+static bool console_holds(struct console *c)
+{
+    if (c->gdb && c->monitor.stopped)
+        gdb_stopped_by_monitor(c->gdb);
+    return c->monitor.stopped || (c->gdb && gdb_holds(c->gdb));
+}
+
+/* A guest that stands still is not rung for. */
 static void console_wait(struct console *c, uint64_t wait_ns)
 {
-    struct pollfd in[2] = { { .fd = console_wants(c) ? STDIN_FILENO : -1, .events = POLLIN },
-                            { .fd = c->gdb ? gdb_socket(c->gdb) : -1, .events = POLLIN } };
+    struct pollfd in[3] = { { .fd = console_wants(c) ? STDIN_FILENO : -1, .events = POLLIN },
+                            { .fd = c->gdb ? gdb_socket(c->gdb) : -1, .events = POLLIN },
+                            { .fd = console_holds(c) ? -1 : c->machine->bell, .events = POLLIN } };
     struct timespec wait = { (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
 
     if (console_feed(c))
         wait = (struct timespec){ 0, 0 };
-    if (ppoll(in, 2, &wait, NULL) > 0) {
+    if (ppoll(in, 3, &wait, NULL) > 0) {
         if (in[0].revents && c->screen && !c->in_monitor)
             console_read_screen(c);
         else if (in[0].revents)
@@ -135,14 +145,6 @@ static void console_wait(struct console *c, uint64_t wait_ns)
             gdb_look(c->gdb);
     }
     console_feed(c);
-}
-
-/* gdb is told of what the monitor does. */
-static bool console_holds(struct console *c)
-{
-    if (c->gdb && c->monitor.stopped)
-        gdb_stopped_by_monitor(c->gdb);
-    return c->monitor.stopped || (c->gdb && gdb_holds(c->gdb));
 }
 
 /* While the guest is stopped nothing else happens, and no time passes for it. */

@@ -165,8 +165,13 @@ static struct iblock *block_lookup(struct interp *it)
     for (b = *bucket; b; b = b->next)
         if (b->gpa[0] == e->gpa && block_matches(b, v) && block_second_page_holds(b, v))
             return b;
+    if (it->blocks == BLOCKS_MOST) {
+        interp_drop_all(it);
+        bucket = hash_bucket(it, e->gpa, v->cpu.rip);
+    }
     b = block_make(it, false);
     if (b && !b->dead) {
+        it->blocks++;
         b->next = *bucket;
         *bucket = b;
         pages_insert(it, b);
@@ -233,6 +238,7 @@ static void block_drop(struct interp *it, struct iblock *b)
     while (*at != b)
         at = &(*at)->next;
     *at = b->next;
+    it->blocks--;
     if (*jump == b)
         *jump = NULL;
     pages_remove(it, b);
@@ -249,6 +255,7 @@ void interp_drop_all(struct interp *it)
         }
         it->hash[i] = NULL;
     }
+    it->blocks = 0;
     memset(it->page, 0, sizeof(it->page));
     memset(it->jump, 0, sizeof(it->jump));
     it->generation++;

@@ -39,7 +39,7 @@ struct iblock {
     struct step step[];
 };
 
-enum { HASH_BITS = 16, JUMP_BITS = 12, PAGE_HASH = 4096 };
+enum { HASH_BITS = 17, JUMP_BITS = 12, PAGE_HASH = 1 << 16, BLOCKS_MOST = 1 << 17 };
 
 struct interp {
     struct phys_listener listener; /* first, so that it can be cast back */
@@ -48,6 +48,7 @@ struct interp {
     struct iblock *hash[1 << HASH_BITS];
     struct iblock *jump[1 << JUMP_BITS]; /* by RIP: the block run there last */
     struct iblock *page[PAGE_HASH];      /* by guest-physical page: its blocks, and those of pages with the same hash */
+    unsigned blocks;                     /* in `hash`; when they are BLOCKS_MOST, all go */
     struct iblock *dead;
     struct iblock *current;
     const struct step *at;     /* the step under way, when something outside may ask */

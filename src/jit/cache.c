@@ -126,6 +126,23 @@ void jit_clear_local_jumps(struct jit *j)
         table_clear_local(&j->jumps[i]);
 }
 
+/* Code that begins in the page, or in the one before it and goes on here. */
+static void table_clear_page(struct jump_table *t, uint64_t page)
+{
+    for (unsigned i = 0; i < t->filled_count; i++) {
+        struct jump_entry *e = &t->entry[t->filled[i]];
+
+        if (!(t->mode & MODE_CODE64) || page - (e->rip & ~(uint64_t)PAGE_OFFSET) <= PAGE_BYTES)
+            e->rip = jit_jump_none(t->filled[i]);
+    }
+}
+
+void jit_clear_page_jumps(struct jit *j, uint64_t page)
+{
+    for (unsigned i = 0; i < JUMP_TABLES && j->jumps[i].used; i++)
+        table_clear_page(&j->jumps[i], page);
+}
+
 /* The table of this mode, a new one if need be; when all are taken, everything goes. */
 static struct jump_table *jumps_of(struct jit *j, uint32_t mode)
 {

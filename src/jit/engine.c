@@ -16,7 +16,7 @@ struct jit_options jit_options = {
 #define X(name, text) .name = true,
     JIT_SWITCHES(X)
 #undef X
-    .cache_bytes = MIB(64), .hot = 16, .patience = 1000,
+    .cache_bytes = MIB(256), .hot = 16, .patience = 1000,
 };
 
 bool jit_switch_off(const char *name)

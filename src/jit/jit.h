@@ -137,7 +137,7 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 1024, JIT_HASH_BITS = 16, JIT_PAGE_HASH = 4096, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 16, BRIEF_BLOCKS = 1 << 16,
+enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 8192, JIT_HASH_BITS = 18, JIT_PAGE_HASH = 1 << 16, HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 18, BRIEF_BLOCKS = 1 << 18,
        WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
@@ -285,6 +285,7 @@ void jit_drop_all(struct jit *jit);
 void jit_free_dead(struct jit *jit);
 void jit_clear_jumps(struct jit *jit);
 void jit_clear_local_jumps(struct jit *jit);
+void jit_clear_page_jumps(struct jit *jit, uint64_t page);
 /* The block's windows do not pay. */
 void jit_refuse_windows(struct jit *jit, struct jit_block *block);
 void jit_fill_jump(struct jit *jit, const struct jit_block *block);

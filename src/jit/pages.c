@@ -6,7 +6,7 @@
  */
 #include "jit/jit.h"
 
-enum { NEIGHBOURS = 15 /* pages to look at on either side */, FEW_CACHES = 64 };
+enum { NEIGHBOURS = 15 /* pages to look at on either side */, FEW_CACHES = 4096 };
 
 /* What it has held stays known. */
 static void empty(struct jit *j, struct page_cache *c)
@@ -65,7 +65,7 @@ static void follow_page(struct jit *j, uint64_t page)
         return;
     clear_page(j, page);
     if (j->jump_pages[jit_page_hash(page)])
-        jit_clear_jumps(j);
+        jit_clear_page_jumps(j, page);
 }
 
 static void follow_each(struct jit *j)

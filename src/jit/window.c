@@ -268,6 +268,12 @@ static bool window_aligns(const struct follow *f, unsigned w, const struct form 
     return window->aligned >= width && !((p->offset - f->offset[window->leader]) & (width - 1));
 }
 
+/* An address that is no 32-bit displacement, as of position-independent programs far up. */
+static bool is_far_constant(const struct ir_op *o, const struct form *p)
+{
+    return o->a >= IR_CONST && p->offset != (int32_t)p->offset;
+}
+
 static void window_join(struct follow *f, unsigned w, const struct form *p, unsigned at)
 {
     const struct ir_op *o = &f->ir->op[at];
@@ -278,7 +284,7 @@ static void window_join(struct follow *f, unsigned w, const struct form *p, unsi
     f->high[w] = high > f->high[w] ? high : f->high[w];
     f->offset[at] = p->offset;
     window->write |= o->op != IR_LD && o->op != IR_LDX;
-    window->whole |= f->whole == 4 || has_two_registers(f, at);
+    window->whole |= f->whole == 4 || has_two_registers(f, at) || is_far_constant(o, p);
     window->insns += at == window->leader || f->ir->op[window->last].insn != o->insn;
     window->last = (uint16_t)at;
     f->plan->reach[at] = (struct reach){ .window = (uint8_t)w, .small = p->small, .small_first = p->small_first };

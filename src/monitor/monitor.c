@@ -4,6 +4,8 @@
 #include "display/picture.h"
 #include "snapshot/snapshot.h"
 
+#include "virtio_balloon.h"
+
 #include <string.h>
 
 /* The word that a line begins with, and what follows it. */
@@ -102,6 +104,28 @@ static void run_screendump(struct monitor *m, const char *args, GString *out)
         g_string_append_printf(out, "written to %s\n", args);
 }
 
+static void show_balloon(const struct board *b, GString *out)
+{
+    g_string_append_printf(out, "the guest has %" G_GUINT64_FORMAT " MiB, and shall have %" G_GUINT64_FORMAT "\n",
+                           (b->config.ram_bytes - ((uint64_t)virtio_balloon_actual(b->virtio[BOARD_BALLOON]) << 12)) >> 20,
+                           (b->config.ram_bytes - ((uint64_t)virtio_balloon_asked(b->virtio[BOARD_BALLOON]) << 12)) >> 20);
+}
+
+static void run_balloon(struct monitor *m, const char *args, GString *out)
+{
+    const struct board *b = m->machine->board;
+    guint64 mib;
+
+    if (!b->virtio[BOARD_BALLOON])
+        g_string_append(out, "there is no balloon (--balloon)\n");
+    else if (!*args)
+        show_balloon(b, out);
+    else if (!g_ascii_string_to_unsigned(args, 10, 1, b->config.ram_bytes >> 20, &mib, NULL))
+        g_string_append_printf(out, "balloon: from 1 to %" G_GUINT64_FORMAT " MiB\n", b->config.ram_bytes >> 20);
+    else
+        virtio_balloon_ask(b->virtio[BOARD_BALLOON], (uint32_t)((b->config.ram_bytes - (mib << 20)) >> 12));
+}
+
 static void run_quit(struct monitor *m, const char *args, GString *out)
 {
     (void)args, (void)out;
@@ -117,6 +141,7 @@ static const struct monitor_command commands[] = {
     { "xp", "/FMT ADDR", "memory at a physical address", monitor_examine_physical },
     { "stop", "", "the guest does not go on", run_stop },
     { "cont", "", "... and does again", run_cont },
+    { "balloon", "[MIB]", "the memory that --balloon leaves to the guest", run_balloon },
     { "save", "FILE", "the guest to a file, for run --load", run_save },
     { "screendump", "FILE", "the VGA's picture as PNG", run_screendump },
     { "quit", "", "ends the run", run_quit },

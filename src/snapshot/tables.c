@@ -50,7 +50,7 @@ FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma
        SCRATCH(switched), SCRATCH(switch_from), SCRATCH(switch_counts), FIELD_MAX(skipped_ns, INT64_MAX),
        FIELD_MAX(journeys, INT64_MAX / 1000), FIELD_MAX(exit_code, 0x7f), FIELD(debug_exited),
        FIELD(powered_off), FIELD(panicked), FIELD(reset_requested), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), WIRING(disk),
-       WIRING(disks), SCRATCH(host_start_ns),
+       WIRING(disks), WIRING(nets), WIRING(share), WIRING(shares), WIRING(bell), SCRATCH(rung), SCRATCH(host_start_ns),
        SCRATCH(attend_at), SCRATCH(idle_waits), WIRING(console))
 #undef STATE
 
@@ -61,7 +61,8 @@ FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram),
        FIELD_EACH_IRQ(pic_line), FIELD_EACH_IRQ(ioapic_line), FIELD_IRQ(lint0), FIELD_ARRAY(pic_sources), FIELD_ARRAY(ioapic_sources),
        WIRING(pic), WIRING(ioapic), WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci),
        WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(pvpanic), WIRING(post),
-       WIRING(widereg), WIRING(testdev), WIRING(ahci), WIRING(vga), WIRING(disk))
+       WIRING(widereg), WIRING(testdev), WIRING(ahci), WIRING(vga), WIRING(disk), WIRING(net), WIRING(virtio),
+       WIRING(share))
 #undef STATE
 
 /* -- a CPU that can be ----------------------------------------------------------------------------------------------------- */

@@ -60,7 +60,8 @@ for cpu in '' frob max,avx max,+frob max,+amx_tile; do
     refused "list: CPU '$cpu'" list cpuid --cpu "$cpu"
 done
 refused "list: --cpu without its value" list cpuid --cpu
-for option in cpu memory bios kernel initrd append disk cdrom boot display vgabios serial debugcon split clock log log-file limit until; do
+for option in cpu memory bios kernel initrd append disk cdrom boot net share display vgabios serial debugcon virtio-console split clock log \
+    log-file limit until; do
     refused "run: --$option without its value" run "$loop" --$option
 done
 
@@ -116,7 +117,7 @@ for command in run diff; do
     refused "$command: 64-bit code on a CPU without it" $command --cpu max,-lm --kernel "$images/good.elf"
     refused "$command: an unknown clock" $command --clock frob "$loop"
     refused "$command: an unknown log category" $command --log access,frob --log-file log "$loop"
-    for option in log-file serial debugcon; do
+    for option in log-file serial debugcon virtio-console; do
         refused "$command: --$option in a missing folder" $command --$option "$images/missing/file" "$loop"
         refused "$command: --$option onto a folder" $command --$option "$images/folder" "$loop"
     done

@@ -11,7 +11,7 @@
 
 #include <check.h>
 
-#define BENCH_REGIONS 128
+#define BENCH_REGIONS 256
 #define BENCH_MEMORY_BYTES 65536
 
 /* A wire's far end. */

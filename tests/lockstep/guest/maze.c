@@ -238,12 +238,37 @@ static __attribute__((noinline)) u32 code(u8 *p, u32 x)
     return sum;
 }
 
+/* RIP-relative, as position-independent programs are, to where no 32-bit address reaches: above 4 GiB. */
+static __attribute__((noinline)) u32 far(u8 *p, u32 x)
+{
+    static const u8 body[] = {
+        0x8b, 0x05, 0x7a, 0, 0, 0,       /* mov eax, [p + 0x80] */
+        0x03, 0x05, 0x78, 0, 0, 0,       /* add eax, [p + 0x84] */
+        0x2b, 0x3d, 0x76, 0, 0, 0,       /* sub edi, [p + 0x88] */
+        0x83, 0x3d, 0x6f, 0, 0, 0, 0x0f, /* cmp dword [p + 0x88], 15 */
+        0x83, 0xd8, 1,                   /* sbb eax, 1 */
+        0x33, 0x05, 0x5e, 0, 0, 0,       /* xor eax, [p + 0x80] */
+        0xc3,
+    };
+    u32 (*run)(u32), sum = 0;
+
+    p = (u8 *)((u64)p & ~0xfffull);
+    run = (u32(*)(u32))p;
+    if (!is_memory(p, 256))
+        return 1;
+    for (u32 i = 0; i < sizeof(body); i++)
+        p[i] = body[i];
+    for (u32 n = 0; n < 40; n++)
+        sum = mix(sum, run(x + n));
+    return sum;
+}
+
 static u32 step(void)
 {
     u8 *p = somewhere();
     u32 n = 1 + draw(24);
 
-    switch (draw(11)) {
+    switch (draw(12)) {
     case 0: return words((u64 *)p, n);
     case 1: return bytes(p, n * 8);
     case 2: return tables(p, n);
@@ -253,6 +278,7 @@ static u32 step(void)
     case 6: return stack(p + 512, n * 0x123456789abcdefull);
     case 7: return code(p, n);
     case 8: return reals(p, n);
+    case 9: return far(p, n);
     default:
         while (n-- > 16)
             change(draw(PAGES));
