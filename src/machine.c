@@ -530,6 +530,12 @@ static bool machine_within_journey(const struct machine *m)
     return v->again && v->bus.touched && v->stop_on_touch && machine_retired(m) < m->config.limit;
 }
 
+static bool machine_can_reset(const struct machine *m)
+{
+    return !m->config.no_reboot && (m->board->config.bios_bytes || m->config.kernel || m->config.flat);
+}
+
+/* A reset that the machine goes on from is no end: machine_drive() carries it out before the next instruction. */
 static bool machine_over(struct machine *m, enum machine_end *end)
 {
     if (machine_within_journey(m))
@@ -542,7 +548,7 @@ static bool machine_over(struct machine *m, enum machine_end *end)
         *end = MACHINE_POWERED_OFF;
     else if (m->panicked)
         *end = MACHINE_PANIC;
-    else if (m->reset_requested)
+    else if (m->reset_requested && !machine_can_reset(m))
         *end = MACHINE_RESET;
     else if (m->until_seen)
         *end = MACHINE_UNTIL;
@@ -551,11 +557,6 @@ static bool machine_over(struct machine *m, enum machine_end *end)
     else
         return false;
     return true;
-}
-
-static bool machine_can_reset(const struct machine *m)
-{
-    return !m->config.no_reboot && (m->board->config.bios_bytes || m->config.kernel || m->config.flat);
 }
 
 /* What a soft engine has made of memory so far goes with it. */

@@ -177,6 +177,7 @@ ran_on_soft "--on-panic continue" 19 "" --serial none --on-panic continue "$imag
     echo '4:'; leave 17; echo '8:'; leave 8; echo 'data: .word 0x1234; nothing: .word 0, 0, 0'
 } | guest binary 0x7c00 "$images/resets.bin"
 ran_on_soft "every reset loads the guest anew" 17 "01234" --serial none --debugcon stdio "$images/resets.bin"
+ran_on_soft "... with --trace too" 17 "01234" --serial none --debugcon stdio --trace "$tmp/resets.jsonl" "$images/resets.bin"
 for engine in $soft; do
     wideload run --engine $engine --no-reboot --serial none --debugcon stdio "$images/resets.bin"
     [ "$status" = 0 ] && [ "$(cat "$tmp/out")" = 0 ] && grep -q 'reset by the guest' "$tmp/err"
