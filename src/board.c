@@ -25,6 +25,7 @@
 #include "pit.h"
 #include "post.h"
 #include "pvpanic.h"
+#include "realmode.h"
 #include "rtc.h"
 #include "testdev.h"
 #include "uart.h"
@@ -511,7 +512,7 @@ static void board_place_smbios(struct board *b)
 
     smbios_build(&smbios, &config);
     smbios_place(&smbios, BOARD_SMBIOS + 32);
-    assert(BOARD_SMBIOS + 32 + smbios.tables->len <= MIB(1));
+    assert(BOARD_SMBIOS + 32 + smbios.tables->len <= BOARD_SMBIOS + REALMODE_CODE);
     memcpy(b->ram + BOARD_SMBIOS, smbios.anchor, sizeof(smbios.anchor));
     memcpy(b->ram + BOARD_SMBIOS + 32, smbios.tables->data, smbios.tables->len);
     smbios_free(&smbios);
@@ -615,6 +616,31 @@ static void board_place_bar(struct board *b, unsigned slot, unsigned bar, uint64
 
 static void board_place_function(struct board *b, unsigned slot, uint64_t base) { board_place_bar(b, slot, 0, base); }
 
+static void board_write_port(struct device *device, unsigned region, uint64_t offset, uint64_t value)
+{
+    device->region[region].ops->write(device->region[region].state, offset, 1, value);
+}
+
+/* As a BIOS leaves them: vectors 08h and 70h, of all interrupts the timer's alone, which comes every 54.9 ms. */
+static void board_place_real_mode(struct board *b)
+{
+    enum { PIC_MASTER, PIC_SLAVE, PIC_ELCR, PIT_COUNTER = 0, PIT_CONTROL = 3 };
+    static const uint16_t com[BOARD_COMS] = { 0x3f8, 0x2f8 };
+    static const uint8_t master[4] = { 0x11, 0x08, 0x04, 0x01 }, slave[4] = { 0x11, 0x70, 0x02, 0x01 }; /* ICW1 to ICW4 */
+
+    for (unsigned i = 0; i < 4; i++) {
+        board_write_port(b->pic, PIC_MASTER, i > 0, master[i]);
+        board_write_port(b->pic, PIC_SLAVE, i > 0, slave[i]);
+    }
+    board_write_port(b->pic, PIC_MASTER, 1, 0xfe);
+    board_write_port(b->pic, PIC_SLAVE, 1, 0xff);
+    board_write_port(b->pic, PIC_ELCR, 1, 0x0c); /* IRQ10 and 11 are level */
+    board_write_port(b->pit, 0, PIT_CONTROL, 0x34); /* counter 0, both bytes, mode 2 */
+    board_write_port(b->pit, 0, PIT_COUNTER, 0);
+    board_write_port(b->pit, 0, PIT_COUNTER, 0);
+    realmode_place(b->ram, com, BOARD_COMS);
+}
+
 /* Where nothing runs before the kernel, the chipset is left as firmware leaves it. */
 static void board_stand_in_for_firmware(struct board *b)
 {
@@ -630,7 +656,6 @@ static void board_stand_in_for_firmware(struct board *b)
         board_write_config(b, lpc, 0x60 + i, 1, firmware_irq[i]);
         board_write_config(b, lpc, 0x68 + i, 1, firmware_irq[i]);
     }
-    b->pic->region[2].ops->write(b->pic->region[2].state, 1, 1, 0x0c); /* ELCR: IRQ10 and 11 are level */
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
     for (unsigned i = 0; i < b->config.disks; i++)
         board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
@@ -647,6 +672,7 @@ static void board_stand_in_for_firmware(struct board *b)
         board_place_bar(b, BOARD_AHCI_SLOT, AHCI_BAR, BOARD_AHCI_BASE);
     board_place_acpi(b);
     board_place_smbios(b);
+    board_place_real_mode(b);
 }
 
 struct device *board_device(const struct board *b, unsigned i)
@@ -678,6 +704,15 @@ struct device *board_device(const struct board *b, unsigned i)
         return b->vga;
     return i < ARRAY_LEN(all) ? all[i] : NULL;
 }
+
+uint64_t board_next_interrupt(const struct board *b)
+{
+    bool masked = pic_is_masked(b->pic, 0) && ioapic_is_masked(b->ioapic, 2);
+
+    return clock_next_but(b->config.clock, masked ? pit_timer(b->pit) : NULL);
+}
+
+bool board_has_unmaskable(const struct board *b) { return ioapic_has_unmaskable(b->ioapic) || apic_lint0_is_nmi(b->apic); }
 
 void board_reset(struct board *b)
 {

@@ -117,6 +117,12 @@ void board_clear_ram(struct board *board);
 /* phys_free() comes first: the map still points into the board's devices and memory. */
 void board_destroy(struct board *board);
 
+/* The next deadline that may be an interrupt: the interval timer runs on where both controllers mask it. */
+uint64_t board_next_interrupt(const struct board *board);
+
+/* Can an interrupt come that no CPU refuses? */
+bool board_has_unmaskable(const struct board *board);
+
 /* All devices the board has, in the order they are reset; NULL beyond the last. */
 struct device *board_device(const struct board *board, unsigned i);
 

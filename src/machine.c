@@ -814,14 +814,17 @@ static void machine_sleep_counted(struct machine *m, uint64_t ns)
         m->skipped_ns += bits_min(host_ns() - since, ns);
 }
 
+/* Is what a deadline brings an interrupt that somebody takes? */
+static bool machine_is_woken(const struct machine *m) { return machine_takes_interrupts(m) || board_has_unmaskable(m->board); }
+
 /* Time goes to the next deadline.  False if there is none and nothing else can happen: nothing will ever wake the CPU. */
 static bool machine_wait(struct machine *m)
 {
-    uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock);
+    uint64_t next = board_next_interrupt(m->board), now = clock_now(&m->clock);
 
     if (nets_stirred(&m->nets)) /* an answer may be there already */
         return true;
-    if (next == CLOCK_NEVER && !machine_expects(m))
+    if ((next == CLOCK_NEVER || !machine_is_woken(m)) && !machine_expects(m))
         return false;
     m->idle_waits++;
     if (next > now && nets_expect(&m->nets))
