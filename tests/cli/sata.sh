@@ -2,39 +2,15 @@
 # sata.sh - --disk FILE,if=ahci and --cdrom: firmware boots from both, reads and writes; what is refused.
 # shellcheck disable=SC2086 # options are words
 . tests/cli/tap
+. tests/cli/disk_images
 
 bios=/usr/share/seabios/bios-256k.bin
 engines=interp
 case $("$WIDELOAD" list engines | grep '^jit') in *usable*) engines="interp jit" ;; esac
 fast=${engines##* }
 
-# A boot sector: says what it is, and copies itself to the next sector with the BIOS if it is told to.
-{
-    echo '.code16; .globl _start; _start: xor %ax, %ax; mov %ax, %ds; mov %ax, %ss; mov $0x7c00, %sp'
-    echo 'mov $0x4300, %ax; mov $8f, %si; int $0x13; jc 7f'
-    say "disk boots"
-    leave 42
-    echo '7:'
-    leave 1
-    echo '.balign 4; 8: .byte 16, 0; .word 1; .word 0x7c00, 0; .quad 1; .org 510; .word 0xaa55'
-} | guest binary 0x7c00 "$images/disk.bin"
-{
-    echo '.code16; .globl _start; _start:'
-    say "CD boots"
-    leave 43
-} | guest binary 0x7c00 "$images/cd.bin"
-
-# El Torito 1.0: block 17 names the catalog in block 18: a validation entry, and an initial entry without emulation, which is
-# four sectors from block 19.
-at() { dd of="$images/cd.iso" bs=1 seek=$(($1 * 2048 + $2)) conv=notrunc status=none; }
-truncate -s 40960 "$images/cd.iso"
-printf '\001CD001\001' | at 16 0
-printf '\000CD001\001EL TORITO SPECIFICATION' | at 17 0
-printf '\022' | at 17 71
-printf '\001' | at 18 0
-printf '\252\125\125\252' | at 18 28
-printf '\210\000\000\000\000\000\004\000\023\000\000\000' | at 18 32
-at 19 0 <"$images/cd.bin"
+make_boot_sector "$images/disk.bin"
+make_cd "$images/cd.iso"
 
 fresh() { rm -f "$images/disk.img"; truncate -s 1M "$images/disk.img"; dd if="$images/disk.bin" of="$images/disk.img" conv=notrunc status=none; }
 boots() { wideload run --bios $bios --serial none --debugcon stdio "$@"; }
