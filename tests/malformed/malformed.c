@@ -416,7 +416,7 @@ int main(int argc, char **argv)
         return 2;
     }
     program = argv[1], engine = argv[2], bios = argv[3], good_folder = argv[4], bad_folder = argv[5];
-    setenv("ASAN_OPTIONS", "exitcode=99", 1);
+    setenv("ASAN_OPTIONS", "exitcode=99:quarantine_size_mb=32", 1); /* what is freed counts too */
     setenv("UBSAN_OPTIONS", "exitcode=99", 1);
     for (unsigned i = 0; i < KINDS; i++)
         if (*bios || strcmp(kinds[i].argument[0], "--bios") != 0)
