@@ -690,6 +690,13 @@ void apic_connect_pic(struct device *device, uint8_t (*acknowledge)(struct devic
     all->pic = pic;
 }
 
+bool apic_lint0_is_nmi(const struct device *device)
+{
+    const struct apic *a = &((const struct apics *)device->state)->apic[0];
+
+    return apic_is_live(a) && !(a->lvt[3] & LVT_MASKED) && (a->lvt[3] >> 8 & 7) == IRQ_NMI;
+}
+
 struct irq apic_lint0(struct device *device)
 {
     return (struct irq){ .set = apic_set_lint0, .opaque = device->state };

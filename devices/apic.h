@@ -15,6 +15,7 @@ void apic_connect_cpu(struct device *device, unsigned cpu, struct cpu_pins *pins
 /* The 8259A side of LINT0: who answers INTA, and a sink for its INT output. */
 void apic_connect_pic(struct device *device, uint8_t (*acknowledge)(struct device *pic), struct device *pic);
 struct irq apic_lint0(struct device *device);
+bool apic_lint0_is_nmi(const struct device *device);
 
 /* A message from the system bus. */
 void apic_deliver(struct device *device, const struct irq_message *message);

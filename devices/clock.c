@@ -56,6 +56,13 @@ void clock_arm(struct clock *clock, struct clock_timer *timer, uint64_t deadline
 
 uint64_t clock_next(const struct clock *clock) { return clock->timers ? clock->timers->deadline_ns : CLOCK_NEVER; }
 
+uint64_t clock_next_but(const struct clock *clock, const struct clock_timer *timer)
+{
+    const struct clock_timer *t = clock->timers == timer && timer ? timer->next : clock->timers;
+
+    return t ? t->deadline_ns : CLOCK_NEVER;
+}
+
 void clock_run(struct clock *clock)
 {
     uint64_t now = clock_now(clock);

@@ -47,6 +47,8 @@ void clock_arm_again(struct clock *clock, struct clock_timer *timer);
 
 /* The earliest deadline, or CLOCK_NEVER. */
 uint64_t clock_next(const struct clock *clock);
+/* ... of all timers but one. */
+uint64_t clock_next_but(const struct clock *clock, const struct clock_timer *timer);
 
 /* Fires every timer that is due, in order of deadline; a timer re-armed into the past fires again. */
 void clock_run(struct clock *clock);

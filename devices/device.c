@@ -12,13 +12,24 @@ static void *device_alloc(size_t size)
     return p;
 }
 
+/* On a page: a device may lend memory that is in its state. */
+static void *device_alloc_state(size_t size)
+{
+    size_t bytes = bits_align_up(size ? size : 1, 4096);
+    void *p = aligned_alloc(4096, bytes);
+
+    if (!p)
+        abort();
+    return memset(p, 0, bytes);
+}
+
 struct device *device_create(const struct device_class *class, const struct device_host *host)
 {
     struct device *device = device_alloc(sizeof(*device));
 
     device->class = class;
     device->host = *host;
-    device->state = device_alloc(class->state_size);
+    device->state = device_alloc_state(class->state_size);
     for (unsigned i = 0; i < DEVICE_REGIONS && class->region[i].size; i++) {
         const struct region_class *from = &class->region[i];
 

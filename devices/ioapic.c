@@ -136,6 +136,23 @@ static void ioapic_reset(struct device *device)
 
 void ioapic_eoi(struct device *device, uint8_t vector) { ioapic_end(device->state, vector); }
 
+bool ioapic_is_masked(const struct device *device, unsigned pin)
+{
+    const struct ioapic *io = device->state;
+
+    return io->rte[pin] & RTE_MASKED;
+}
+
+bool ioapic_has_unmaskable(const struct device *device)
+{
+    const struct ioapic *io = device->state;
+
+    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+        if (!(io->rte[pin] & RTE_MASKED) && ((io->rte[pin] >> 8 & 7) == IRQ_NMI || (io->rte[pin] >> 8 & 7) == IRQ_INIT))
+            return true;
+    return false;
+}
+
 struct irq ioapic_input(struct device *device, unsigned pin)
 {
     return (struct irq){ .set = ioapic_set_line, .opaque = device->state, .line = (int)pin };

@@ -1,44 +1,20 @@
 /*
- * msix.c - MSI-X: the capability, the table of vectors, the pending bits, and messages.
+ * msix.c - MSI-X: the capability, the table of vectors, and the pending bits; messages are msi.c's.
  *
- * A message is a write of four bytes.  One to 0xfeexxxxx reaches the local APICs; one to anywhere else is DMA.
- * Not modelled: destination IDs of more than 8 bits, steering tags.
- * Manual: PCI Local Bus 3.0 section 6.8.2; what a message to the APICs says: Intel SDM 3A section 11.11.
+ * Not modelled: steering tags.
+ * Manual: PCI Local Bus 3.0 section 6.8.2.
  */
 #include "msix.h"
+
+#include "msi.h"
 
 enum { CONTROL = 2, TABLE = 4, PENDING = 8 };
 enum { CONTROL_ENABLE = 1 << 15, CONTROL_MASK = 1 << 14 };
 enum { ENTRY_BYTES = 16, ENTRY_ADDRESS = 0, ENTRY_ADDRESS_HIGH = 4, ENTRY_DATA = 8, ENTRY_CONTROL = 12, VECTOR_MASKED = 1 };
-enum { APIC_PAGE = 0xfee, RESERVED_DELIVERY = 3 };
 
 static unsigned msix_control(const struct msix *m) { return pci_function_get(m->function, m->capability + CONTROL, 2); }
 
 bool msix_enabled(const struct msix *m) { return msix_control(m) & CONTROL_ENABLE; }
-
-/* SDM 3A 11.11.1: destination in 19:12, redirection hint 3, logical 2.  11.11.2: vector, delivery 10:8, assert 14, level 15. */
-static void msix_interrupt(struct irq_bus *bus, const struct msix_vector *v)
-{
-    struct irq_message message = {
-        .destination = v->address >> 12 & 0xff, .logical = v->address & 4, .level = v->data >> 15 & 1,
-        .assert = !(v->data >> 15 & 1) || v->data >> 14 & 1, .delivery = (enum irq_delivery)(v->data >> 8 & 7), .vector = (uint8_t)v->data,
-    };
-
-    if ((v->data >> 8 & 7) != RESERVED_DELIVERY && bus && bus->deliver)
-        bus->deliver(bus, &message);
-}
-
-/* A write to memory may come back here, by way of a register that it hits: not twice. */
-static void msix_write_memory(struct msix *m, const struct msix_vector *v)
-{
-    struct dma *dma = m->function->device->host.dma;
-
-    if (m->sending || !dma)
-        return;
-    m->sending = true;
-    dma->write(dma, v->address, &v->data, sizeof(v->data));
-    m->sending = false;
-}
 
 /* Sends what waits and may. */
 static void msix_update(struct msix *m)
@@ -51,10 +27,7 @@ static void msix_update(struct msix *m)
         if (!(m->pending >> i & 1) || v.control & VECTOR_MASKED)
             continue;
         m->pending &= ~BIT(i);
-        if (v.address >> 20 == APIC_PAGE)
-            msix_interrupt(m->function->device->host.irq_bus, &v);
-        else
-            msix_write_memory(m, &v);
+        msi_write(m->function, v.address, v.data, &m->sending);
     }
 }
 

@@ -96,6 +96,13 @@ static int pic_take(struct pic *p, unsigned n)
     return line;
 }
 
+bool pic_is_masked(const struct device *device, unsigned line)
+{
+    const struct pic *p = device->state;
+
+    return p->chip[line >> 3].imr >> (line & 7) & 1;
+}
+
 uint8_t pic_acknowledge(struct device *device)
 {
     struct pic *p = device->state;

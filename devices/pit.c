@@ -338,6 +338,8 @@ static void pit_destroy(struct device *device)
     clock_disarm(p->clock, &p->timer);
 }
 
+const struct clock_timer *pit_timer(const struct device *device) { return &((const struct pit *)device->state)->timer; }
+
 void pit_connect(struct device *device, struct irq interrupt)
 {
     struct pit *p = device->state;

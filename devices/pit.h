@@ -11,4 +11,7 @@ extern const struct device_class pit_class;
 /* Where OUT of counter 0 goes (IRQ0). */
 void pit_connect(struct device *device, struct irq interrupt);
 
+/* Its edges. */
+const struct clock_timer *pit_timer(const struct device *device);
+
 #endif

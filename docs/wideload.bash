@@ -1,6 +1,7 @@
 # wideload.bash - bash completion: commands, options, engines, policies, log categories, clocks, files.
 
-_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --smp= --testdev --rng --balloon --virtio-console= --disk= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
+_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --smp= --testdev --rng --balloon --virtio-console= --disk= --cdrom= --boot=
+    --display= --vgabios= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
     --until= --journeys= --jit-cache= --jit-off= --help'
 _wideload_policies='whole natural kvm qemu bochs unicorn bus:4 bus:8 bus:16 bus:32 bus:64 pcie'
 
@@ -40,9 +41,12 @@ _wideload_value() { # option, what is typed of its value
     --jit-off) _wideload_list 'chain extend lazy jumps fold fuse tlb pages windows vectors x87' "$2" ;;
     --jit-cache) _wideload_words '1M 16M 64M 256M' "$2" ;;
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
-    --disk | --share) _wideload_files '' "$2" ;;
+    --disk | --cdrom | --share) _wideload_files '' "$2" ;;
+    --on-panic) _wideload_words 'exit continue' "$2" ;;
+    --display) _wideload_words 'none curses png:' "$2" ;;
+    --boot) _wideload_words 'c d cd dc n c,menu=on' "$2" ;;
     --serial | --debugcon | --virtio-console) _wideload_files 'stdio none' "$2" ;;
-    --bios | --kernel | --initrd | --save | --load | --replay | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
+    --bios | --vgabios | --kernel | --initrd | --save | --load | --replay | --trace | --jitdump | --log-file) _wideload_files '' "$2" ;;
     --net) _wideload_words 'user user,hostfwd=tcp::2222-:22 user,restrict=on' "$2" ;;
     --gdb) _wideload_files '1234' "$2" ;;
     --region) _wideload_words '0x10000000+0x10000 0x10000000+0x10000,widths=1-8' "$2" ;;
@@ -53,7 +57,7 @@ _wideload_value() { # option, what is typed of its value
 
 _wideload_options() { # command, what is typed
     case $1 in
-    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --net= --share= --gdb= --gdb-wait --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
+    run) _wideload_words "--engine= --assist= --switch= --save= --load= --trace= --net= --share= --gdb= --gdb-wait --no-reboot --on-panic= --stats --perf-map --jitdump $_wideload_guest" "$2" ;;
     diff) _wideload_words "--left= --right= --assist= --format= --table $_wideload_guest" "$2" ;;
     explain) _wideload_words '--region= --bytes= --split= --rax= --rcx= --rdx= --rbx= --rsp= --rbp= --rsi= --rdi= --r8= --r9=
         --r10= --r11= --r12= --r13= --r14= --r15= --help' "$2" ;;

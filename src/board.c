@@ -2,14 +2,15 @@
  * board.c - the PC: creates, wires and resets the devices in a written order.
  *
  * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
- * 1 MiB under the PAM registers, a hole where a VGA would be, the ISA devices, one PCI bus with the host bridge, the
- * LPC bridge, widereg, disks, network cards and other virtio devices; the test device on request.  Not modelled: VGA, USB;
- * they would be added here.
+ * 1 MiB under the PAM registers, a hole where a VGA is, the ISA devices, one PCI bus with the host bridge, the
+ * LPC bridge, widereg, disks, network cards and other virtio devices; the test device, a VGA, and a SATA controller with its
+ * drives, on request.  Not modelled: USB; it would be added here.
  * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
  */
 #include "board.h"
 
 #include "acpi/acpi.h"
+#include "acpi/smbios.h"
 #include "acpi_pm.h"
 #include "debug_exit.h"
 #include "debugcon.h"
@@ -23,9 +24,12 @@
 #include "pic.h"
 #include "pit.h"
 #include "post.h"
+#include "pvpanic.h"
+#include "realmode.h"
 #include "rtc.h"
 #include "testdev.h"
 #include "uart.h"
+#include "vga.h"
 #include "virtio_9p.h"
 #include "virtio_balloon.h"
 #include "virtio_blk.h"
@@ -159,6 +163,34 @@ static void board_set_segment(void *opaque, unsigned n, bool read_ram, bool writ
     phys_memory_changed(b->phys);
 }
 
+static bool board_move_memory(struct phys_memory *m, uint64_t base, uint8_t *host)
+{
+    if (m->read == host && (!host || m->base == base))
+        return false;
+    m->base = base;
+    m->read = m->write = host;
+    m->enabled = host;
+    return true;
+}
+
+/* The VGA's memory is plain here and there, or not any more. */
+static void board_map_vga(void *opaque, const struct vga_mapping *mapping)
+{
+    struct board *b = opaque;
+    bool linear = board_move_memory(&b->vga_linear, mapping->linear_base, mapping->linear_enabled ? mapping->linear : NULL);
+
+    if (board_move_memory(&b->vga_window, VGA_WINDOW_BASE, mapping->window) || linear)
+        phys_memory_changed(b->phys);
+}
+
+static void board_add_vga(struct board *b)
+{
+    b->vga_linear = (struct phys_memory){ .name = "vga", .size = VGA_MEMORY_BYTES, .priority = PRIORITY_RAM };
+    b->vga_window = (struct phys_memory){ .name = "vga", .size = VGA_WINDOW_BYTES, .priority = PRIORITY_RAM };
+    phys_add_memory(b->phys, &b->vga_linear);
+    phys_add_memory(b->phys, &b->vga_window);
+}
+
 static uint8_t *board_map(uint64_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -177,6 +209,8 @@ static bool board_check_config(const struct board_config *c, struct err *err)
         return err_set(err, "board: %u CPUs: must be 1 to %u", c->cpus, APIC_CPUS);
     if (c->disks > BOARD_DISKS)
         return err_set(err, "board: %u disks: %u at most", c->disks, BOARD_DISKS);
+    if (c->drives > AHCI_PORTS)
+        return err_set(err, "board: %u SATA drives: %u at most", c->drives, AHCI_PORTS);
     if (c->shares > BOARD_SHARES)
         return err_set(err, "board: %u shared folders: %u at most", c->shares, BOARD_SHARES);
     if (c->nets > BOARD_NETS)
@@ -272,9 +306,12 @@ static void board_create_devices(struct board *b)
     b->fw_cfg = device_create(&fw_cfg_class, &host);
     b->debugcon = device_create(&debugcon_class, &host);
     b->debug_exit = device_create(&debug_exit_class, &host);
+    b->pvpanic = device_create(&pvpanic_class, &host);
     b->post = device_create(&post_class, &host);
     b->widereg = device_create(&widereg_class, &host);
     b->testdev = b->config.testdev ? device_create(&testdev_class, &host) : NULL;
+    b->vga = b->config.vga ? device_create(&vga_class, &host) : NULL;
+    b->ahci = b->config.drives ? device_create(&ahci_class, &host) : NULL;
     for (unsigned i = 0; i < b->config.disks; i++)
         b->disk[i] = device_create(&virtio_blk_class, &host);
     for (unsigned i = 0; i < b->config.nets; i++)
@@ -329,6 +366,12 @@ static void board_wire_chipset(struct board *b)
     lpc_connect(b->lpc, b->pci, &lpc);
     acpi_pm_connect(b->acpi_pm, &pm);
     widereg_connect(b->widereg, b->pci, PCI_DEVFN(BOARD_WIDEREG_SLOT, 0));
+    if (b->vga) {
+        board_add_vga(b);
+        vga_connect(b->vga, b->pci, PCI_DEVFN(BOARD_VGA_SLOT, 0), &(struct vga_sink){ board_map_vga, b });
+    }
+    if (b->ahci)
+        ahci_connect(b->ahci, b->pci, PCI_DEVFN(BOARD_AHCI_SLOT, 0), b->config.drive, b->config.drives);
     for (unsigned i = 0; i < b->config.disks; i++)
         virtio_blk_connect(b->disk[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_DISK_SLOT + i, 0), b->config.disk[i]);
     for (unsigned i = 0; i < b->config.nets; i++)
@@ -374,6 +417,7 @@ static void board_wire_rest(struct board *b)
 
     i8042_connect(b->i8042, &keyboard);
     debugcon_connect(b->debugcon, b->config.debugcon);
+    pvpanic_connect(b->pvpanic, b->config.panicked, b->config.opaque);
     debug_exit_connect(b->debug_exit, b->config.debug_exited, b->config.opaque);
 }
 
@@ -444,20 +488,109 @@ struct board_e820 {
     uint32_t type;
 } __attribute__((packed));
 
+static struct smbios_config board_smbios(const struct board *b)
+{
+    return (struct smbios_config){ .cpus = b->config.cpus, .low_bytes = b->ram_low_bytes, .high_bytes = b->ram_high_bytes,
+                                   .rom_bytes = (uint32_t)b->config.bios_bytes };
+}
+
+static void board_hand_over_smbios(struct board *b)
+{
+    const struct smbios_config config = board_smbios(b);
+    struct smbios smbios;
+
+    smbios_build(&smbios, &config);
+    fw_cfg_add_file(b->fw_cfg, SMBIOS_TABLES_FILE, smbios.tables->data, smbios.tables->len);
+    fw_cfg_add_file(b->fw_cfg, SMBIOS_ANCHOR_FILE, smbios.anchor, sizeof(smbios.anchor));
+    smbios_free(&smbios);
+}
+
+static void board_place_smbios(struct board *b)
+{
+    const struct smbios_config config = board_smbios(b);
+    struct smbios smbios;
+
+    smbios_build(&smbios, &config);
+    smbios_place(&smbios, BOARD_SMBIOS + 32);
+    assert(BOARD_SMBIOS + 32 + smbios.tables->len <= BOARD_SMBIOS + REALMODE_CODE);
+    memcpy(b->ram + BOARD_SMBIOS, smbios.anchor, sizeof(smbios.anchor));
+    memcpy(b->ram + BOARD_SMBIOS + 32, smbios.tables->data, smbios.tables->len);
+    smbios_free(&smbios);
+}
+
+/* -- what firmware boots from: paths as Open Firmware has them, and as SeaBIOS and OVMF compare them ----------------------- */
+
+static void boot_disks(const struct board *b, GString *out)
+{
+    for (unsigned i = 0; i < b->config.disks; i++)
+        g_string_append_printf(out, "/pci@i0cf8/scsi@%x/disk@0,0\n", BOARD_DISK_SLOT + i);
+}
+
+static void boot_drives(const struct board *b, bool cdrom, GString *out)
+{
+    for (unsigned i = 0; i < b->config.drives; i++)
+        if (b->config.drive[i].cdrom == cdrom)
+            g_string_append_printf(out, "/pci@i0cf8/pci8086,2922@%x/drive@%x/disk@0\n", BOARD_AHCI_SLOT, i);
+}
+
+/* Whatever network controllers there are. */
+static void boot_network(const struct board *b, GString *out)
+{
+    enum { CLASS_NETWORK = 2 };
+
+    for (unsigned slot = 0; slot < 32; slot++) {
+        const struct pci_function *f = pci_function_at(b->pci, (uint8_t)PCI_DEVFN(slot, 0));
+
+        if (f && f->identity->class_code >> 16 == CLASS_NETWORK)
+            g_string_append_printf(out, "/pci@i0cf8/ethernet@%x/ethernet-phy@0\n", slot);
+    }
+}
+
+static void board_hand_over_boot_order(struct board *b)
+{
+    GString *order = g_string_new(NULL);
+
+    for (const char *p = b->config.boot; p && *p; p++) {
+        if (*p == 'c')
+            boot_disks(b, order), boot_drives(b, false, order);
+        else if (*p == 'd')
+            boot_drives(b, true, order);
+        else
+            boot_network(b, order);
+    }
+    if (order->len)
+        fw_cfg_add_file(b->fw_cfg, "bootorder", order->str, order->len + 1);
+    g_string_free(order, TRUE);
+}
+
+/* Where there is something to boot from and no display, firmware speaks and listens at the first serial port. */
+static void board_hand_over_console(struct board *b)
+{
+    static const uint8_t com1[2] = { 0xf8, 0x03 };
+
+    if (!b->vga && (b->config.disks || b->config.drives || b->config.nets || b->config.boot))
+        fw_cfg_add_file(b->fw_cfg, "etc/sercon-port", com1, sizeof(com1));
+}
+
 static void board_fill_fw_cfg(struct board *b)
 {
     struct board_e820 e820[2] = { { 0, b->ram_low_bytes, 1 }, { GIB(4), b->ram_high_bytes, 1 } };
     uint8_t irq0_override = 1;
-    uint16_t menu = 0;
+    uint16_t menu = b->config.boot_menu;
 
     fw_cfg_add_u64(b->fw_cfg, FW_CFG_RAM_SIZE, b->config.ram_bytes);
     fw_cfg_add_u16(b->fw_cfg, FW_CFG_CPUS, (uint16_t)b->config.cpus);
     fw_cfg_add_u16(b->fw_cfg, FW_CFG_MAX_CPUS, (uint16_t)b->config.cpus);
-    fw_cfg_add_u16(b->fw_cfg, FW_CFG_BOOT_MENU, 0);
+    fw_cfg_add_u16(b->fw_cfg, FW_CFG_BOOT_MENU, menu);
     fw_cfg_add_key(b->fw_cfg, FW_CFG_IRQ0_OVERRIDE, &irq0_override, 1);
     fw_cfg_add_file(b->fw_cfg, "etc/e820", e820, sizeof(e820[0]) * (b->ram_high_bytes ? 2 : 1));
     fw_cfg_add_file(b->fw_cfg, "etc/show-boot-menu", &menu, sizeof(menu));
     board_hand_over_acpi(b);
+    board_hand_over_smbios(b);
+    board_hand_over_boot_order(b);
+    board_hand_over_console(b);
+    if (b->vga && b->config.vgabios)
+        fw_cfg_add_file(b->fw_cfg, "pci1234,1111.rom", b->config.vgabios, b->config.vgabios_bytes);
 }
 
 /* -- life --------------------------------------------------------------------------------------------------------- */
@@ -471,14 +604,41 @@ static void board_write_config(struct board *b, unsigned devfn, unsigned offset,
 
 static const uint8_t firmware_irq[4] = { 10, 10, 11, 11 }; /* of PIRQA..D, and of PIRQE..H */
 
-/* A function with one memory BAR, the first; the slot's wire as pci_pirq() has it. */
-static void board_place_function(struct board *b, unsigned slot, uint64_t base)
+/* A function in one of slots 0..24 with one memory BAR. */
+static void board_place_bar(struct board *b, unsigned slot, unsigned bar, uint64_t base)
 {
     unsigned devfn = PCI_DEVFN(slot, 0);
 
-    board_write_config(b, devfn, PCI_BAR0, 4, (uint32_t)base);
+    board_write_config(b, devfn, PCI_BAR0 + bar * 4, 4, (uint32_t)base);
     board_write_config(b, devfn, PCI_INTERRUPT_LINE, 1, firmware_irq[slot <= 24 ? slot & 3 : 0]);
     board_write_config(b, devfn, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+static void board_place_function(struct board *b, unsigned slot, uint64_t base) { board_place_bar(b, slot, 0, base); }
+
+static void board_write_port(struct device *device, unsigned region, uint64_t offset, uint64_t value)
+{
+    device->region[region].ops->write(device->region[region].state, offset, 1, value);
+}
+
+/* As a BIOS leaves them: vectors 08h and 70h, of all interrupts the timer's alone, which comes every 54.9 ms. */
+static void board_place_real_mode(struct board *b)
+{
+    enum { PIC_MASTER, PIC_SLAVE, PIC_ELCR, PIT_COUNTER = 0, PIT_CONTROL = 3 };
+    static const uint16_t com[BOARD_COMS] = { 0x3f8, 0x2f8 };
+    static const uint8_t master[4] = { 0x11, 0x08, 0x04, 0x01 }, slave[4] = { 0x11, 0x70, 0x02, 0x01 }; /* ICW1 to ICW4 */
+
+    for (unsigned i = 0; i < 4; i++) {
+        board_write_port(b->pic, PIC_MASTER, i > 0, master[i]);
+        board_write_port(b->pic, PIC_SLAVE, i > 0, slave[i]);
+    }
+    board_write_port(b->pic, PIC_MASTER, 1, 0xfe);
+    board_write_port(b->pic, PIC_SLAVE, 1, 0xff);
+    board_write_port(b->pic, PIC_ELCR, 1, 0x0c); /* IRQ10 and 11 are level */
+    board_write_port(b->pit, 0, PIT_CONTROL, 0x34); /* counter 0, both bytes, mode 2 */
+    board_write_port(b->pit, 0, PIT_COUNTER, 0);
+    board_write_port(b->pit, 0, PIT_COUNTER, 0);
+    realmode_place(b->ram, com, BOARD_COMS);
 }
 
 /* Where nothing runs before the kernel, the chipset is left as firmware leaves it. */
@@ -496,7 +656,6 @@ static void board_stand_in_for_firmware(struct board *b)
         board_write_config(b, lpc, 0x60 + i, 1, firmware_irq[i]);
         board_write_config(b, lpc, 0x68 + i, 1, firmware_irq[i]);
     }
-    b->pic->region[2].ops->write(b->pic->region[2].state, 1, 1, 0x0c); /* ELCR: IRQ10 and 11 are level */
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
     for (unsigned i = 0; i < b->config.disks; i++)
         board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
@@ -507,14 +666,20 @@ static void board_stand_in_for_firmware(struct board *b)
     for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
         if (b->virtio[i])
             board_place_function(b, BOARD_VIRTIO_SLOT + i, BOARD_VIRTIO_BASE + i * KIB(64));
+    if (b->vga)
+        board_place_bar(b, BOARD_VGA_SLOT, 0, BOARD_VGA_BASE);
+    if (b->ahci)
+        board_place_bar(b, BOARD_AHCI_SLOT, AHCI_BAR, BOARD_AHCI_BASE);
     board_place_acpi(b);
+    board_place_smbios(b);
+    board_place_real_mode(b);
 }
 
 struct device *board_device(const struct board *b, unsigned i)
 {
     struct device *const all[] = {
         b->pci, b->mch, b->lpc, b->acpi_pm, b->widereg,       /* first who owns address space */
-        b->i8042, b->com[0], b->com[1], b->fw_cfg, b->debugcon, b->debug_exit, b->post,
+        b->i8042, b->com[0], b->com[1], b->fw_cfg, b->debugcon, b->debug_exit, b->pvpanic, b->post,
         b->pit, b->rtc, b->hpet,                              /* then who raises lines */
         b->pic, b->ioapic, b->apic,                           /* last who collects them */
     };
@@ -533,8 +698,21 @@ struct device *board_device(const struct board *b, unsigned i)
             return b->virtio[n];
     if (b->testdev && i-- == 0)
         return b->testdev;
+    if (b->ahci && i-- == 0)
+        return b->ahci;
+    if (b->vga && i-- == 0)
+        return b->vga;
     return i < ARRAY_LEN(all) ? all[i] : NULL;
 }
+
+uint64_t board_next_interrupt(const struct board *b)
+{
+    bool masked = pic_is_masked(b->pic, 0) && ioapic_is_masked(b->ioapic, 2);
+
+    return clock_next_but(b->config.clock, masked ? pit_timer(b->pit) : NULL);
+}
+
+bool board_has_unmaskable(const struct board *b) { return ioapic_has_unmaskable(b->ioapic) || apic_lint0_is_nmi(b->apic); }
 
 void board_reset(struct board *b)
 {
@@ -544,6 +722,13 @@ void board_reset(struct board *b)
         device_reset(device);
     if (!b->config.bios_bytes)
         board_stand_in_for_firmware(b);
+}
+
+/* Private pages without a file are zeros when they come back. */
+void board_clear_ram(struct board *b)
+{
+    if (madvise(b->ram, b->config.ram_bytes, MADV_DONTNEED))
+        memset(b->ram, 0, b->config.ram_bytes);
 }
 
 static void board_free_memory(struct board *b)

@@ -7,6 +7,7 @@
 #ifndef BOARD_H
 #define BOARD_H
 
+#include "ahci.h"
 #include "apic.h"
 #include "backend.h"
 #include "base/err.h"
@@ -18,6 +19,7 @@
 #include "phys.h"
 #include "shadow.h"
 #include "share.h"
+#include "vga.h"
 
 #define BOARD_COMS 2
 #define BOARD_RAM_LOW_MAX UINT64_C(0x80000000) /* RAM beyond it stands at 4 GiB */
@@ -25,6 +27,11 @@
 #define BOARD_ECAM_BASE UINT64_C(0xb0000000)
 #define BOARD_PM_BASE 0x600
 #define BOARD_RSDP 0xe0000 /* of ACPI's tables, where no firmware places them */
+#define BOARD_SMBIOS 0xf0000 /* ... and of SMBIOS's */
+#define BOARD_VGA_SLOT 1
+#define BOARD_VGA_BASE UINT64_C(0xfd000000)
+#define BOARD_AHCI_SLOT 2
+#define BOARD_AHCI_BASE UINT64_C(0xfe300000)
 #define BOARD_WIDEREG_SLOT 4
 #define BOARD_DISK_SLOT 5  /* of the first disk */
 #define BOARD_DISKS 16
@@ -34,7 +41,6 @@
 #define BOARD_NET_BASE UINT64_C(0xfe200000)  /* ... likewise */
 #define BOARD_VIRTIO_SLOT (BOARD_NET_SLOT + BOARD_NETS) /* of the first of the virtio devices that there is one of */
 #define BOARD_VIRTIO_BASE UINT64_C(0xfe240000) /* ... likewise */
-
 #define BOARD_SHARE_SLOT (BOARD_VIRTIO_SLOT + BOARD_VIRTIOS) /* of the first shared folder */
 #define BOARD_SHARES 3
 #define BOARD_SHARE_BASE UINT64_C(0xfe280000)  /* ... likewise */
@@ -54,6 +60,8 @@ struct board_config {
     struct char_backend *debugcon;
     struct block_backend *const *disk; /* so many, up to BOARD_DISKS; they outlive the board */
     unsigned disks;
+    const struct ahci_drive *drive;    /* so many, up to AHCI_PORTS; the controller is there if they are */
+    unsigned drives;
     struct net_backend *const *net;    /* so many network cards, up to BOARD_NETS; the backends outlive the board */
     unsigned nets;
     struct share_backend *const *share; /* so many shared folders, up to BOARD_SHARES; likewise */
@@ -61,11 +69,16 @@ struct board_config {
     bool virtio[BOARD_VIRTIOS];        /* is it there? */
     void (*random)(void *data, size_t bytes); /* where BOARD_RNG has its bytes from; NULL: the same in every run */
     struct char_backend *hvc;          /* BOARD_HVC's; may be NULL */
-    bool testdev;
+    bool testdev, vga;
+    const uint8_t *vgabios;     /* what firmware runs to set the VGA up; NULL: nothing; copied */
+    size_t vgabios_bytes;
+    const char *boot;           /* what firmware boots from, first to last: c disks, d CD-ROMs, n network; NULL: its own mind */
+    bool boot_menu;
     /* Callbacks, called from within a device access; any may be NULL. */
     void (*reset_requested)(void *opaque);
     void (*powered_off)(void *opaque);
     void (*debug_exited)(void *opaque, uint32_t value);
+    void (*panicked)(void *opaque);
     void (*a20_changed)(void *opaque, bool on); /* after phys_set_a20() */
     void *opaque;
 };
@@ -81,13 +94,15 @@ struct board {
     struct phys *phys;
     uint8_t *ram, *flash, *isa_rom;
     uint64_t ram_low_bytes, ram_high_bytes;
-    struct phys_memory ram_base, ram_low, ram_high, rom_high;
+    struct phys_memory ram_base, ram_low, ram_high, rom_high, vga_linear, vga_window;
     struct board_segment segment[SHADOW_SEGMENTS];
     struct irq pic_line[16], ioapic_line[24], lint0;
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
-    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *post, *widereg, *testdev /* or NULL */, *disk[BOARD_DISKS];
-    struct device *net[BOARD_NETS], *virtio[BOARD_VIRTIOS] /* or NULL */, *share[BOARD_SHARES];
+    struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *pvpanic, *post, *widereg;
+    struct device *testdev, *ahci, *vga; /* or NULL */
+    struct device *disk[BOARD_DISKS];
+    struct device *net[BOARD_NETS], *virtio[BOARD_VIRTIOS], *share[BOARD_SHARES];
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */
@@ -96,8 +111,17 @@ struct board *board_create(const struct board_config *config, struct phys *phys,
 /* Power-on state of every device and of the map; RAM keeps its contents.  CPUs are the caller's. */
 void board_reset(struct board *board);
 
+/* ... and its contents, for who loads a guest anew. */
+void board_clear_ram(struct board *board);
+
 /* phys_free() comes first: the map still points into the board's devices and memory. */
 void board_destroy(struct board *board);
+
+/* The next deadline that may be an interrupt: the interval timer runs on where both controllers mask it. */
+uint64_t board_next_interrupt(const struct board *board);
+
+/* Can an interrupt come that no CPU refuses? */
+bool board_has_unmaskable(const struct board *board);
 
 /* All devices the board has, in the order they are reset; NULL beyond the last. */
 struct device *board_device(const struct board *board, unsigned i);

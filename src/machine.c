@@ -23,7 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BIOS_MAX = 16 << 20, JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
+enum { BIOS_MAX = 16 << 20, VGABIOS_MAX = 128 << 10 };
+enum { JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
 enum { SLEEP_NS = 10000000, TURN_INSNS = 50000, TURN_PAUSES = 16, DEVICE_NS = 250 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
@@ -96,6 +97,14 @@ static void on_power_off(void *opaque)
     struct machine *m = opaque;
 
     m->powered_off = true;
+    machine_attention(m);
+}
+
+static void on_panic(void *opaque)
+{
+    struct machine *m = opaque;
+
+    m->panicked = !m->config.panic_continues;
     machine_attention(m);
 }
 
@@ -244,18 +253,35 @@ static void host_random(void *data, size_t bytes)
 
 _Static_assert(NETS == BOARD_NETS, "a card for each network");
 
-static struct board *machine_board(struct machine *m, const uint8_t *bios, size_t bios_bytes, struct err *err)
+struct machine_roms {
+    uint8_t *bios, *vga;
+    size_t bios_bytes, vga_bytes;
+};
+
+static struct board *machine_board(struct machine *m, const struct machine_roms *roms, struct err *err)
 {
+    struct block_backend *disk[MACHINE_IMAGES];
+    struct ahci_drive drive[MACHINE_IMAGES];
     struct net_backend *net[NETS];
     struct board_config c = {
-        .ram_bytes = m->config.ram_bytes, .bios = bios, .bios_bytes = bios_bytes, .start_time = 946684800,
+        .ram_bytes = m->config.ram_bytes, .bios = roms->bios, .bios_bytes = roms->bios_bytes, .vga = m->config.vga,
+        .vgabios = roms->vga, .vgabios_bytes = roms->vga_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = m->cpus, .com = { &m->console[0] },
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
-        .debug_exited = on_debug_exit, .opaque = m, .disk = m->disk, .disks = m->disks, .net = net, .nets = m->nets.count,
+        .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive, .net = net, .nets = m->nets.count,
         .share = m->share, .shares = m->shares, .hvc = &m->console[2],
         .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL, .testdev = m->config.testdev,
+        .boot = m->config.boot, .boot_menu = m->config.boot_menu,
     };
 
+    for (unsigned i = 0; i < m->disks; i++) {
+        const struct image_options *o = &m->config.disk[i];
+
+        if (o->ahci)
+            drive[c.drives++] = (struct ahci_drive){ m->disk[i], o->cdrom };
+        else
+            disk[c.disks++] = m->disk[i];
+    }
     for (unsigned i = 0; i < m->cpus; i++)
         c.pins[i] = &m->cpu[i].v->pins;
     for (unsigned i = 0; i < m->nets.count; i++)
@@ -281,15 +307,18 @@ static bool machine_load_kernel(struct machine *m, struct err *err)
     return true;
 }
 
-static bool machine_load(struct machine *m, struct err *err)
+static bool machine_load_image(struct machine *m, struct err *err)
 {
-    if (m->config.load)
-        return snapshot_restore(m->config.load, m, err);
     if (m->config.kernel)
         return machine_load_kernel(m, err);
     if (m->config.flat)
         return load_flat(&m->phys, &m->vcpu.cpu, m->config.flat, err);
     return true;
+}
+
+static bool machine_load(struct machine *m, struct err *err)
+{
+    return m->config.load ? snapshot_restore(m->config.load, m, err) : machine_load_image(m, err);
 }
 
 /* KVM has its own mind about CPUID: a guest that will come there sees that from the start. */
@@ -322,12 +351,20 @@ static bool machine_bios(struct machine *m, uint8_t **bios, size_t *bytes, struc
     return !c->bios || (*bios = load_file(c->bios, BIOS_MAX, bytes, err));
 }
 
+static bool machine_roms(struct machine *m, struct machine_roms *roms, struct err *err)
+{
+    const char *vga = m->config.vga ? m->config.vgabios : NULL;
+
+    *roms = (struct machine_roms){ NULL };
+    return machine_bios(m, &roms->bios, &roms->bios_bytes, err) && (!vga || (roms->vga = load_file(vga, VGABIOS_MAX, &roms->vga_bytes, err)));
+}
+
 static bool machine_open_disks(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
 
-    if (c->disks > BOARD_DISKS)
-        return err_set(err, "--disk: %u at most", BOARD_DISKS);
+    if (c->disks > MACHINE_IMAGES)
+        return err_set(err, "%u disks: %u at most", c->disks, MACHINE_IMAGES);
     for (; m->disks < c->disks; m->disks++)
         if (!(m->disk[m->disks] = image_open(&c->disk[m->disks], err)))
             return false;
@@ -396,14 +433,13 @@ static bool machine_open_nets(struct machine *m, struct err *err)
 static bool machine_assemble(struct machine *m, struct err *err)
 {
     const struct machine_config *c = &m->config;
-    size_t bios_bytes;
-    uint8_t *bios;
+    struct machine_roms roms = { NULL };
 
-    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err) || !machine_open_nets(m, err) || !machine_open_shares(m, err) ||
-        !machine_bios(m, &bios, &bios_bytes, err))
+    if (!machine_check_memory(c->ram_bytes, err) || !machine_open_disks(m, err) || !machine_open_nets(m, err) || !machine_open_shares(m, err))
         return false;
-    m->board = machine_board(m, bios, bios_bytes, err);
-    g_free(bios);
+    m->board = machine_roms(m, &roms, err) ? machine_board(m, &roms, err) : NULL;
+    g_free(roms.bios);
+    g_free(roms.vga);
     if (!m->board)
         return false;
     if (!machine_load(m, err))
@@ -494,6 +530,12 @@ static bool machine_within_journey(const struct machine *m)
     return v->again && v->bus.touched && v->stop_on_touch && machine_retired(m) < m->config.limit;
 }
 
+static bool machine_can_reset(const struct machine *m)
+{
+    return !m->config.no_reboot && (m->board->config.bios_bytes || m->config.kernel || m->config.flat);
+}
+
+/* A reset that the machine goes on from is no end: machine_drive() carries it out before the next instruction. */
 static bool machine_over(struct machine *m, enum machine_end *end)
 {
     if (machine_within_journey(m))
@@ -504,6 +546,10 @@ static bool machine_over(struct machine *m, enum machine_end *end)
         *end = MACHINE_DEBUG_EXIT;
     else if (m->powered_off)
         *end = MACHINE_POWERED_OFF;
+    else if (m->panicked)
+        *end = MACHINE_PANIC;
+    else if (m->reset_requested && !machine_can_reset(m))
+        *end = MACHINE_RESET;
     else if (m->until_seen)
         *end = MACHINE_UNTIL;
     else if (machine_retired(m) >= m->config.limit)
@@ -513,17 +559,34 @@ static bool machine_over(struct machine *m, enum machine_end *end)
     return true;
 }
 
+/* What a soft engine has made of memory so far goes with it. */
+static bool machine_reset_engines(struct machine *m, struct err *err)
+{
+    if (m->runs->id == ENGINE_KVM)
+        return m->runs->set_state(m->cpu[0].engine, err);
+    machine_destroy_engines(m);
+    return machine_create_engines(m, err);
+}
+
+/* Firmware finds RAM as it was; a guest without any is loaded anew. */
 static bool machine_reset(struct machine *m, struct err *err)
 {
+    bool image = m->config.kernel || m->config.flat;
+
     m->reset_requested = false;
+    if (image)
+        board_clear_ram(m->board);
     board_reset(m->board);
     m->at = 0;
-    for (unsigned i = 0; i < m->cpus; i++) {
+    for (unsigned i = 0; i < m->cpus; i++)
         vcpu_reset(m->cpu[i].v);
-        if (!m->runs->set_state(m->cpu[i].engine, err))
+    if (image) {
+        phys_forget_memory(&m->phys);
+        if (!machine_load_image(m, err))
             return false;
+        vcpu_sync(&m->vcpu);
     }
-    return true;
+    return machine_reset_engines(m, err);
 }
 
 /* -- hand-overs ---------------------------------------------------------------------------------------------------------- */
@@ -751,14 +814,17 @@ static void machine_sleep_counted(struct machine *m, uint64_t ns)
         m->skipped_ns += bits_min(host_ns() - since, ns);
 }
 
+/* Is what a deadline brings an interrupt that somebody takes? */
+static bool machine_is_woken(const struct machine *m) { return machine_takes_interrupts(m) || board_has_unmaskable(m->board); }
+
 /* Time goes to the next deadline.  False if there is none and nothing else can happen: nothing will ever wake the CPU. */
 static bool machine_wait(struct machine *m)
 {
-    uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock);
+    uint64_t next = board_next_interrupt(m->board), now = clock_now(&m->clock);
 
     if (nets_stirred(&m->nets)) /* an answer may be there already */
         return true;
-    if (next == CLOCK_NEVER && !machine_expects(m))
+    if ((next == CLOCK_NEVER || !machine_is_woken(m)) && !machine_expects(m))
         return false;
     m->idle_waits++;
     if (next > now && nets_expect(&m->nets))
@@ -797,7 +863,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         enum stop_reason stop;
 
         machine_attend(m);
-        if ((m->reset_requested && !machine_reset(m, err)) || !machine_switch_due(m, err))
+        if ((m->reset_requested && machine_can_reset(m) && !machine_reset(m, err)) || !machine_switch_due(m, err))
             return MACHINE_FAILED;
         if (machine_over(m, &end))
             return end;
@@ -809,7 +875,11 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         machine_debug(m, stop);
         switch (stop) {
         case STOP_FAILED: return MACHINE_FAILED;
-        case STOP_SHUTDOWN: return MACHINE_SHUTDOWN;
+        case STOP_SHUTDOWN:
+            if (!m->config.shutdown_resets || !machine_can_reset(m))
+                return MACHINE_SHUTDOWN;
+            m->reset_requested = true;
+            break;
         case STOP_HALT:
             if (!machine_idle(m))
                 return MACHINE_HALTED_FOREVER;
@@ -847,7 +917,8 @@ const char *machine_end_name(enum machine_end end)
         [MACHINE_SHUTDOWN] = "triple fault", [MACHINE_HALTED_FOREVER] = "halted, and nothing will wake it",
         [MACHINE_POWERED_OFF] = "powered off", [MACHINE_INTERRUPTED] = "interrupted", [MACHINE_FAILED] = "failed",
         [MACHINE_SPINNING] = "spins on memory: no device access brings the interrupt it waits for",
-        [MACHINE_JOURNEY] = "journey",
+        [MACHINE_JOURNEY] = "journey", [MACHINE_PANIC] = "the guest has panicked",
+        [MACHINE_RESET] = "reset by the guest",
     };
 
     return names[end];

@@ -42,6 +42,8 @@ struct machine_attendant {
 
 struct snapshot;
 
+#define MACHINE_IMAGES (BOARD_DISKS + AHCI_PORTS)
+
 struct machine_config {
     const struct engine *engine;      /* ... at first */
     const struct machine_switch *switches; /* in this order; the caller keeps them */
@@ -51,6 +53,10 @@ struct machine_config {
     const char *bios, *kernel, *flat; /* at most one; file names */
     struct snapshot *load;            /* ... or this guest goes on; `ram_bytes`, `clock` and `cpu` are its own */
     bool counts;                      /* journeys are to be counted, whoever asks for them later */
+    const char *boot;                 /* board.h */
+    bool boot_menu;
+    bool vga;
+    const char *vgabios;              /* a file; NULL: none */
     const char *append;               /* the kernel's command line */
     const struct image_options *disk; /* so many; the caller keeps them */
     unsigned disks;
@@ -61,6 +67,9 @@ struct machine_config {
     bool virtio[BOARD_VIRTIOS];       /* likewise, each of the others */
     bool input_to_hvc;                /* what is typed goes to BOARD_HVC, not to the first serial port */
     bool testdev;                     /* the board has one */
+    bool panic_continues;             /* a panic does not end the run */
+    bool no_reboot;                   /* a reset ends the run */
+    bool shutdown_resets;             /* ... and a triple fault is one */
     unsigned smp;                     /* processors; 0 is 1 */
     const char *initrd;               /* a Linux kernel's; NULL: none */
     enum machine_clock clock;
@@ -79,6 +88,8 @@ struct machine_config {
 enum machine_end {
     MACHINE_LIMIT, MACHINE_UNTIL, MACHINE_DEBUG_EXIT, MACHINE_SHUTDOWN, MACHINE_HALTED_FOREVER, MACHINE_POWERED_OFF,
     MACHINE_INTERRUPTED, MACHINE_FAILED,
+    MACHINE_PANIC,
+    MACHINE_RESET, /* and is not to go on, or cannot: it came from a snapshot, without the image that it began with */
     MACHINE_SPINNING, /* journey clock: it waits in memory for an interrupt that only a device access would bring */
     MACHINE_JOURNEY, /* machine_step() has finished one */
 };
@@ -113,11 +124,11 @@ struct machine {
     uint64_t skipped_ns;        /* virtual time that passed in HLT, PAUSE, RDTSC and at devices */
     uint64_t journeys;
     int exit_code;              /* as the debug-exit device asked */
-    bool debug_exited, powered_off, reset_requested, until_seen;
+    bool debug_exited, powered_off, panicked, reset_requested, until_seen;
     volatile bool interrupted;
     size_t until_matched;
     uint64_t host_start_ns;
-    struct block_backend *disk[BOARD_DISKS];
+    struct block_backend *disk[MACHINE_IMAGES]; /* in the order of config.disk */
     unsigned disks;             /* open ones */
     struct share_backend *share[BOARD_SHARES];
     unsigned shares;            /* open ones */

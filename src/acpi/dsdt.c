@@ -109,6 +109,19 @@ static void isa_device(GByteArray *out, const struct isa_device *d)
     aml_close(out, at);
 }
 
+/* QEMU's docs/specs/pvpanic. */
+static void pvpanic(GByteArray *out)
+{
+    GByteArray *r = g_byte_array_new();
+    size_t at = aml_device(out, "PEVT");
+
+    aml_name(out, "_HID");
+    aml_string(out, "QEMU0001");
+    resource_io(r, 0x505, 1);
+    name_resources(out, r);
+    aml_close(out, at);
+}
+
 static void isa(GByteArray *out)
 {
     static const struct isa_device rows[] = {
@@ -120,6 +133,7 @@ static void isa(GByteArray *out)
     name_integer(out, "_ADR", LPC_ADDRESS);
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
         isa_device(out, &rows[i]);
+    pvpanic(out);
     aml_close(out, at);
 }
 

@@ -36,13 +36,15 @@ static bool image_set_word(struct image_options *o, const char *word, struct err
         o->read_only = true;
     else if (!strcmp(word, "cache=none") || !strcmp(word, "cache=writeback"))
         o->direct = word[6] == 'n';
+    else if (!strcmp(word, "if=ahci") || !strcmp(word, "if=virtio"))
+        o->ahci = word[3] == 'a';
     else if (g_str_has_prefix(word, "backing=") && word[strlen("backing=")])
         g_free(o->backing), o->backing = g_strdup(word + strlen("backing="));
     else if (g_str_has_prefix(word, "serial="))
         return image_set_serial(o, word + strlen("serial="), err);
     else
-        return err_set(err, "--disk: no option of a disk: '%s' (format=raw|qcow2, snapshot, readonly, cache=none|writeback, serial=, backing=)",
-                       word);
+        return err_set(err, "--disk: no option of a disk: '%s' (format=raw|qcow2, snapshot, readonly, cache=none|writeback, serial=, "
+                            "backing=, if=virtio|ahci)", word);
     return true;
 }
 
@@ -64,6 +66,18 @@ bool image_parse(const char *text, struct image_options *o, struct err *err)
     if (!ok)
         image_options_free(o);
     return ok;
+}
+
+bool image_parse_cdrom(const char *text, struct image_options *o, struct err *err)
+{
+    if (!image_parse(text, o, err))
+        return false;
+    if (o->snapshot) {
+        image_options_free(o);
+        return err_set(err, "--cdrom: a CD-ROM is only read: no snapshot");
+    }
+    o->read_only = o->ahci = o->cdrom = true;
+    return true;
 }
 
 void image_options_free(struct image_options *o)

@@ -15,10 +15,14 @@ struct image_options {
     bool snapshot;                 /* what is written is thrown away in the end */
     bool read_only;
     bool direct;                   /* O_DIRECT */
+    bool ahci;                     /* a drive of the SATA controller, otherwise a virtio disk */
+    bool cdrom;                    /* ... and a CD-ROM in it */
 };
 
-/* FILE[,format=raw|qcow2][,snapshot][,readonly][,cache=none|writeback][,serial=TEXT][,backing=FILE]; ",," is a comma. */
+/* FILE[,format=raw|qcow2][,snapshot][,readonly][,cache=none|writeback][,serial=TEXT][,backing=FILE][,if=virtio|ahci]; ",," is a comma. */
 bool image_parse(const char *text, struct image_options *options, struct err *err);
+/* The same for a CD-ROM, which is only read. */
+bool image_parse_cdrom(const char *text, struct image_options *options, struct err *err);
 void image_options_free(struct image_options *options);
 
 /* NULL and one line in err.  End it with its own `close`. */

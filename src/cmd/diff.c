@@ -217,6 +217,8 @@ static bool configure(struct diff_config *c, struct err *err)
         return err_set(err, "more than one image");
     if (!guest_configure(&c->guest, diff_files ? diff_files[0] : NULL, NULL, err))
         return false;
+    if (guest_display_is_curses())
+        return err_set(err, "--display curses is for run");
     guest_throw_away_writes();
     if (!guest_options.serial)
         guest_options.serial = g_strdup("none");

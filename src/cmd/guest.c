@@ -20,15 +20,19 @@ const GOptionEntry guest_entries[] = {
     { "cpu", 0, 0, G_OPTION_ARG_STRING, &guest_options.cpu, "MODEL[,+FEATURE,-FEATURE] (see list cpus; default: max)", "CPU" },
     { "memory", 'm', 0, G_OPTION_ARG_STRING, &guest_options.memory, "Guest RAM, e.g. 128M (default)", "SIZE" },
     { "bios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.bios, "Firmware image, mapped below 4 GiB", "FILE" },
+    { "boot", 0, 0, G_OPTION_ARG_STRING, &guest_options.boot, "Firmware boots from c disks, d CD-ROMs, n network, in this order", "ORDER[,menu=on]" },
     { "kernel", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.kernel, "Linux (bzImage), multiboot 1, PVH, ELF64 or ELF32 image", "FILE" },
     { "initrd", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.initrd, "A Linux kernel's initial RAM disk", "FILE" },
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
-    { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A virtio disk on an image (see the manual page); once for each", "FILE[,...]" },
+    { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A disk on an image (see the manual page); once for each", "FILE[,...]" },
+    { "cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.cdrom, "A SATA CD-ROM drive with an image in it; once for each", "FILE" },
     { "smp", 0, 0, G_OPTION_ARG_STRING, &guest_options.smp, "So many processors, 1 to 16; they take turns", "N" },
     { "rng", 0, 0, G_OPTION_ARG_NONE, &guest_options.rng, "A virtio source of random bytes; on the host's clock they are", NULL },
     { "balloon", 0, 0, G_OPTION_ARG_NONE, &guest_options.balloon, "A virtio balloon, for the monitor's command of that name", NULL },
     { "virtio-console", 0, 0, G_OPTION_ARG_STRING, &guest_options.hvc, "A virtio console (hvc0): stdio, none or a file", "TO" },
     { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
+    { "display", 0, 0, G_OPTION_ARG_STRING, &guest_options.display, "A VGA, and where its picture goes: none (no VGA), curses, png:FILE", "WHERE" },
+    { "vgabios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.vgabios, "The VGA's firmware (default: vgabios-stdvga.bin beside --bios)", "FILE" },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
     { "debugcon", 0, 0, G_OPTION_ARG_STRING, &guest_options.debugcon, "Ports 0xe9 and 0x402: stdio, none (default) or a file", "TO" },
     { "split", 0, 0, G_OPTION_ARG_STRING, &guest_options.split, "How wide accesses are cut (see list policies)", "POLICY" },
@@ -236,7 +240,9 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
         if (c->virtio[i] != g->virtio[i])
             return err_set(err, "the snapshot's guest has %s %s", g->virtio[i] ? "a" : "no", virtio_names[i]);
     if (c->disks != g->disks)
-        return err_set(err, "the snapshot's guest has %u disks: --disk for each, not %u", g->disks, c->disks);
+        return err_set(err, "the snapshot's guest has %u disks and CD-ROMs: --disk or --cdrom for each, not %u", g->disks, c->disks);
+    if (c->vga != g->vga)
+        return err_set(err, "the snapshot's guest has %s VGA (--display)", g->vga ? "a" : "no");
     if (c->engine->id == ENGINE_KVM && g->clock == MACHINE_CLOCK_VIRTUAL)
         return err_set(err, "the snapshot's guest is on the virtual clock, which counts instructions, and KVM cannot");
     if (o->limit && c->limit <= g->retired)
@@ -260,21 +266,107 @@ static bool configure_snapshot(struct machine_config *c, struct snapshot *load, 
 
 /* -- disks ------------------------------------------------------------------------------------------------------------- */
 
-static struct image_options disks[BOARD_DISKS];
+static struct image_options disks[MACHINE_IMAGES];
 static unsigned disks_given;
+
+static bool take_image(const char *text, bool cdrom, struct err *err)
+{
+    struct image_options o;
+    bool on_sata;
+    unsigned same = 0;
+
+    if (!(cdrom ? image_parse_cdrom : image_parse)(text, &o, err))
+        return false;
+    on_sata = o.ahci;
+    for (unsigned i = 0; i < disks_given; i++)
+        same += disks[i].ahci == on_sata;
+    if (same == (on_sata ? AHCI_PORTS : BOARD_DISKS)) {
+        image_options_free(&o);
+        return on_sata ? err_set(err, "--disk and --cdrom: at most %u of them on SATA", AHCI_PORTS)
+                      : err_set(err, "--disk: at most %u of them", BOARD_DISKS);
+    }
+    disks[disks_given++] = o;
+    return true;
+}
 
 static bool configure_disks(struct machine_config *c, struct err *err)
 {
-    for (char **text = guest_options.disk; text && *text; text++) {
-        if (disks_given == BOARD_DISKS)
-            return err_set(err, "--disk: at most %u of them", BOARD_DISKS);
-        if (!image_parse(*text, &disks[disks_given], err))
+    for (char **text = guest_options.disk; text && *text; text++)
+        if (!take_image(*text, false, err))
             return false;
-        disks_given++;
-    }
+    for (char **text = guest_options.cdrom; text && *text; text++)
+        if (!take_image(*text, true, err))
+            return false;
     c->disk = disks;
     c->disks = disks_given;
     return true;
+}
+
+/* -- the display ----------------------------------------------------------------------------------------------------------- */
+
+static char *vgabios_beside;
+
+const char *guest_picture(void)
+{
+    const char *text = guest_options.display;
+
+    return text && g_str_has_prefix(text, "png:") ? text + strlen("png:") : NULL;
+}
+
+bool guest_display_is_curses(void) { return guest_options.display && !strcmp(guest_options.display, "curses"); }
+
+static bool is_stdio(const char *to) { return to && !strcmp(to, "stdio"); }
+
+static bool serial_is_stdio(void)
+{
+    return guest_options.serial ? is_stdio(guest_options.serial) : !guest_display_is_curses();
+}
+
+static bool configure_display(struct machine_config *c, struct err *err)
+{
+    const struct guest_options *o = &guest_options;
+    char *folder;
+
+    c->vga = o->display && strcmp(o->display, "none") != 0;
+    if (c->vga && !guest_display_is_curses() && !(guest_picture() && *guest_picture()))
+        return err_set(err, "--display: none, curses or png:FILE, not '%s'", o->display);
+    if (guest_display_is_curses() && (serial_is_stdio() || is_stdio(o->debugcon) || is_stdio(o->hvc)))
+        return err_set(err, "--display curses has the terminal: nothing else with stdio beside it");
+    if (o->vgabios && !c->vga)
+        return err_set(err, "--vgabios is for a VGA: with --display");
+    c->vgabios = o->vgabios;
+    if (!c->vga || o->vgabios || !c->bios)
+        return true;
+    folder = g_path_get_dirname(c->bios);
+    g_free(vgabios_beside);
+    c->vgabios = vgabios_beside = g_build_filename(folder, "vgabios-stdvga.bin", NULL);
+    g_free(folder);
+    return true;
+}
+
+/* -- what it boots from -------------------------------------------------------------------------------------------------- */
+
+/* ORDER, menu=on or menu=off, or both. */
+static bool configure_boot(struct machine_config *c, struct err *err)
+{
+    static char order[4];
+    char **words = g_strsplit(guest_options.boot ? guest_options.boot : "", ",", -1);
+    bool ok = !guest_options.boot || *words;
+
+    for (unsigned i = 0; words[i] && ok; i++) {
+        size_t n = strspn(words[i], "cdn");
+
+        if (!strcmp(words[i], "menu=on") || !strcmp(words[i], "menu=off"))
+            c->boot_menu = words[i][6] == 'n';
+        else if (i == 0 && n && n < sizeof(order) && !words[i][n])
+            c->boot = memcpy(order, words[i], n + 1);
+        else
+            ok = false;
+    }
+    g_strfreev(words);
+    if (!ok)
+        return err_set(err, "--boot: up to three letters of c, d, n, and menu=on, not '%s'", guest_options.boot);
+    return !guest_options.boot || c->bios || err_set(err, "--boot is for firmware: with --bios");
 }
 
 void guest_throw_away_writes(void)
@@ -290,6 +382,10 @@ void guest_free_disks(void)
     disks_given = 0;
     g_strfreev(guest_options.disk);
     guest_options.disk = NULL;
+    g_free(vgabios_beside);
+    vgabios_beside = NULL;
+    g_strfreev(guest_options.cdrom);
+    guest_options.cdrom = NULL;
 }
 
 static bool parse_smp(const char *text, unsigned *n)
@@ -339,7 +435,7 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
         c->clock = MACHINE_CLOCK_HOST;
     if (o->clock && !parse_clock(o->clock, &c->clock, err))
         return false;
-    if (!configure_disks(c, err))
+    if (!configure_disks(c, err) || !configure_boot(c, err) || !configure_display(c, err))
         return false;
     if (load && !configure_snapshot(c, load, err))
         return false;
@@ -380,14 +476,12 @@ bool guest_open_console(struct machine_config *c, struct err *err)
 {
     const struct guest_options *o = &guest_options;
 
-    return console_open(0, o->serial ? o->serial : "stdio", &c->serial, err) &&
+    return console_open(0, o->serial ? o->serial : guest_display_is_curses() ? "none" : "stdio", &c->serial, err) &&
            console_open(1, o->debugcon ? o->debugcon : "none", &c->debugcon, err) &&
            console_open(2, o->hvc ? o->hvc : "none", &c->hvc, err);
 }
 
-static bool is_stdio(const char *to) { return to && !strcmp(to, "stdio"); }
-
-bool guest_reads_stdio(void) { return !guest_options.serial || is_stdio(guest_options.serial) || is_stdio(guest_options.hvc); }
+bool guest_reads_stdio(void) { return serial_is_stdio() || is_stdio(guest_options.hvc); }
 
 void guest_close_console(void)
 {

@@ -10,8 +10,9 @@
 #include <glib.h>
 
 struct guest_options {
-    char *hvc, *engine, *cpu, *memory, *bios, *kernel, *append, *initrd, *serial, *debugcon, *split, *clock, *log, *log_file, *limit, *until, *jit_cache, *jit_off, *smp;
-    char **disk;
+    char *engine, *cpu, *memory, *bios, *kernel, *append, *initrd, *serial, *debugcon, *split, *clock, *log, *log_file, *limit, *until, *jit_cache, *jit_off;
+    char *smp, *hvc, *boot, *display, *vgabios;
+    char **disk, **cdrom;
     gboolean testdev, rng, balloon;
 };
 
@@ -28,6 +29,10 @@ bool guest_configure(struct machine_config *config, const char *flat, struct sna
 bool guest_open_console(struct machine_config *config, struct err *err);
 void guest_keep_outputs(void);
 void guest_close_console(void);
+/* --display curses */
+bool guest_display_is_curses(void);
+/* The file of --display png:FILE, or NULL. */
+const char *guest_picture(void);
 /* What --disk has taken. */
 void guest_free_disks(void);
 /* Two machines on the same images: each has its own writes, which neither keeps. */

@@ -4,6 +4,7 @@
 #include "cmd/guest.h"
 #include "console/console.h"
 #include "console/terminal.h"
+#include "display/picture.h"
 #include "jit/options.h"
 #include "kvm/kvm.h"
 #include "trace/record.h"
@@ -13,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static gboolean run_stats, run_perf_map, run_gdb_wait;
-static char *run_gdb, *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch, *run_save, *run_load;
+static gboolean run_no_reboot, run_stats, run_perf_map, run_gdb_wait;
+static char *run_gdb, *run_trace, *run_journeys, *run_jitdump, *run_assist, *run_switch, *run_save, *run_load, *run_on_panic;
 static struct snapshot *run_loaded;
 static struct console run_console;
 static uint64_t run_journeys_max = UINT64_MAX;
@@ -33,6 +34,8 @@ static const GOptionEntry run_entries[] = {
     { "journeys", 'n', 0, G_OPTION_ARG_STRING, &run_journeys, "With --trace: stop after so many journeys", "N" },
     { "net", 0, 0, G_OPTION_ARG_STRING_ARRAY, &run_net, "A virtio network card (see the manual page); once for each", "user[,...]" },
     { "share", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &run_share, "A folder of the host, over 9P; once for each", "FOLDER,tag=TAG[,readonly]" },
+    { "on-panic", 0, 0, G_OPTION_ARG_STRING, &run_on_panic, "A guest that has panicked: exit (default, status 1) or continue", "WHAT" },
+    { "no-reboot", 0, 0, G_OPTION_ARG_NONE, &run_no_reboot, "A reset, or a triple fault, ends the run", NULL },
     { "gdb", 0, 0, G_OPTION_ARG_STRING, &run_gdb, "Serve gdb at a TCP port of this host, or at a socket", "PORT|PATH" },
     { "gdb-wait", 0, 0, G_OPTION_ARG_NONE, &run_gdb_wait, "... and do not start the guest before gdb does", NULL },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &run_stats, "Instructions, page walks, speed, and what the JIT did at the end", NULL },
@@ -66,6 +69,7 @@ static int run_status(const struct machine *m, enum machine_end end, const struc
     switch (end) {
     case MACHINE_DEBUG_EXIT: return m->exit_code;
     case MACHINE_LIMIT: case MACHINE_JOURNEY: case MACHINE_UNTIL: case MACHINE_POWERED_OFF: return 0;
+    case MACHINE_RESET: fprintf(stderr, "wideload run: %s\n", machine_end_name(end)); return 0;
     case MACHINE_INTERRUPTED: fprintf(stderr, "wideload run: interrupted\n"); return 130;
     case MACHINE_FAILED: fprintf(stderr, "wideload run: %s: %s\n", m->runs->name, err->text); return 1;
     default: fprintf(stderr, "wideload run: %s\n", machine_end_name(end)); return 1;
@@ -172,6 +176,8 @@ static int run_machine(struct machine *m, struct recorder *r, const char *comman
     if (run_stats)
         print_stats(m, (double)(g_get_monotonic_time() - start) / 1e6);
     status = run_status(m, end, &err);
+    if (guest_picture() && !picture_write(m->board->vga, guest_picture(), &err))
+        status = fail(&err);
     if (m->config.attendant)
         console_end(&run_console, status);
     return run_save ? run_saves(m, end, status) : status;
@@ -342,6 +348,11 @@ static bool configure(struct machine_config *config, struct err *err)
         return err_set(err, "not a number of journeys: '%s'", run_journeys);
     if (!configure_snapshots(err) || !guest_configure(config, run_files ? run_files[0] : NULL, run_loaded, err))
         return false;
+    if (run_on_panic && strcmp(run_on_panic, "exit") != 0 && strcmp(run_on_panic, "continue") != 0)
+        return err_set(err, "--on-panic: exit or continue, not '%s'", run_on_panic);
+    config->panic_continues = run_on_panic && run_on_panic[0] == 'c';
+    config->no_reboot = run_no_reboot;
+    config->shutdown_resets = true;
     config->counts = run_save; /* so that who loads it may go on counting */
     if (run_loaded && run_journeys && run_journeys_max <= snapshot_guest(run_loaded)->journeys)
         return err_set(err, "--journeys %s: the snapshot's guest has made %" PRIu64, run_journeys, snapshot_guest(run_loaded)->journeys);
@@ -353,7 +364,10 @@ static bool configure(struct machine_config *config, struct err *err)
     jit_options.perf_map = run_perf_map;
     jit_options.jitdump = run_jitdump;
     /* A recorded run is the same again: nobody types into it. */
-    run_console.open &= !run_trace && guest_reads_stdio() && config->clock != MACHINE_CLOCK_JOURNEY;
+    run_console.curses = guest_display_is_curses();
+    if (run_console.curses && (run_trace || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
+        return err_set(err, "--display curses is for a terminal, and not with --trace");
+    run_console.open &= !run_trace && (guest_reads_stdio() || run_console.curses) && config->clock != MACHINE_CLOCK_JOURNEY;
     return configure_gdb(err) && guest_open_console(config, err);
 }
 

@@ -55,6 +55,8 @@ static void console_keep(struct console *c, uint8_t byte)
 static void console_switch(struct console *c, GString *out)
 {
     c->in_monitor = !c->in_monitor;
+    if (c->screen)
+        (c->in_monitor ? screen_hide : screen_show)(c->screen);
     g_string_append(out, c->in_monitor ? "\nwideload monitor (help lists commands; Ctrl-A c or Ctrl-D: back)\n" : "\n");
     if (c->in_monitor)
         monitor_prompt(out);
@@ -62,7 +64,9 @@ static void console_switch(struct console *c, GString *out)
 
 static void console_byte(struct console *c, uint8_t byte, GString *out)
 {
-    if (!c->in_monitor)
+    if (!c->in_monitor && c->screen)
+        screen_type(c->screen, byte);
+    else if (!c->in_monitor)
         console_keep(c, byte);
     else if (!monitor_key(&c->monitor, byte, out))
         console_switch(c, out);
@@ -82,6 +86,19 @@ static void console_key(struct console *c, uint8_t byte)
     fwrite(out->str, 1, out->len, stdout);
     fflush(stdout);
     g_string_free(out, TRUE);
+}
+
+/* Keys that are no bytes are for the guest alone. */
+static void console_read_screen(struct console *c)
+{
+    int key;
+
+    while (!c->in_monitor && (key = screen_key(c->screen)) >= 0) {
+        if (key < 256)
+            console_key(c, (uint8_t)key);
+        else
+            screen_type(c->screen, key);
+    }
 }
 
 static void console_read(struct console *c)
@@ -120,7 +137,9 @@ static void console_wait(struct console *c, uint64_t wait_ns)
     if (console_feed(c))
         wait = (struct timespec){ 0, 0 };
     if (ppoll(in, 3, &wait, NULL) > 0) {
-        if (in[0].revents)
+        if (in[0].revents && c->screen && !c->in_monitor)
+            console_read_screen(c);
+        else if (in[0].revents)
             console_read(c);
         if (in[1].revents)
             gdb_look(c->gdb);
@@ -143,6 +162,8 @@ static void console_look(void *opaque, uint64_t wait_ns)
 {
     struct console *c = opaque;
 
+    if (c->screen)
+        screen_update(c->screen);
     console_wait(c, wait_ns);
     if (console_holds(c))
         console_hold(c);
@@ -186,10 +207,14 @@ void console_start(struct console *c, struct machine *m)
         monitor_observe(&c->monitor);
     if (c->terminal && isatty(STDERR_FILENO))
         fprintf(stderr, "wideload run: Ctrl-A x ends the run, Ctrl-A h tells more\n");
+    if (c->terminal && c->curses)
+        c->screen = screen_open(m->board->vga, m->board->i8042);
 }
 
 void console_end(struct console *c, int status)
 {
+    screen_close(c->screen);
+    c->screen = NULL;
     if (c->gdb)
         gdb_ended(c->gdb, status);
 }

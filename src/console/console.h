@@ -8,6 +8,7 @@
 #define CONSOLE_CONSOLE_H
 
 #include "console/keys.h"
+#include "display/screen.h"
 #include "gdb/gdb.h"
 #include "monitor/monitor.h"
 
@@ -22,6 +23,8 @@ struct console {
     struct monitor monitor;
     struct gdb *gdb;               /* NULL: nobody asked for it */
     bool gdb_wait;                 /* ... it lets the guest begin */
+    bool curses;                   /* the VGA has the terminal, and keys are its keyboard's */
+    struct screen *screen;         /* ... when it is open */
     bool in_monitor;               /* it has the keyboard */
     uint8_t waiting[CONSOLE_BYTES]; /* for the guest, which is not ready for it */
     unsigned first, count;

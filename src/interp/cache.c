@@ -42,7 +42,7 @@ static struct iblock *thread_block(struct vcpu *v, const struct ir_block *ir)
     if (!b)
         abort();
     *b = (struct iblock){ .rip = ir->rip, .cs_base = v->cpu.seg[SEG_CS].base, .mode = ir->mode, .insns = ir->insns,
-                          .steps = ir->ops };
+                          .steps = ir->ops, .bytes = sizeof(*b) + steps + insns + konst };
     b->konst = (uint64_t *)(void *)((char *)b->step + steps);
     b->insn = (struct ir_insn *)(void *)((char *)b->konst + konst);
     memcpy(b->konst, ir->konst, sizeof(uint64_t) * ir->consts);
@@ -165,13 +165,13 @@ static struct iblock *block_lookup(struct interp *it)
     for (b = *bucket; b; b = b->next)
         if (b->gpa[0] == e->gpa && block_matches(b, v) && block_second_page_holds(b, v))
             return b;
-    if (it->blocks == BLOCKS_MOST) {
+    if (it->bytes >= BLOCK_BYTES_MOST) {
         interp_drop_all(it);
         bucket = hash_bucket(it, e->gpa, v->cpu.rip);
     }
     b = block_make(it, false);
     if (b && !b->dead) {
-        it->blocks++;
+        it->bytes += b->bytes;
         b->next = *bucket;
         *bucket = b;
         pages_insert(it, b);
@@ -238,7 +238,7 @@ static void block_drop(struct interp *it, struct iblock *b)
     while (*at != b)
         at = &(*at)->next;
     *at = b->next;
-    it->blocks--;
+    it->bytes -= b->bytes;
     if (*jump == b)
         *jump = NULL;
     pages_remove(it, b);
@@ -255,7 +255,7 @@ void interp_drop_all(struct interp *it)
         }
         it->hash[i] = NULL;
     }
-    it->blocks = 0;
+    it->bytes = 0;
     memset(it->page, 0, sizeof(it->page));
     memset(it->jump, 0, sizeof(it->jump));
     it->generation++;

@@ -29,6 +29,7 @@ struct iblock {
     uint64_t gpa[2];           /* physical pages its bytes come from; the second may equal the first */
     uint32_t mode;
     unsigned insns, steps;
+    size_t bytes;
     bool dead;                 /* its code has been written to */
     uint8_t visits;            /* from other blocks, while `patience` counts them */
     uint64_t flushes;          /* mmu.flushes when it was looked up last */
@@ -39,7 +40,7 @@ struct iblock {
     struct step step[];
 };
 
-enum { HASH_BITS = 17, JUMP_BITS = 12, PAGE_HASH = 1 << 16, BLOCKS_MOST = 1 << 17 };
+enum { HASH_BITS = 17, JUMP_BITS = 12, PAGE_HASH = 1 << 16, BLOCK_BYTES_MOST = 128 << 20 };
 
 struct interp {
     struct phys_listener listener; /* first, so that it can be cast back */
@@ -48,7 +49,7 @@ struct interp {
     struct iblock *hash[1 << HASH_BITS];
     struct iblock *jump[1 << JUMP_BITS]; /* by RIP: the block run there last */
     struct iblock *page[PAGE_HASH];      /* by guest-physical page: its blocks, and those of pages with the same hash */
-    unsigned blocks;                     /* in `hash`; when they are BLOCKS_MOST, all go */
+    size_t bytes;                        /* of what is in `hash`; at BLOCK_BYTES_MOST all goes */
     struct iblock *dead;
     struct iblock *current;
     const struct step *at;     /* the step under way, when something outside may ask */

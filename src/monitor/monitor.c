@@ -1,6 +1,7 @@
 /* monitor.c - the table of commands, and a line as it is typed. */
 #include "monitor/monitor.h"
 
+#include "display/picture.h"
 #include "snapshot/snapshot.h"
 
 #include "virtio_balloon.h"
@@ -89,6 +90,20 @@ static void run_save(struct monitor *m, const char *args, GString *out)
         g_string_append_printf(out, "saved to %s\n", args);
 }
 
+static void run_screendump(struct monitor *m, const char *args, GString *out)
+{
+    struct err err;
+
+    if (!m->machine->board->vga)
+        g_string_append(out, "the guest has no VGA (--display)\n");
+    else if (!*args)
+        g_string_append(out, "screendump needs a file's name\n");
+    else if (!picture_write(m->machine->board->vga, args, &err))
+        g_string_append_printf(out, "%s\n", err.text);
+    else
+        g_string_append_printf(out, "written to %s\n", args);
+}
+
 static void show_balloon(const struct board *b, GString *out)
 {
     g_string_append_printf(out, "the guest has %" G_GUINT64_FORMAT " MiB, and shall have %" G_GUINT64_FORMAT "\n",
@@ -128,6 +143,7 @@ static const struct monitor_command commands[] = {
     { "cont", "", "... and does again", run_cont },
     { "balloon", "[MIB]", "the memory that --balloon leaves to the guest", run_balloon },
     { "save", "FILE", "the guest to a file, for run --load", run_save },
+    { "screendump", "FILE", "the VGA's picture as PNG", run_screendump },
     { "quit", "", "ends the run", run_quit },
     { "help", "", "this", run_help },
     { NULL, NULL, NULL, NULL },

@@ -14,8 +14,8 @@ struct snapshot_guest {
     uint64_t ram_bytes, bios_bytes; /* bios_bytes 0: no firmware */
     uint64_t retired, journeys;     /* so far */
     uint32_t clock;                 /* enum machine_clock */
-    uint32_t disks, nets, shares, smp;            /* smp: processors */
-    bool testdev, virtio[BOARD_VIRTIOS];
+    uint32_t disks, nets, shares, smp; /* smp: processors */
+    bool vga, testdev, virtio[BOARD_VIRTIOS];
     uint32_t signature;             /* of the CPU model asked for */
     struct feature_set model;       /* ... and its features */
     struct feature_set features;    /* what the guest has seen */

@@ -49,18 +49,20 @@ FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma
        FIELD_MAX(at, APIC_CPUS - 1), FIELD_MAX(turn_ends, INT64_MAX), FIELD(pauses), WIRING(board), SCRATCH(runs),
        SCRATCH(switched), SCRATCH(switch_from), SCRATCH(switch_counts), FIELD_MAX(skipped_ns, INT64_MAX),
        FIELD_MAX(journeys, INT64_MAX / 1000), FIELD_MAX(exit_code, 0x7f), FIELD(debug_exited),
-       FIELD(powered_off), FIELD(reset_requested), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), WIRING(disk),
+       FIELD(powered_off), FIELD(panicked), FIELD(reset_requested), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), WIRING(disk),
        WIRING(disks), WIRING(nets), WIRING(share), WIRING(shares), WIRING(bell), SCRATCH(rung), SCRATCH(host_start_ns),
        SCRATCH(attend_at), SCRATCH(idle_waits), WIRING(console))
 #undef STATE
 
 #define STATE struct board
 FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram), WIRING(flash), WIRING(isa_rom), WIRING(ram_low_bytes),
-       WIRING(ram_high_bytes), WIRING(ram_base), WIRING(ram_low), WIRING(ram_high), WIRING(rom_high), SCRATCH(segment),
+       WIRING(ram_high_bytes), WIRING(ram_base), WIRING(ram_low), WIRING(ram_high), WIRING(rom_high),
+       SCRATCH(vga_linear), SCRATCH(vga_window), SCRATCH(segment),
        FIELD_EACH_IRQ(pic_line), FIELD_EACH_IRQ(ioapic_line), FIELD_IRQ(lint0), FIELD_ARRAY(pic_sources), FIELD_ARRAY(ioapic_sources),
        WIRING(pic), WIRING(ioapic), WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci),
-       WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(post),
-       WIRING(widereg), WIRING(testdev), WIRING(disk), WIRING(net), WIRING(virtio), WIRING(share))
+       WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(pvpanic), WIRING(post),
+       WIRING(widereg), WIRING(testdev), WIRING(ahci), WIRING(vga), WIRING(disk), WIRING(net), WIRING(virtio),
+       WIRING(share))
 #undef STATE
 
 /* -- a CPU that can be ----------------------------------------------------------------------------------------------------- */

@@ -60,9 +60,12 @@ for cpu in '' frob max,avx max,+frob max,+amx_tile; do
     refused "list: CPU '$cpu'" list cpuid --cpu "$cpu"
 done
 refused "list: --cpu without its value" list cpuid --cpu
-for option in cpu memory bios kernel initrd append disk net share serial debugcon virtio-console split clock log log-file limit until; do
+for option in cpu memory bios kernel initrd append disk cdrom boot net share display vgabios serial debugcon virtio-console split clock log \
+    log-file limit until; do
     refused "run: --$option without its value" run "$loop" --$option
 done
+
+refused "run: no such thing to do on a panic" run "$loop" --on-panic frob
 
 # -- images and options of run and diff
 for command in run diff; do

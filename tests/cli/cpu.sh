@@ -38,7 +38,7 @@ for engine in $soft; do
     wideload run --engine $engine --cpu x86-64-v2 --kernel "$images/popcnt.elf"
     [ "$status" = 5 ]
     check "POPCNT runs on x86-64-v2, on $engine" $?
-    wideload run --engine $engine --cpu x86-64-v1 --log unimp,int --kernel "$images/popcnt.elf"
+    wideload run --no-reboot --engine $engine --cpu x86-64-v1 --log unimp,int --kernel "$images/popcnt.elf"
     [ "$status" = 1 ] && grep -q 'popcnt: this CPU has no popcnt$' "$tmp/err"
     check "POPCNT is #UD on x86-64-v1, on $engine, and the log says why" $?
     wideload run --engine $engine --cpu x86-64-v1,+POPCNT --kernel "$images/popcnt.elf"

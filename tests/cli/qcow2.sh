@@ -3,30 +3,10 @@
 # shellcheck disable=SC2086,SC2015 # options are words
 . tests/cli/tap
 . tests/cli/disk_guest
+. tests/cli/disk_images
 
 image=$images/disk.qcow2
 qemu=${QEMU_IMG:-$(command -v qemu-img)}
-
-be() { # bytes, number
-    i=$1
-    while [ "$i" -gt 0 ]; do i=$((i - 1)); printf "\\$(printf %03o $(($2 >> i * 8 & 255)))"; done
-}
-zeros() { head -c "$1" /dev/zero; }
-
-# Version 3, 8 MiB in clusters of 64 KiB or, with 12 bits, of 4 KiB: header, refcount table, its block, L1.
-make_image() { # file [, name of a raw backing file [, bits]]
-    name=${2:-} at=0 bits=${3:-16}
-    cluster=$((1 << bits)) entries=$((bits == 12 ? 4 : 1))
-    [ -z "$name" ] || at=512
-    {
-        be 4 $((0x514649fb)); be 4 3; be 8 $at; be 4 ${#name}; be 4 $bits; be 8 8388608
-        be 4 0; be 4 $entries; be 8 $((3 * cluster)); be 8 $cluster; be 4 1; zeros 36
-        be 4 4; be 4 104
-        [ -z "$name" ] || { be 4 $((0xe2792aca)); be 4 3; printf 'raw\0\0\0\0\0'; zeros 392; printf %s "$name"; }
-    } >"$1"
-    truncate -s $cluster "$1"
-    { be 8 $((2 * cluster)); zeros $((cluster - 8)); be 2 1; be 2 1; be 2 1; be 2 1; zeros $((cluster - 8 + 8 * entries)); } >>"$1"
-}
 
 # -- ours
 for engine in $engines; do

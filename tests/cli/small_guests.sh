@@ -153,9 +153,60 @@ done
 
 { echo '.globl _start; _start: ud2'; } | guest elf_x86_64 0x100000 "$images/triple.elf"
 for engine in $soft; do
-    wideload run --engine $engine --kernel "$images/triple.elf"
+    wideload run --engine $engine --no-reboot --kernel "$images/triple.elf"
     [ "$status" = 1 ] && grep -q 'triple fault' "$tmp/err"
-    check "a triple fault ends with status 1 and says so, on $engine" $?
+    check "with --no-reboot a triple fault ends with status 1 and says so, on $engine" $?
+done
+
+{ echo '.code16; .globl _start; _start: mov $0x505, %dx; mov $1, %al; out %al, %dx;'; leave 19; } | guest binary 0x7c00 "$images/panic.bin"
+for engine in $soft; do
+    wideload run --engine $engine "$images/panic.bin"
+    [ "$status" = 1 ] && grep -q 'the guest has panicked' "$tmp/err"
+    check "a panic ends with status 1 and says so, on $engine" $?
+done
+ran_on_soft "--on-panic continue" 19 "" --serial none --on-panic continue "$images/panic.bin"
+
+# ... unless an NMI comes: the timer's, by the local APIC's LINT0.
+{
+    echo '.globl _start; _start: lidt idtr; mov $nmi, %eax; mov %ax, idt + 16; movw %cs, idt + 18; movw $0x8e00, idt + 20; shr $16, %eax; mov %ax, idt + 22'
+    echo 'movl $0x1ff, 0xfee000f0; movl $0x400, 0xfee00350; 1: hlt; jmp 1b; nmi:'; leave 25; echo 'idtr: .word 23; .long idt; .balign 8; idt: .space 24'
+} | guest elf_i386 0x100000 "$images/halt_nmi.elf"
+ran_on_soft "a guest that halts until an NMI comes" 25 "" --serial none --kernel "$images/halt_nmi.elf"
+
+# What a BIOS leaves (IBM PC AT Technical Reference): the timer counts at 40:6C and calls INT 1Ch; other vectors return; the data area.
+{
+    echo '.code16; .globl _start; _start: xor %ax, %ax; mov %ax, %ds; sti; 1: hlt; cmpl $3, 0x46c; jb 1b'
+    echo 'cli; movl $0x1800af, 0x46c; movw $hook, 0x70; movw $0, 0x72; xor %cx, %cx; sti; 2: hlt; cmp $2, %cx; jb 2b'
+    echo 'cmpl $1, 0x46c; jne 8f; cmpb $1, 0x470; jne 8f; int $0x10; int $0x68; int $9; int $0x75'
+    echo 'in $0x21, %al; cmp $0xfe, %al; jne 8f; in $0xa1, %al; cmp $0xff, %al; jne 8f'
+    echo 'cmpl $0x2f803f8, 0x400; jne 8f; cmpl $0, 0x404; jne 8f; cmpw $636, 0x413; jne 8f; cmpw $0x9f00, 0x40e; jne 8f'
+    echo 'cmpl $0xf000ff53, 0x40; jne 8f; cmpl $0xf000fea5, 0x20; jne 8f; mov $0xffff, %ax; mov %ax, %ds; cmpb $0xfc, 14; jne 8f'
+    leave 23; echo '8:'; leave 8; echo 'hook: inc %cx; iret'
+} | guest binary 0x7c00 "$images/bios_data.bin"
+ran_on_soft "a BIOS's timer, vectors and data area" 23 "" --serial none "$images/bios_data.bin"
+# ... which starts the machine anew from the classic address.
+{
+    echo '.code16; .globl _start; _start: cmpw $0, 0x500; jne 8f; movw $1, 0x500; mov $0x50, %al; out %al, $0x70; in $0x71, %al; test %al, %al; jne 1f'
+    echo 'inc %al; out %al, $0x71; ljmp $0xffff, $0; 1:'; leave 24; echo '8:'; leave 8
+} | guest binary 0x7c00 "$images/restart.bin"
+ran_on_soft "FFFF:0000 starts the guest anew" 24 "" --serial none "$images/restart.bin"
+
+# Each way to reset, one after the other; a byte of CMOS counts.  The guest is loaded anew, into RAM that is empty.
+{
+    echo '.code16; .globl _start; _start: cli; xor %ax, %ax; mov %ax, %ds; cmpw $0, 0x500; jne 8f; cmpw $0x1234, data; jne 8f'
+    echo 'movw $1, 0x500; movw $0, data; mov $0x50, %al; out %al, $0x70; in $0x71, %al; mov %al, %bl; mov $0x50, %al; out %al, $0x70'
+    echo 'mov %bl, %al; inc %al; out %al, $0x71; add $0x2f, %al; out %al, $0xe9; cmp $0, %bl; jne 1f; mov $0xfe, %al; out %al, $0x64; hlt'
+    echo '1: cmp $1, %bl; jne 2f; mov $0xcf9, %dx; mov $2, %al; out %al, %dx; mov $6, %al; out %al, %dx; hlt'
+    echo '2: cmp $2, %bl; jne 3f; mov $1, %al; out %al, $0x92; hlt'
+    echo '3: cmp $3, %bl; jne 4f; lidtw nothing; int3'
+    echo '4:'; leave 17; echo '8:'; leave 8; echo 'data: .word 0x1234; nothing: .word 0, 0, 0'
+} | guest binary 0x7c00 "$images/resets.bin"
+ran_on_soft "every reset loads the guest anew" 17 "01234" --serial none --debugcon stdio "$images/resets.bin"
+ran_on_soft "... with --trace too" 17 "01234" --serial none --debugcon stdio --trace "$tmp/resets.jsonl" "$images/resets.bin"
+for engine in $soft; do
+    wideload run --engine $engine --no-reboot --serial none --debugcon stdio "$images/resets.bin"
+    [ "$status" = 0 ] && [ "$(cat "$tmp/out")" = 0 ] && grep -q 'reset by the guest' "$tmp/err"
+    check "--no-reboot ends with status 0 and says so, on $engine" $?
 done
 
 # In the background of a script SIGINT is ignored until the program asks for it, so the guest's first output is waited for.

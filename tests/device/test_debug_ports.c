@@ -3,6 +3,7 @@
 #include "debugcon.h"
 #include "devices.h"
 #include "post.h"
+#include "pvpanic.h"
 
 #include "lib/bench.h"
 
@@ -50,6 +51,24 @@ START_TEST(debug_exit_reports_value_of_any_width)
     bench_out(0xf4, 1, 0x10);
     ck_assert_uint_eq(exit_value, 0x10);
     ck_assert_uint_eq(exits, 2);
+}
+END_TEST
+
+static void panicked(void *opaque) { ++*(unsigned *)opaque; }
+
+/* QEMU's docs/specs/pvpanic. */
+START_TEST(pvpanic_reports_panics_that_no_crash_kernel_takes)
+{
+    struct device *d = device_create(&pvpanic_class, &bench.host);
+    unsigned panics = 0;
+
+    bench_outb(0x505, 1);
+    pvpanic_connect(d, panicked, &panics);
+    ck_assert_uint_eq(bench_inb(0x505) & 3, 3);
+    bench_outb(0x505, 2);
+    ck_assert_uint_eq(panics, 0);
+    bench_outb(0x505, 1);
+    ck_assert_uint_eq(panics, 1);
 }
 END_TEST
 
@@ -144,5 +163,6 @@ START_TEST(devices_survive_random_accesses)
 END_TEST
 
 BENCH_MAIN("debug_ports", debugcon_prints_at_both_ports, debugcon_without_backend_drops_and_reads_e9,
-           debug_exit_reports_value_of_any_width, post_code_reads_back, devices_list_is_complete_and_sane,
+           debug_exit_reports_value_of_any_width, pvpanic_reports_panics_that_no_crash_kernel_takes, post_code_reads_back,
+           devices_list_is_complete_and_sane,
            devices_leave_no_timer_behind, devices_survive_random_accesses)
