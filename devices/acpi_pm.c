@@ -3,7 +3,8 @@
  *
  * There is no system management mode.  SMI_EN.APMC_EN therefore reads as set, which tells firmware that somebody
  * already handles SMIs from port 0xb2, and this file does what such a handler would: 2 and 3 written there switch
- * SCI_EN on and off.  Not modelled: TCO watchdog, sleep states other than soft-off, GPE sources (bits never rise).
+ * SCI_EN on and off.  Not modelled: TCO watchdog, sleep states other than suspend to RAM and
+ * soft-off, GPE sources (bits never rise).
  * Manual: ACPI 6.4 section 4.8; Intel ICH9 data sheet (316972) section 13.8.3, "Power Management I/O Registers".
  */
 #include "acpi_pm.h"
@@ -27,6 +28,7 @@ struct acpi_pm {
     uint32_t control;
     uint64_t gpe_status, gpe_enable;
     uint8_t apm[2];
+    bool asleep, woken;           /* woken: until the reset that follows */
     uint64_t synced_ns;           /* TMROF_STS is true up to here */
     struct clock_timer timer;
     struct clock *clock;
@@ -49,11 +51,27 @@ static void acpi_pm_sync(struct acpi_pm *pm)
     pm->synced_ns = now;
 }
 
+/* ACPI 4.8.3.1: WAK_STS and the event that did it are there for who runs next. */
+static void acpi_pm_wake(struct acpi_pm *pm)
+{
+    pm->asleep = false;
+    pm->woken = true;
+    pm->status |= STS_WAKE;
+    irq_pulse(&pm->wires.wake);
+}
+
+static bool acpi_pm_is_called(const struct acpi_pm *pm)
+{
+    return pm->status & pm->enable & (STS_RTC | STS_POWER_BUTTON) || pm->gpe_status & pm->gpe_enable;
+}
+
 static void acpi_pm_update(struct acpi_pm *pm)
 {
     bool event;
 
     acpi_pm_sync(pm);
+    if (pm->asleep && acpi_pm_is_called(pm))
+        acpi_pm_wake(pm);
     event = pm->status & pm->enable & STS_EVENTS || pm->gpe_status & pm->gpe_enable;
     irq_set(&pm->wires.sci, event && pm->control & CNT_SCI);
     clock_disarm(pm->clock, &pm->timer);
@@ -71,9 +89,18 @@ static void acpi_pm_write_control(struct acpi_pm *pm, uint32_t v)
     unsigned type = (v & CNT_SLEEP_TYPE) >> 10;
 
     pm->control = v & CNT_KEPT; /* SLP_EN and GBL_RLS read as zero */
-    /* 7 is the ICH9's soft-off; 0 is what SeaBIOS writes to turn a virtual machine off. */
-    if (v & CNT_SLEEP && (type == 7 || type == 0))
+    if (!(v & CNT_SLEEP))
+        return;
+    switch (type) {
+    case 7: case 0: /* the ICH9's soft-off; what SeaBIOS writes to turn a virtual machine off */
         irq_pulse(&pm->wires.power_off);
+        break;
+    case 5: case 1: /* the ICH9's suspend to RAM; QEMU's */
+        pm->asleep = true;
+        irq_pulse(&pm->wires.sleep);
+        break;
+    default: break;
+    }
 }
 
 /* -- registers byte by byte: the guest may use any width that is aligned ------------------------------------------ */
@@ -165,7 +192,10 @@ static void acpi_pm_reset(struct device *device)
     for (unsigned i = 0; i < PM_REGION_BYTES; i++)
         pm->reg[i] = 0;
     pm->reg[SMI_EN] = SMI_EN_EOS | SMI_EN_APMC;
-    pm->status = pm->enable = 0;
+    if (!pm->woken)
+        pm->status = 0;
+    pm->enable = 0;
+    pm->asleep = pm->woken = false;
     pm->control = 0;
     pm->gpe_status = pm->gpe_enable = 0;
     pm->apm[0] = pm->apm[1] = 0;
@@ -205,8 +235,23 @@ void acpi_pm_press_power_button(struct device *device)
     struct acpi_pm *pm = device->state;
 
     pm->status |= STS_POWER_BUTTON;
+    if (pm->asleep)
+        acpi_pm_wake(pm);
     acpi_pm_update(pm);
 }
+
+static void acpi_pm_set_rtc(void *opaque, int line, bool level)
+{
+    struct acpi_pm *pm = opaque;
+
+    (void)line;
+    if (!level)
+        return;
+    pm->status |= STS_RTC;
+    acpi_pm_update(pm);
+}
+
+struct irq acpi_pm_rtc(struct device *device) { return (struct irq){ .set = acpi_pm_set_rtc, .opaque = device->state }; }
 
 static const struct region_ops acpi_pm_ops = {
     .read = acpi_pm_read, .write = acpi_pm_write, .limits = { .widths = W1 | W2 | W4 },
@@ -216,8 +261,9 @@ static const struct region_ops acpi_pm_apm_ops = {
 };
 
 #define STATE struct acpi_pm
-FIELDS(acpi_pm_fields, FIELD_ARRAY(reg), FIELD(status), FIELD(enable), FIELD(control), FIELD(gpe_status), FIELD(gpe_enable), FIELD_ARRAY(apm),
-       FIELD_PAST(synced_ns), FIELD_DEADLINE(timer), WIRING(clock), FIELD_IRQ(wires.sci), FIELD_IRQ(wires.power_off))
+FIELDS(acpi_pm_fields, FIELD_ARRAY(reg), FIELD(status), FIELD(enable), FIELD(control), FIELD(gpe_status), FIELD(gpe_enable),
+       FIELD_ARRAY(apm), FIELD(asleep), FIELD(woken), FIELD_PAST(synced_ns), FIELD_DEADLINE(timer), WIRING(clock),
+       FIELD_IRQ(wires.sci), FIELD_IRQ(wires.power_off), FIELD_IRQ(wires.sleep), FIELD_IRQ(wires.wake))
 #undef STATE
 
 const struct device_class acpi_pm_class = {

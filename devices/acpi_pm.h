@@ -11,12 +11,17 @@ extern const struct device_class acpi_pm_class;
 struct acpi_pm_wires {
     struct irq sci;
     struct irq power_off; /* pulsed: soft-off was entered */
+    struct irq sleep;     /* ... suspend to RAM */
+    struct irq wake;      /* ... and is to end: a reset comes, in which the status stays */
 };
 
 void acpi_pm_connect(struct device *device, const struct acpi_pm_wires *wires);
 
 /* PMBASE of the LPC bridge. */
 void acpi_pm_place(struct device *device, uint16_t base, bool enabled);
+
+/* A sink for the real-time clock's interrupt. */
+struct irq acpi_pm_rtc(struct device *device);
 
 void acpi_pm_press_power_button(struct device *device);
 

@@ -108,6 +108,17 @@ static struct irq board_isa(struct board *b, unsigned n)
     return (struct irq){ .set = board_set_isa, .opaque = b, .line = LINE(n, SOURCE_DEVICE) };
 }
 
+/* IRQ8, which the power management hears too. */
+static void board_set_rtc(void *opaque, int line, bool level)
+{
+    struct board *b = opaque;
+    struct irq power = acpi_pm_rtc(b->acpi_pm), legacy = hpet_legacy_input(b->hpet, 1);
+
+    (void)line;
+    legacy.set(legacy.opaque, legacy.line, level);
+    power.set(power.opaque, 0, level);
+}
+
 static void board_deliver(struct irq_bus *bus, const struct irq_message *message)
 {
     apic_deliver(((struct board *)bus)->apic, message);
@@ -196,6 +207,24 @@ static uint8_t *board_map(uint64_t size)
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
+}
+
+static void board_fall_asleep(void *opaque, int line, bool level)
+{
+    struct board *b = opaque;
+
+    (void)line;
+    if (level && b->config.fell_asleep)
+        b->config.fell_asleep(b->config.opaque);
+}
+
+static void board_be_woken(void *opaque, int line, bool level)
+{
+    struct board *b = opaque;
+
+    (void)line;
+    if (level && b->config.woken)
+        b->config.woken(b->config.opaque);
 }
 
 static bool board_check_config(const struct board_config *c, struct err *err)
@@ -340,7 +369,7 @@ static void board_wire_interrupts(struct board *b)
         hpet_connect_route(b->hpet, n,
                            (struct irq){ .set = board_set_route, .opaque = b, .line = LINE(n, SOURCE_HPET) });
     pit_connect(b->pit, hpet_legacy_input(b->hpet, 0));
-    rtc_connect(b->rtc, hpet_legacy_input(b->hpet, 1));
+    rtc_connect(b->rtc, (struct irq){ .set = board_set_rtc, .opaque = b });
     for (unsigned n = 0; b->testdev && n < TESTDEV_LINES; n++)
         testdev_connect(b->testdev, n, (struct irq){ .set = n < 16 ? board_set_isa : board_set_ioapic, .opaque = b,
                                                      .line = LINE(n, SOURCE_TESTDEV) });
@@ -352,7 +381,8 @@ static void board_wire_chipset(struct board *b)
 {
     struct lpc_wires lpc = { .acpi_pm = b->acpi_pm };
     struct pci_wires pci = { .reset = { .set = board_request_reset, .opaque = b } };
-    struct acpi_pm_wires pm = { .sci = lpc_sci(b->lpc), .power_off = { .set = board_power_off, .opaque = b } };
+    struct acpi_pm_wires pm = { .sci = lpc_sci(b->lpc), .power_off = { .set = board_power_off, .opaque = b },
+                                .sleep = { .set = board_fall_asleep, .opaque = b }, .wake = { .set = board_be_woken, .opaque = b } };
     struct shadow_sink shadow = { .set = board_set_segment, .opaque = b };
 
     for (unsigned n = 0; n < 16; n++)
@@ -472,7 +502,7 @@ static void board_hand_over_acpi(struct board *b)
 static void board_place_acpi(struct board *b)
 {
     const struct acpi_config config = board_acpi(b);
-    uint64_t tables = BOARD_RSDP + 64;
+    uint64_t tables = BOARD_ACPI;
     struct acpi acpi;
 
     acpi_build(&acpi, &config);
@@ -622,10 +652,9 @@ static void board_write_port(struct device *device, unsigned region, uint64_t of
 }
 
 /* As a BIOS leaves them: vectors 08h and 70h, of all interrupts the timer's alone, which comes every 54.9 ms. */
-static void board_place_real_mode(struct board *b)
+static void board_place_interrupts(struct board *b)
 {
     enum { PIC_MASTER, PIC_SLAVE, PIC_ELCR, PIT_COUNTER = 0, PIT_CONTROL = 3 };
-    static const uint16_t com[BOARD_COMS] = { 0x3f8, 0x2f8 };
     static const uint8_t master[4] = { 0x11, 0x08, 0x04, 0x01 }, slave[4] = { 0x11, 0x70, 0x02, 0x01 }; /* ICW1 to ICW4 */
 
     for (unsigned i = 0; i < 4; i++) {
@@ -638,11 +667,10 @@ static void board_place_real_mode(struct board *b)
     board_write_port(b->pit, 0, PIT_CONTROL, 0x34); /* counter 0, both bytes, mode 2 */
     board_write_port(b->pit, 0, PIT_COUNTER, 0);
     board_write_port(b->pit, 0, PIT_COUNTER, 0);
-    realmode_place(b->ram, com, BOARD_COMS);
 }
 
 /* Where nothing runs before the kernel, the chipset is left as firmware leaves it. */
-static void board_stand_in_for_firmware(struct board *b)
+static void board_place_chipset(struct board *b)
 {
     unsigned mch = PCI_DEVFN(0, 0), lpc = PCI_DEVFN(31, 0);
 
@@ -656,6 +684,7 @@ static void board_stand_in_for_firmware(struct board *b)
         board_write_config(b, lpc, 0x60 + i, 1, firmware_irq[i]);
         board_write_config(b, lpc, 0x68 + i, 1, firmware_irq[i]);
     }
+    board_place_interrupts(b);
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
     for (unsigned i = 0; i < b->config.disks; i++)
         board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
@@ -670,9 +699,17 @@ static void board_stand_in_for_firmware(struct board *b)
         board_place_bar(b, BOARD_VGA_SLOT, 0, BOARD_VGA_BASE);
     if (b->ahci)
         board_place_bar(b, BOARD_AHCI_SLOT, AHCI_BAR, BOARD_AHCI_BASE);
+}
+
+/* ... and memory. */
+static void board_stand_in_for_firmware(struct board *b)
+{
+    static const uint16_t com[BOARD_COMS] = { 0x3f8, 0x2f8 };
+
+    board_place_chipset(b);
     board_place_acpi(b);
     board_place_smbios(b);
-    board_place_real_mode(b);
+    realmode_place(b->ram, com, BOARD_COMS);
 }
 
 struct device *board_device(const struct board *b, unsigned i)
@@ -722,6 +759,32 @@ void board_reset(struct board *b)
         device_reset(device);
     if (!b->config.bios_bytes)
         board_stand_in_for_firmware(b);
+}
+
+void board_sleep(struct board *b)
+{
+    struct device *device;
+
+    for (unsigned i = 0; (device = board_device(b, i)); i++)
+        if (device != b->acpi_pm && device != b->rtc && device != b->mch)
+            device_reset(device);
+}
+
+/* What firmware looks at to know that it is not to boot: the shutdown byte of the AT, with a value that SeaBIOS resumes for. */
+uint32_t board_wake(struct board *b)
+{
+    enum { SHUTDOWN = 0x0f, RESUME = 0xfe };
+    const uint8_t *vector = b->ram + BOARD_ACPI + ACPI_WAKING_VECTOR;
+    struct device *device;
+
+    for (unsigned i = 0; (device = board_device(b, i)); i++)
+        if (device != b->mch)
+            device_reset(device);
+    rtc_set_cmos(b->rtc, SHUTDOWN, RESUME);
+    if (b->config.bios_bytes)
+        return 0;
+    board_place_chipset(b);
+    return vector[0] | vector[1] << 8 | vector[2] << 16 | (uint32_t)vector[3] << 24;
 }
 
 /* Private pages without a file are zeros when they come back. */

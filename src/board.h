@@ -26,6 +26,7 @@
 #define BOARD_WIDEREG_BASE UINT64_C(0xfe000000) /* BAR of widereg where no firmware gives it one */
 #define BOARD_ECAM_BASE UINT64_C(0xb0000000)
 #define BOARD_PM_BASE 0x600
+#define BOARD_ACPI (BOARD_RSDP + 64)
 #define BOARD_RSDP 0xe0000 /* of ACPI's tables, where no firmware places them */
 #define BOARD_SMBIOS 0xf0000 /* ... and of SMBIOS's */
 #define BOARD_VGA_SLOT 1
@@ -77,6 +78,8 @@ struct board_config {
     /* Callbacks, called from within a device access; any may be NULL. */
     void (*reset_requested)(void *opaque);
     void (*powered_off)(void *opaque);
+    void (*fell_asleep)(void *opaque); /* who carries it out calls board_sleep(), and board_wake() some time after ... */
+    void (*woken)(void *opaque);       /* ... this */
     void (*debug_exited)(void *opaque, uint32_t value);
     void (*panicked)(void *opaque);
     void (*a20_changed)(void *opaque, bool on); /* after phys_set_a20() */
@@ -110,6 +113,11 @@ struct board *board_create(const struct board_config *config, struct phys *phys,
 
 /* Power-on state of every device and of the map; RAM keeps its contents.  CPUs are the caller's. */
 void board_reset(struct board *board);
+
+/* Suspend to RAM: of all devices what has a battery, and the memory controller, go on. */
+void board_sleep(struct board *board);
+/* As after a reset, with the guest's memory as it left it.  Without firmware: where the guest goes on, in real mode; else 0. */
+uint32_t board_wake(struct board *board);
 
 /* ... and its contents, for who loads a guest anew. */
 void board_clear_ram(struct board *board);

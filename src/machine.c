@@ -100,6 +100,16 @@ static void on_power_off(void *opaque)
     machine_attention(m);
 }
 
+static void on_sleep(void *opaque)
+{
+    struct machine *m = opaque;
+
+    m->sleep_requested = true;
+    machine_attention(m);
+}
+
+static void on_wake(void *opaque) { ((struct machine *)opaque)->woken = true; }
+
 static void on_panic(void *opaque)
 {
     struct machine *m = opaque;
@@ -267,7 +277,7 @@ static struct board *machine_board(struct machine *m, const struct machine_roms 
         .ram_bytes = m->config.ram_bytes, .bios = roms->bios, .bios_bytes = roms->bios_bytes, .vga = m->config.vga,
         .vgabios = roms->vga, .vgabios_bytes = roms->vga_bytes, .start_time = 946684800,
         .clock = &m->clock, .dma = &m->dma, .cpus = m->cpus, .com = { &m->console[0] },
-        .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off,
+        .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off, .fell_asleep = on_sleep, .woken = on_wake,
         .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive, .net = net, .nets = m->nets.count,
         .share = m->share, .shares = m->shares, .hvc = &m->console[2],
         .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL, .testdev = m->config.testdev,
@@ -568,6 +578,33 @@ static bool machine_reset_engines(struct machine *m, struct err *err)
     return machine_create_engines(m, err);
 }
 
+/* No processor runs, and no device but the clock that may wake them. */
+static void machine_fall_asleep(struct machine *m)
+{
+    m->sleep_requested = false;
+    m->asleep = true;
+    board_sleep(m->board);
+}
+
+/* ACPI 16.2.4: firmware, or the guest itself where its FACS says, in real mode. */
+static bool machine_wake(struct machine *m, struct err *err)
+{
+    struct cpu *c = &m->vcpu.cpu;
+    uint32_t vector = board_wake(m->board);
+
+    m->asleep = m->woken = false;
+    m->at = 0;
+    for (unsigned i = 0; i < m->cpus; i++)
+        vcpu_reset(m->cpu[i].v);
+    if (!m->board->config.bios_bytes) {
+        c->seg[SEG_CS].selector = (uint16_t)(vector >> 4);
+        c->seg[SEG_CS].base = (uint32_t)c->seg[SEG_CS].selector << 4;
+        c->rip = vector & 15;
+    }
+    vcpu_sync(&m->vcpu);
+    return machine_reset_engines(m, err);
+}
+
 /* Firmware finds RAM as it was; a guest without any is loaded anew. */
 static bool machine_reset(struct machine *m, struct err *err)
 {
@@ -587,6 +624,16 @@ static bool machine_reset(struct machine *m, struct err *err)
         vcpu_sync(&m->vcpu);
     }
     return machine_reset_engines(m, err);
+}
+
+/* What has been asked for within the last instruction. */
+static bool machine_change_power(struct machine *m, struct err *err)
+{
+    if (m->sleep_requested)
+        machine_fall_asleep(m);
+    if (m->woken && !machine_wake(m, err))
+        return false;
+    return !m->reset_requested || !machine_can_reset(m) || machine_reset(m, err);
 }
 
 /* -- hand-overs ---------------------------------------------------------------------------------------------------------- */
@@ -815,12 +862,12 @@ static void machine_sleep_counted(struct machine *m, uint64_t ns)
 }
 
 /* Is what a deadline brings an interrupt that somebody takes? */
-static bool machine_is_woken(const struct machine *m) { return machine_takes_interrupts(m) || board_has_unmaskable(m->board); }
+static bool machine_is_woken(const struct machine *m) { return m->asleep || machine_takes_interrupts(m) || board_has_unmaskable(m->board); }
 
 /* Time goes to the next deadline.  False if there is none and nothing else can happen: nothing will ever wake the CPU. */
 static bool machine_wait(struct machine *m)
 {
-    uint64_t next = board_next_interrupt(m->board), now = clock_now(&m->clock);
+    uint64_t next = m->asleep ? clock_next(&m->clock) : board_next_interrupt(m->board), now = clock_now(&m->clock);
 
     if (nets_stirred(&m->nets)) /* an answer may be there already */
         return true;
@@ -863,10 +910,15 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         enum stop_reason stop;
 
         machine_attend(m);
-        if ((m->reset_requested && machine_can_reset(m) && !machine_reset(m, err)) || !machine_switch_due(m, err))
+        if (!machine_change_power(m, err) || !machine_switch_due(m, err))
             return MACHINE_FAILED;
         if (machine_over(m, &end))
             return end;
+        if (m->asleep) {
+            if (!machine_wait(m))
+                return MACHINE_HALTED_FOREVER;
+            continue;
+        }
         clock_run(&m->clock);
         if (machine_turn_is_over(m))
             machine_next_turn(m);

@@ -125,6 +125,7 @@ struct machine {
     uint64_t journeys;
     int exit_code;              /* as the debug-exit device asked */
     bool debug_exited, powered_off, panicked, reset_requested, until_seen;
+    bool sleep_requested, asleep, woken; /* suspended to RAM; woken: to be carried out */
     volatile bool interrupted;
     size_t until_matched;
     uint64_t host_start_ns;

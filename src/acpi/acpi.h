@@ -18,6 +18,9 @@ struct acpi_config {
     uint16_t pm_base;                 /* of acpi-pm's registers */
 };
 
+/* The FACS begins `tables`; where it says where to go on after suspend to RAM, 4 bytes. */
+enum { ACPI_WAKING_VECTOR = 12 };
+
 enum { ACPI_FIXUPS = 16, ACPI_TABLES = 8, ACPI_RSDP_BYTES = 36 };
 
 /* A field in `tables` (or in the RSDP) to which the address of `tables` is to be added. */

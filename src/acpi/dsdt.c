@@ -11,7 +11,7 @@
 #include "acpi/aml.h"
 #include "base/bits.h"
 
-enum { SLOTS = 32, PINS = 4, GSI_PIRQ = 16, LPC_ADDRESS = 31 << 16, SLEEP_OFF = 7 };
+enum { SLOTS = 32, PINS = 4, GSI_PIRQ = 16, LPC_ADDRESS = 31 << 16, SLEEP_RAM = 5, SLEEP_OFF = 7 };
 
 static void name_integer(GByteArray *out, const char *name, uint64_t value)
 {
@@ -190,6 +190,18 @@ static void cpus(GByteArray *out, unsigned n)
     }
 }
 
+/* What goes into PM1a_CNT and PM1b_CNT, and two reserved ones (ACPI 7.4.2). */
+static void sleep_state(GByteArray *out, const char *name, unsigned type)
+{
+    size_t at;
+
+    aml_name(out, name);
+    at = aml_package(out, 4);
+    for (unsigned i = 0; i < 4; i++)
+        aml_integer(out, i < 2 ? type : 0);
+    aml_close(out, at);
+}
+
 void dsdt_body(GByteArray *out, const struct acpi_config *c)
 {
     size_t at;
@@ -204,9 +216,6 @@ void dsdt_body(GByteArray *out, const struct acpi_config *c)
     hpet(out);
     cpus(out, c->cpus);
     aml_close(out, at);
-    aml_name(out, "\\_S5");
-    at = aml_package(out, 4);
-    for (unsigned i = 0; i < 4; i++)
-        aml_integer(out, i < 2 ? SLEEP_OFF : 0);
-    aml_close(out, at);
+    sleep_state(out, "\\_S3", SLEEP_RAM);
+    sleep_state(out, "\\_S5", SLEEP_OFF);
 }

@@ -49,7 +49,7 @@ FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma
        FIELD_MAX(at, APIC_CPUS - 1), FIELD_MAX(turn_ends, INT64_MAX), FIELD(pauses), WIRING(board), SCRATCH(runs),
        SCRATCH(switched), SCRATCH(switch_from), SCRATCH(switch_counts), FIELD_MAX(skipped_ns, INT64_MAX),
        FIELD_MAX(journeys, INT64_MAX / 1000), FIELD_MAX(exit_code, 0x7f), FIELD(debug_exited),
-       FIELD(powered_off), FIELD(panicked), FIELD(reset_requested), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), WIRING(disk),
+       FIELD(powered_off), FIELD(panicked), FIELD(reset_requested), FIELD(sleep_requested), FIELD(asleep), FIELD(woken), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), WIRING(disk),
        WIRING(disks), WIRING(nets), WIRING(share), WIRING(shares), WIRING(bell), SCRATCH(rung), SCRATCH(host_start_ns),
        SCRATCH(attend_at), SCRATCH(idle_waits), WIRING(console))
 #undef STATE

@@ -79,6 +79,13 @@ wide() { # engine
 if [ -r "$bios" ]; then
     trace --bios "$bios" --until 'No bootable device.' >"$tmp/seabios"
     for engine in $soft; do seabios "$engine"; done
+    as --32 -o "$tmp/suspend.o" tests/guest/suspend.S && ld -m elf_i386 --oformat binary -Ttext=0x7c00 -o "$tmp/suspend.img" "$tmp/suspend.o"
+    truncate -s 1M "$tmp/suspend.img"
+    for engine in $soft; do
+        timeout 60 "$WIDELOAD" run --engine "$engine" --no-reboot --bios "$bios" --disk "$tmp/suspend.img" --serial none --debugcon "$tmp/log"
+        [ $? = 27 ] && grep -q 'Jump to resume vector' "$tmp/log"
+        check "SeaBIOS resumes a guest that has suspended to RAM, on $engine" $?
+    done
 else
     skip "SeaBIOS" "$bios is not installed"
 fi

@@ -191,6 +191,25 @@ ran_on_soft "a BIOS's timer, vectors and data area" 23 "" --serial none "$images
 } | guest binary 0x7c00 "$images/restart.bin"
 ran_on_soft "FFFF:0000 starts the guest anew" 24 "" --serial none "$images/restart.bin"
 
+# Suspend to RAM with an alarm each second: RAM stays, devices begin anew, WAK_STS and RTC_STS say why, and the FACS where (ACPI 16.2.4).
+{
+    echo '.code16; .globl _start; cmos = 0x70; _start: cli; xor %ax, %ax; mov %ax, %ss; mov $0x7c00, %sp; mov $0xe000, %ax; mov %ax, %ds'
+    echo 'cmpl $0x53434146, 0x40; jne 8f; movl $again, 0x4c; movw $0xffff, %ss:0x500; mov $0x3f, %al; out %al, $0x21; mov $5, %bp'
+    echo 'mov $1, %al; 5: out %al, $cmos; mov $0xff, %bl; xchg %al, %bl; out %al, $cmos + 1; xchg %al, %bl; add $2, %al; cmp $7, %al; jb 5b'
+    echo 'mov $11, %al; out %al, $cmos; in $cmos + 1, %al; or $0x20, %al; out %al, $cmos + 1; mov $12, %al; out %al, $cmos; in $cmos + 1, %al'
+    echo 'mov $0x602, %dx; mov $0x400, %ax; out %ax, %dx; mov $0x604, %dx; mov $0x3400, %ax; out %ax, %dx; 1: hlt; jmp 1b'
+    echo 'again: cmpw $0xffff, 0x500; jne 8f; cmp $5, %bp; je 8f; in $0x21, %al; cmp $0xfe, %al; jne 8f; mov $0x600, %dx; in %dx, %ax'
+    echo 'and $0x8400, %ax; cmp $0x8400, %ax; jne 8f; mov $15, %al; out %al, $cmos; in $cmos + 1, %al; cmp $0xfe, %al; jne 8f'
+    leave 26; echo '8:'; leave 8
+} | guest binary 0x7c00 "$images/suspend.bin"
+ran_on_soft "a guest that suspends is woken by the clock" 26 "" --serial none "$images/suspend.bin"
+printf '\272\004\006\270\000\064\357\364' >"$images/sleep.bin" # mov dx, 604h; mov ax, 3400h; out dx, ax; hlt
+for engine in $soft; do
+    wideload run --engine $engine "$images/sleep.bin"
+    [ "$status" = 1 ] && [ "$(wc -l <"$tmp/err")" = 1 ]
+    check "a guest that suspends for good ends with status 1 and one line, on $engine" $?
+done
+
 # Each way to reset, one after the other; a byte of CMOS counts.  The guest is loaded anew, into RAM that is empty.
 {
     echo '.code16; .globl _start; _start: cli; xor %ax, %ax; mov %ax, %ds; cmpw $0, 0x500; jne 8f; cmpw $0x1234, data; jne 8f'

@@ -7,7 +7,7 @@ enum { PM = 0xb000, PM1_STS = PM, PM1_EN = PM + 2, PM1_CNT = PM + 4, TMR = PM + 
        SMI_EN = PM + 0x30 };
 
 static struct device *pm;
-static struct probe sci, off;
+static struct probe sci, off, sleeping, woken;
 
 static void acpi_pm_plug(void)
 {
@@ -15,7 +15,7 @@ static void acpi_pm_plug(void)
 
     bench.clock.ns = 0;
     pm = device_create(&acpi_pm_class, &bench.host);
-    wires = (struct acpi_pm_wires){ bench_probe(&sci), bench_probe(&off) };
+    wires = (struct acpi_pm_wires){ bench_probe(&sci), bench_probe(&off), bench_probe(&sleeping), bench_probe(&woken) };
     acpi_pm_connect(pm, &wires);
     acpi_pm_place(pm, PM, true);
 }
@@ -123,7 +123,60 @@ START_TEST(acpi_pm_soft_off_turns_off)
 }
 END_TEST
 
+static void acpi_pm_suspend(void) { bench_out(PM1_CNT, 2, 5 << 10 | 1 << 13); }
+
+/* ACPI 4.8.3.1.1: RTC_STS with RTC_EN ends a sleep, sets WAK_STS, and both are there when the machine has been reset. */
+START_TEST(acpi_pm_alarm_ends_a_sleep)
+{
+    struct irq alarm;
+
+    acpi_pm_plug();
+    alarm = acpi_pm_rtc(pm);
+    acpi_pm_suspend();
+    ck_assert_uint_eq(sleeping.rises, 1);
+    ck_assert_uint_eq(off.rises, 0);
+    irq_set(&alarm, true);
+    irq_set(&alarm, false);
+    ck_assert_uint_eq(woken.rises, 0); /* not enabled */
+    bench_out(PM1_STS, 2, 0xffff);
+    bench_out(PM1_EN, 2, 1 << 10);
+    irq_set(&alarm, true);
+    ck_assert_uint_eq(woken.rises, 1);
+    device_reset(pm);
+    ck_assert_uint_eq(bench_in(PM1_STS, 2), 1 << 15 | 1 << 10);
+    device_reset(pm);
+    ck_assert_uint_eq(bench_in(PM1_STS, 2), 0);
+}
+END_TEST
+
+START_TEST(acpi_pm_power_button_ends_a_sleep)
+{
+    acpi_pm_plug();
+    acpi_pm_suspend();
+    acpi_pm_press_power_button(pm);
+    ck_assert_uint_eq(woken.rises, 1);
+    acpi_pm_press_power_button(pm);
+    ck_assert_uint_eq(woken.rises, 1);
+}
+END_TEST
+
+/* What is there already does not let it sleep. */
+START_TEST(acpi_pm_event_before_the_sleep_ends_it_at_once)
+{
+    struct irq alarm;
+
+    acpi_pm_plug();
+    alarm = acpi_pm_rtc(pm);
+    bench_out(PM1_EN, 2, 1 << 10);
+    irq_set(&alarm, true);
+    acpi_pm_suspend();
+    ck_assert_uint_eq(sleeping.rises, 1);
+    ck_assert_uint_eq(woken.rises, 1);
+}
+END_TEST
+
 BENCH_MAIN("acpi_pm", acpi_pm_is_not_there_before_pmbase, acpi_pm_timer_counts_3579545_hz,
            acpi_pm_timer_overflow_raises_sci, acpi_pm_power_button_is_cleared_by_writing_one,
            acpi_pm_enable_write_keeps_status, acpi_pm_smi_en_reads_apmc_en_set, acpi_pm_apm_port_switches_sci_en,
-           acpi_pm_soft_off_turns_off)
+           acpi_pm_soft_off_turns_off, acpi_pm_alarm_ends_a_sleep, acpi_pm_power_button_ends_a_sleep,
+           acpi_pm_event_before_the_sleep_ends_it_at_once)
