@@ -108,6 +108,7 @@ void vcpu_init(struct vcpu *v, struct phys *phys)
     struct cpu_model model;
 
     memset(v, 0, sizeof(*v));
+    v->cpus = 1;
     v->fault.vector = -1;
     v->first_fault = -1;
     v->bus = (struct bus){ .phys = phys, .policy = &split_whole, .wrote = vcpu_wrote, .wrote_opaque = v };
@@ -162,6 +163,7 @@ void vcpu_start(struct vcpu *v, uint8_t vector)
 void vcpu_place(struct vcpu *v, unsigned id, unsigned cpus, struct vcpu *first)
 {
     v->id = id;
+    v->cpus = cpus;
     v->bus.origin.vcpu = (uint8_t)id;
     cpuid_place(&v->cpuid, id, cpus);
     if (v != first)

@@ -61,7 +61,7 @@ enum { TSC_HZ = 1000000000 };
 struct vcpu {
     struct cpu cpu; /* first: IR operands are offsets from here */
     struct fault fault;      /* vector < 0: none */
-    unsigned id;             /* its local APIC's; 0: the bootstrap processor */
+    unsigned id, cpus;       /* its local APIC's, 0: the bootstrap processor; of so many */
     int first_fault;         /* the last fault that was delivered, before what its delivery raised; -1: none yet */
     uint64_t next_rip;       /* of the instruction under way: a helper may need it */
     bool delivered;          /* the instruction under way went through the IDT: no single-step trap follows */

@@ -41,7 +41,7 @@ const GOptionEntry guest_entries[] = {
     { "log-file", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.log_file, "Where the log goes (default: standard error)", "FILE" },
     { "limit", 0, 0, G_OPTION_ARG_STRING, &guest_options.limit, "Stop after so many instructions (K, M, G)", "INSNS" },
     { "until", 0, 0, G_OPTION_ARG_STRING, &guest_options.until, "Stop after the console has printed this", "TEXT" },
-    { "jit-cache", 0, 0, G_OPTION_ARG_STRING, &guest_options.jit_cache, "Memory for translated code, at least 1M (64M)", "SIZE" },
+    { "jit-cache", 0, 0, G_OPTION_ARG_STRING, &guest_options.jit_cache, "Memory for translated code, at least 1M, all processors together (256M)", "SIZE" },
     { "jit-off", 0, 0, G_OPTION_ARG_STRING, &guest_options.jit_off, "What the JIT shall not do (see list jit-switches)", "LIST" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };

@@ -30,7 +30,7 @@ static bool cache_map(struct jit *j, struct err *err)
 
 bool jit_cache_create(struct jit *j, struct err *err)
 {
-    j->size = j->options.cache_bytes;
+    j->size = bits_max(j->options.cache_bytes / j->v->cpus, MIB(1));
     j->write = j->run = MAP_FAILED;
     if (!cache_map(j, err))
         return false;

@@ -241,6 +241,7 @@ bool jit_usable(struct err *err)
     j->fd = -1;
     j->options.cache_bytes = MIB(1);
     j->v = low_alloc(sizeof(*j->v));
+    j->v->cpus = 1;
     ok = jit_possible(j, err);
     jit_cache_destroy(j);
     low_free(j->v, sizeof(*j->v));

@@ -27,7 +27,7 @@ struct jit_options {
     JIT_SWITCHES(X)
 #undef X
     bool count;      /* for jit_stats: accesses and executions too, which costs time */
-    uint64_t cache_bytes;
+    uint64_t cache_bytes; /* of all processors together */
     unsigned hot;      /* executions before a block is translated ... */
     unsigned patience; /* ... and then before it is translated again, longer; 0: at once */
     bool perf_map;   /* /tmp/perf-PID.map */

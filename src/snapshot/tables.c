@@ -20,7 +20,8 @@
         FIELD(m.cstar), FIELD(m.sfmask), FIELD(m.kernel_gs_base), FIELD(m.sysenter_cs), FIELD(m.sysenter_esp),         \
         FIELD(m.sysenter_eip), FIELD(m.pat), FIELD(m.mtrr_def_type), FIELD_ARRAY(m.mtrr_fixed),                        \
         FIELD_ARRAY(m.mtrr_base), FIELD_ARRAY(m.mtrr_mask), FIELD(m.misc_enable), FIELD(m.feature_control),            \
-        FIELD(m.mcg_status), FIELD(m.debugctl), FIELD_MAX(m.pkrs, UINT32_MAX), FIELD(m.spec_ctrl), FIELD(m.arch_capabilities), FIELD(m.microcode), FIELD(m.smbase), FIELD(m.xss)
+        FIELD(m.mcg_status), FIELD(m.debugctl), FIELD_MAX(m.pkrs, UINT32_MAX),                          \
+        FIELD(m.spec_ctrl), FIELD(m.arch_capabilities), FIELD(m.microcode), FIELD(m.smbase), FIELD(m.xss)
 
 FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), SCRATCH_REST(slot, GPRS), FIELD(rip), FIELD_MAX(rflags, 0x3f7fd7), SCRATCH(flag_z),
        SCRATCH(flag_s), SCRATCH(flag_c), SEGMENT_FIELDS(seg), TABLE_FIELDS(gdtr), TABLE_FIELDS(idtr), FIELD(cr0), FIELD(cr2), FIELD(cr3),
@@ -40,7 +41,7 @@ FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(n
        FIELD(pins.startup), FIELD(pins.startup_vector), WIRING(pins.acknowledge), WIRING(pins.opaque), WIRING(pins.changed),
        WIRING(pins.engine), WIRING(host), SCRATCH(features), SCRATCH(cpuid), FIELD_MAX(retired, INT64_MAX), SCRATCH(in_block),
        SCRATCH(rip_after), SCRATCH(insn_bytes), SCRATCH(insn), SCRATCH(watching), SCRATCH(stop_on_touch), SCRATCH(assist),
-       SCRATCH(debug), SCRATCH(exact), SCRATCH(attention), SCRATCH(end), WIRING(id))
+       SCRATCH(debug), SCRATCH(exact), SCRATCH(attention), SCRATCH(end), WIRING(id), WIRING(cpus))
 #undef STATE
 
 /* Looking for --until's text, hand-overs and counts for --stats belong to a run, not to the guest. */
@@ -49,7 +50,8 @@ FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma
        FIELD_MAX(at, APIC_CPUS - 1), FIELD_MAX(turn_ends, INT64_MAX), FIELD(pauses), WIRING(board), SCRATCH(runs),
        SCRATCH(switched), SCRATCH(switch_from), SCRATCH(switch_counts), FIELD_MAX(skipped_ns, INT64_MAX),
        FIELD_MAX(journeys, INT64_MAX / 1000), FIELD_MAX(exit_code, 0x7f), FIELD(debug_exited),
-       FIELD(powered_off), FIELD(panicked), FIELD(reset_requested), FIELD(sleep_requested), FIELD(asleep), FIELD(woken), SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), WIRING(disk),
+       FIELD(powered_off), FIELD(panicked), FIELD(reset_requested), FIELD(sleep_requested), FIELD(asleep), FIELD(woken),
+       SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), WIRING(disk),
        WIRING(disks), WIRING(nets), WIRING(share), WIRING(shares), WIRING(bell), SCRATCH(rung), SCRATCH(host_start_ns),
        SCRATCH(attend_at), SCRATCH(idle_waits), WIRING(console))
 #undef STATE

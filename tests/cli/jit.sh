@@ -57,6 +57,9 @@ for switch in $(sed 's/ .*//' "$tmp/out"); do
 done
 same "everything off" --jit-off "${all#,}"
 same "--jit-cache 1M" --jit-cache 1M
+same "sixteen processors" --smp 16
+[ ! -s "$tmp/err" ]
+check "there is memory for the code of all" $?
 wideload diff --left interp --right jit --jit-cache 1M --jit-off "${all#,}" $guest
 [ "$status" = 0 ]
 check "diff takes the JIT's options" $?
