@@ -164,7 +164,7 @@ void machine_interrupt(struct machine *m);
 /* From any thread: something has come for the guest.  Wakes it from HLT, or brings it to where nets_look() is called. */
 void machine_ring(void *machine);
 
-/* Between two instructions: vcpu.cpu becomes what the guest has, for somebody to look at; or the guest gets what is there. */
+/* Between two instructions: each vcpu.cpu becomes what the guest has, for somebody to look at; or the guest gets what is there. */
 bool machine_show_state(struct machine *m, struct err *err);
 bool machine_take_state(struct machine *m, struct err *err);
 

@@ -122,6 +122,24 @@ static enum stop_reason step_over(struct machine *m)
 }
 
 /* Breakpoints at any addresses, most of which are an instruction's: all of them and no other stop it, in the order of the record. */
+/* What somebody has written into a processor's registers holds, whichever it is. */
+START_TEST(state_is_taken_of_every_processor)
+{
+    struct machine_config c = { .engine = test_engine(), .ram_bytes = MIB(1), .flat = path, .limit = UINT64_MAX, .smp = 3 };
+    struct err err;
+    struct machine *m = machine_create(&c, &err);
+
+    ck_assert_msg(m != NULL, "%s", err.text);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert(machine_show_state(m, &err));
+        m->cpu[i].v->cpu.cr3 = 0x1000 * (i + 1);
+        ck_assert(machine_take_state(m, &err));
+        ck_assert_uint_eq(m->cpu[i].v->mmu.cr3, 0x1000 * (i + 1));
+    }
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(debug_breakpoints_stop_before_their_instructions_and_nowhere_else)
 {
     struct machine *m = make();
@@ -279,6 +297,7 @@ int main(void)
     tcase_add_loop_test(all, debug_breakpoints_stop_before_their_instructions_and_nowhere_else, 0, SEEDS);
     tcase_add_loop_test(all, debug_watch_stops_after_the_instruction_that_writes, 0, 6);
     tcase_add_loop_test(all, debug_watch_tells_reads_from_writes, 0, 6);
+    tcase_add_test(all, state_is_taken_of_every_processor);
     tcase_add_test(all, debug_memory_is_memory_only);
     tcase_add_test(all, debug_walk_look_agrees_with_the_walk_and_sets_nothing);
     suite_add_tcase(suite, all);
