@@ -45,21 +45,6 @@ static void host_put(unsigned at, uint32_t v) { bench_store(BAR + at, 4, v); }
 static uint32_t port_get(unsigned at) { return host_get(0x100 + port * 0x80 + at); }
 static void port_put(unsigned at, uint32_t v) { host_put(0x100 + port * 0x80 + at, v); }
 
-static void put(uint64_t at, unsigned width, uint64_t v)
-{
-    for (unsigned i = 0; i < width; i++)
-        bench.memory[at + i] = (uint8_t)(v >> i * 8);
-}
-
-static uint64_t get(uint64_t at, unsigned width)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < width; i++)
-        v |= (uint64_t)bench.memory[at + i] << i * 8;
-    return v;
-}
-
 static unsigned list(void) { return LIST + port * 0x800; }
 static unsigned received(void) { return FIS + port * 0x800; }
 static unsigned table(unsigned slot) { return TABLE + port * 0x1000 + slot * 0x100; }
@@ -108,29 +93,29 @@ static void fis(unsigned slot, const struct registers *r)
     unsigned at = table(slot);
 
     memset(bench.memory + at, 0, 0x100);
-    put(at, 4, 0x8027 | (uint32_t)r->command << 16 | (uint32_t)(r->features & 0xff) << 24);
-    put(at + 4, 3, r->lba);
-    put(at + 7, 1, r->device ? r->device : 0x40);
-    put(at + 8, 3, r->lba >> 24);
-    put(at + 11, 1, r->features >> 8);
-    put(at + 12, 2, r->count);
+    bench_put(at, 4, 0x8027 | (uint32_t)r->command << 16 | (uint32_t)(r->features & 0xff) << 24);
+    bench_put(at + 4, 3, r->lba);
+    bench_put(at + 7, 1, r->device ? r->device : 0x40);
+    bench_put(at + 8, 3, r->lba >> 24);
+    bench_put(at + 11, 1, r->features >> 8);
+    bench_put(at + 12, 2, r->count);
 }
 
 static void prd(unsigned slot, unsigned n, uint64_t gpa, uint32_t bytes)
 {
-    put(table(slot) + 0x80 + n * 16, 8, gpa);
-    put(table(slot) + 0x80 + n * 16 + 8, 4, 0);
-    put(table(slot) + 0x80 + n * 16 + 12, 4, bytes - 1);
+    bench_put(table(slot) + 0x80 + n * 16, 8, gpa);
+    bench_put(table(slot) + 0x80 + n * 16 + 8, 4, 0);
+    bench_put(table(slot) + 0x80 + n * 16 + 12, 4, bytes - 1);
 }
 
 static void header(unsigned slot, uint32_t flags, unsigned prds)
 {
-    put(list() + slot * 32, 4, 5 | flags | (uint32_t)prds << 16);
-    put(list() + slot * 32 + 4, 4, 0xeeeeeeee);
-    put(list() + slot * 32 + 8, 8, table(slot));
+    bench_put(list() + slot * 32, 4, 5 | flags | (uint32_t)prds << 16);
+    bench_put(list() + slot * 32 + 4, 4, 0xeeeeeeee);
+    bench_put(list() + slot * 32 + 8, 8, table(slot));
 }
 
-static uint32_t transferred(unsigned slot) { return (uint32_t)get(list() + slot * 32 + 4, 4); }
+static uint32_t transferred(unsigned slot) { return (uint32_t)bench_get(list() + slot * 32 + 4, 4); }
 
 /* In slot 0, to or from DATA; PxIS of it. */
 static uint32_t command(const struct registers *r, uint32_t flags, uint32_t bytes)
@@ -153,7 +138,7 @@ static void restart(void)
     port_put(CMD, 0x11);
 }
 
-static uint16_t word(unsigned n) { return (uint16_t)get(DATA + n * 2, 2); }
+static uint16_t word(unsigned n) { return (uint16_t)bench_get(DATA + n * 2, 2); }
 
 /* -- the controller ----------------------------------------------------------------------------------------------------------------- */
 
@@ -193,17 +178,17 @@ START_TEST(ahci_resets)
     ck_assert_uint_eq(port_get(PIS) >> 6 & 1, 1); /* PCS follows SERR.X */
     port_put(SERR, 1 << 26);
     ck_assert_uint_eq(port_get(PIS) >> 6 & 1, 0);
-    ck_assert_uint_eq(get(received() + 0x40, 4) & 0xff, 0x34);
+    ck_assert_uint_eq(bench_get(received() + 0x40, 4) & 0xff, 0x34);
     ck_assert_uint_eq(port_get(SIG), 0x00000101);
     for (unsigned srst = 1; srst < 2; srst--) { /* 9.3.9 of SATA: SRST set, then cleared */
         memset(bench.memory + received(), 0, 256);
         memset(bench.memory + table(0), 0, 0x100);
-        put(table(0), 4, 0x0027);
-        put(table(0) + 15, 1, srst << 2);
+        bench_put(table(0), 4, 0x0027);
+        bench_put(table(0) + 15, 1, srst << 2);
         header(0, 0, 0);
         port_put(CI, 1);
         ck_assert_uint_eq(port_get(CI), 0);
-        ck_assert_uint_eq(get(received() + 0x40, 1), srst ? 0 : 0x34);
+        ck_assert_uint_eq(bench_get(received() + 0x40, 1), srst ? 0 : 0x34);
     }
     port_put(PIE, UINT32_MAX);
     host_put(GHC, 0x80000001);
@@ -272,15 +257,15 @@ START_TEST(ata_identify_is_that_of_7_12_7)
     plug();
     ck_assert_uint_eq(COMMAND(0, 512, 0xec), PSS);
     ck_assert_uint_eq(transferred(0), 512);
-    ck_assert_uint_eq(get(received() + 0x20, 1), 0x5f);
-    ck_assert_uint_eq(get(received() + 0x20 + 15, 1), 0x50);
-    ck_assert_uint_eq(get(received() + 0x20 + 16, 2), 512);
+    ck_assert_uint_eq(bench_get(received() + 0x20, 1), 0x5f);
+    ck_assert_uint_eq(bench_get(received() + 0x20 + 15, 1), 0x50);
+    ck_assert_uint_eq(bench_get(received() + 0x20 + 16, 2), 512);
     for (unsigned i = 0; i < 512; i++)
         sum = (uint8_t)(sum + bench.memory[DATA + i]);
     ck_assert_uint_eq(sum, 0);
     ck_assert_uint_eq(word(255) & 0xff, 0xa5);
-    ck_assert_uint_eq(get(DATA + 100 * 2, 8), MEMORY_DISK_BYTES / 512);
-    ck_assert_uint_eq(get(DATA + 60 * 2, 4), MEMORY_DISK_BYTES / 512);
+    ck_assert_uint_eq(bench_get(DATA + 100 * 2, 8), MEMORY_DISK_BYTES / 512);
+    ck_assert_uint_eq(bench_get(DATA + 60 * 2, 4), MEMORY_DISK_BYTES / 512);
     ck_assert_uint_eq(word(10), 'a' << 8 | ' '); /* "a serial number" */
     ck_assert_uint_eq(word(49) >> 8 & 3, 3);     /* LBA, DMA */
     ck_assert_uint_eq(word(76) >> 8 & 1, 1);     /* NCQ */
@@ -332,7 +317,7 @@ START_TEST(ahci_takes_any_prd_table)
     prd(7, 0, DATA + 1000, 24);
     prd(7, 1, DATA + 3001 * 2, 2);
     prd(7, 2, DATA, 900);
-    put(table(7) + 0x80 + 2 * 16 + 12, 4, 899 | 1u << 31); /* tells when it is done */
+    bench_put(table(7) + 0x80 + 2 * 16 + 12, 4, 899 | 1u << 31); /* tells when it is done */
     prd(7, 3, DATA + 1024, 4096);
     header(7, 0, 4);
     port_put(CI, 1u << 7);
@@ -366,12 +351,12 @@ START_TEST(ata_trims)
 {
     plug();
     memset(bench.memory + DATA, 0, 512);
-    put(DATA, 8, (uint64_t)3 << 48 | 2);
-    put(DATA + 504, 8, (uint64_t)1 << 48 | 31);
+    bench_put(DATA, 8, (uint64_t)3 << 48 | 2);
+    bench_put(DATA + 504, 8, (uint64_t)1 << 48 | 31);
     ck_assert_uint_eq(COMMAND(WRITE, 512, 0x06, .features = 1, .count = 1), DHRS);
     ck_assert_uint_eq(disk.discards, 2);
     ck_assert(disk.data[1024] == 0xdd && disk.data[5 * 512 - 1] == 0xdd && disk.data[5 * 512] != 0xdd && disk.data[31 * 512] == 0xdd);
-    put(DATA, 8, (uint64_t)1 << 48 | 32);
+    bench_put(DATA, 8, (uint64_t)1 << 48 | 32);
     ck_assert(COMMAND(WRITE, 512, 0x06, .features = 1, .count = 1) & TFES);
     ck_assert_uint_eq(port_get(TFD) >> 8, 0x10);
 }
@@ -381,16 +366,16 @@ START_TEST(ata_power_and_smart)
 {
     plug();
     COMMAND(0, 0, 0xe5);
-    ck_assert_uint_eq(get(received() + 0x40 + 12, 1), 0xff);
+    ck_assert_uint_eq(bench_get(received() + 0x40 + 12, 1), 0xff);
     COMMAND(0, 0, 0xe0);
     ck_assert_uint_eq(disk.flushes, 1);
     COMMAND(0, 0, 0xe5);
-    ck_assert_uint_eq(get(received() + 0x40 + 12, 1), 0x00);
+    ck_assert_uint_eq(bench_get(received() + 0x40 + 12, 1), 0x00);
     COMMAND(0, 512, 0x25, .count = 1);
     COMMAND(0, 0, 0xe5);
-    ck_assert_uint_eq(get(received() + 0x40 + 12, 1), 0xff);
+    ck_assert_uint_eq(bench_get(received() + 0x40 + 12, 1), 0xff);
     ck_assert_uint_eq(COMMAND(0, 0, 0xb0, .features = 0xda, .lba = 0xc24f00), DHRS);
-    ck_assert_uint_eq(get(received() + 0x40 + 5, 2), 0xc24f); /* no threshold is exceeded */
+    ck_assert_uint_eq(bench_get(received() + 0x40 + 5, 2), 0xc24f); /* no threshold is exceeded */
     ck_assert_uint_eq(COMMAND(0, 512, 0xb0, .features = 0xd0, .lba = 0xc24f00), PSS);
     ck_assert(COMMAND(0, 0, 0xb0, .features = 0xda) & TFES);
 }
@@ -413,8 +398,8 @@ START_TEST(ata_queued_commands_end_by_set_device_bits)
     ck_assert_uint_eq(port_get(CI), 0);
     ck_assert_uint_eq(port_get(SACT), 0);
     ck_assert_uint_eq(port_get(PIS), SDBS);
-    ck_assert_uint_eq(get(received() + 0x58, 1), 0xa1);
-    ck_assert_uint_eq(get(received() + 0x58 + 4, 4), 1u << 9);
+    ck_assert_uint_eq(bench_get(received() + 0x58, 1), 0xa1);
+    ck_assert_uint_eq(bench_get(received() + 0x58 + 4, 4), 1u << 9);
     ck_assert_mem_eq(disk.data + 5 * 512, disk.data + 6 * 512, 512);
     ck_assert_uint_eq(disk.flushes, 1); /* FUA */
 }
@@ -442,7 +427,7 @@ START_TEST(ata_queued_error_is_in_log_10h)
     ck_assert_uint_eq(bench.memory[DATA + 4], 40);
     ck_assert_uint_eq(COMMAND(0, 0, 0xe7), DHRS);
     ck_assert_uint_eq(COMMAND(0, 512, 0x2f, .lba = 0, .count = 1), PSS);
-    ck_assert_uint_eq(get(DATA + 0x20, 2), 1);
+    ck_assert_uint_eq(bench_get(DATA + 0x20, 2), 1);
 }
 END_TEST
 
@@ -492,7 +477,7 @@ START_TEST(ahci_lists_that_cannot_be_are_errors)
     port_put(CI, 1);
     ck_assert_uint_eq(port_get(PIS), OFS | HBFS);
     restart();
-    put(list() + 8, 8, 0xfffffffffff000);
+    bench_put(list() + 8, 8, 0xfffffffffff000);
     port_put(PIS, UINT32_MAX);
     port_put(CI, 1);
     ck_assert_uint_eq(port_get(PIS), HBFS);
@@ -521,15 +506,15 @@ START_TEST(ahci_random_commands_do_no_harm)
 
         port = (unsigned)rand() % 3;
         for (unsigned n = 0; n < 8; n++)
-            put(table(0) + (unsigned)rand() % 0xc0, 1, (uint64_t)rand());
+            bench_put(table(0) + (unsigned)rand() % 0xc0, 1, (uint64_t)rand());
         if (rand() % 4) {
-            put(table(0), 2, 0x8027);
-            put(table(0) + 7, 1, 0x40);
-            put(table(0) + 4, 6, (uint64_t)rand() % 40);
-            put(table(0) + 12, 2, (uint64_t)rand() % 40);
+            bench_put(table(0), 2, 0x8027);
+            bench_put(table(0) + 7, 1, 0x40);
+            bench_put(table(0) + 4, 6, (uint64_t)rand() % 40);
+            bench_put(table(0) + 12, 2, (uint64_t)rand() % 40);
         }
-        put(list() + slot * 32, 4, ((uint32_t)rand() & 0x0003ffe0u) | 5);
-        put(list() + slot * 32 + 8, 8, rand() % 8 ? table(0) : (uint64_t)rand() << 16);
+        bench_put(list() + slot * 32, 4, ((uint32_t)rand() & 0x0003ffe0u) | 5);
+        bench_put(list() + slot * 32 + 8, 8, rand() % 8 ? table(0) : (uint64_t)rand() << 16);
         for (unsigned n = 0; n < 3; n++)
             prd(0, n, (uint64_t)rand() % 0x18000, (uint32_t)rand() % 2048 + 1);
         port_put(CMD, 0x11);
@@ -586,7 +571,7 @@ START_TEST(atapi_identifies_itself)
 {
     plug_ready();
     ck_assert(COMMAND(0, 512, 0xec) & TFES);
-    ck_assert_uint_eq(get(received() + 0x40 + 4, 3), 0xeb1401);
+    ck_assert_uint_eq(bench_get(received() + 0x40 + 4, 3), 0xeb1401);
     restart();
     ck_assert_uint_eq(COMMAND(0, 512, 0xa1), PSS);
     ck_assert_uint_eq(word(0), 0x85c0);
@@ -607,7 +592,7 @@ START_TEST(atapi_reads)
     ck_assert_uint_eq(packet("\x28\0\0\0\0\0\0\0\x02\0\0\0", 4096), DHRS);
     ck_assert_uint_eq(transferred(0), 4096);
     ck_assert_mem_eq(bench.memory + DATA, cd.data, 5 * 512);
-    ck_assert_uint_eq(get(DATA + 5 * 512, 8), 0);
+    ck_assert_uint_eq(bench_get(DATA + 5 * 512, 8), 0);
     memset(bench.memory + DATA, 0xee, 2048);
     ck_assert_uint_eq(packet("\xa8\0\0\0\0\0\0\0\0\x01\0\0", 2048), DHRS);
     ck_assert_mem_eq(bench.memory + DATA, cd.data, 2048);
@@ -643,7 +628,7 @@ START_TEST(atapi_tells_what_it_can)
 {
     plug_ready();
     ck_assert_uint_eq(packet("\x46\0\0\0\0\0\0\1\0\0\0\0", 256), DHRS);
-    ck_assert_uint_eq(get(DATA + 7, 1), 8); /* a CD-ROM */
+    ck_assert_uint_eq(bench_get(DATA + 7, 1), 8); /* a CD-ROM */
     ck_assert_uint_eq((unsigned)bench.memory[DATA + 2] << 8 | bench.memory[DATA + 3], transferred(0) - 4);
     ck_assert_uint_eq(packet("\x46\2\0\x10\0\0\0\1\0\0\0\0", 256), DHRS);
     ck_assert_uint_eq(transferred(0), 8 + 12);

@@ -186,14 +186,14 @@ static size_t length;
 static void begin(unsigned type)
 {
     length = 0;
-    driver_put(REQUEST + 4, 1, type);
-    driver_put(REQUEST + 5, 2, 0x1234);
+    bench_put(REQUEST + 4, 1, type);
+    bench_put(REQUEST + 5, 2, 0x1234);
     length = 7;
 }
 
 static void n(unsigned width, uint64_t v)
 {
-    driver_put(REQUEST + length, width, v);
+    bench_put(REQUEST + length, width, v);
     length += width;
 }
 
@@ -204,26 +204,26 @@ static void s(const char *text)
     length += strlen(text);
 }
 
-static uint64_t answer(unsigned at, unsigned width) { return driver_get(ANSWER + 7 + at, width); }
+static uint64_t answer(unsigned at, unsigned width) { return bench_get(ANSWER + 7 + at, width); }
 
 /* Sends it; the error, or 0 for an answer of its kind. */
 static int ask_within(uint32_t room)
 {
     uint16_t before = driver_used(0);
-    unsigned type = (unsigned)driver_get(REQUEST + 4, 1);
+    unsigned type = (unsigned)bench_get(REQUEST + 4, 1);
 
-    driver_put(REQUEST, 4, length);
+    bench_put(REQUEST, 4, length);
     memset(bench.memory + ANSWER, 0xee, ROOM);
     driver_describe(0, 0, REQUEST, (uint32_t)length, NEXT, 1);
     driver_describe(0, 1, ANSWER, room, WRITE, 0);
     driver_offer(0, 0);
     driver_kick(0);
     ck_assert_uint_eq(driver_used(0), (uint16_t)(before + 1));
-    ck_assert_uint_eq(driver_get(ANSWER, 4), driver_used_bytes(0, before));
-    ck_assert_uint_eq(driver_get(ANSWER + 5, 2), 0x1234);
-    if (driver_get(ANSWER + 4, 1) == 7)
+    ck_assert_uint_eq(bench_get(ANSWER, 4), driver_used_bytes(0, before));
+    ck_assert_uint_eq(bench_get(ANSWER + 5, 2), 0x1234);
+    if (bench_get(ANSWER + 4, 1) == 7)
         return (int)answer(0, 4);
-    ck_assert_uint_eq(driver_get(ANSWER + 4, 1), type + 1);
+    ck_assert_uint_eq(bench_get(ANSWER + 4, 1), type + 1);
     return 0;
 }
 static int ask(void) { return ask_within(ROOM); }
@@ -298,7 +298,7 @@ START_TEST(p9_walks)
     begin(110), n(4, 1), n(4, 3), n(2, 2), s("dir"), s("nothing");
     ck_assert_int_eq(ask(), 0); /* as far as it goes */
     ck_assert_uint_eq(answer(0, 2), 1);
-    ck_assert_uint_eq(driver_get(ANSWER, 4), 7 + 2 + 13);
+    ck_assert_uint_eq(bench_get(ANSWER, 4), 7 + 2 + 13);
     ck_assert_int_eq(clunk(3), EBADF);
     begin(110), n(4, 1), n(4, 3), n(2, 17);
     ck_assert_int_eq(ask(), EINVAL);
@@ -365,7 +365,7 @@ START_TEST(p9_attributes)
     session();
     begin(24), n(4, 1), n(8, 0x7ff);
     ck_assert_int_eq(ask(), 0);
-    ck_assert_uint_eq(driver_get(ANSWER, 4), 7 + 153);
+    ck_assert_uint_eq(bench_get(ANSWER, 4), 7 + 153);
     ck_assert_uint_eq(answer(0, 8), 0x7ff);
     ck_assert_uint_eq(answer(21, 4), S_IFDIR | 0755);
     ck_assert_uint_eq(answer(25, 4), 7);
@@ -459,13 +459,13 @@ START_TEST(p9_messages_that_are_none)
     ck_assert_int_eq(ask(), EOPNOTSUPP);
     begin(24), n(4, 1), n(8, 0x7ff);
     ck_assert_int_eq(ask_within(100), EMSGSIZE);
-    driver_put(REQUEST, 4, 6); /* no header, then no room for an answer */
+    bench_put(REQUEST, 4, 6); /* no header, then no room for an answer */
     driver_describe(0, 0, REQUEST, 7, NEXT, 1);
     driver_describe(0, 1, ANSWER, ROOM, WRITE, 0);
     driver_offer(0, 0);
     driver_kick(0);
     ck_assert_uint_eq(driver_used_bytes(0, driver_used(0) - 1u), 0);
-    driver_put(REQUEST, 4, 7);
+    bench_put(REQUEST, 4, 7);
     driver_describe(0, 1, ANSWER, 10, WRITE, 0);
     driver_offer(0, 0);
     driver_kick(0);
@@ -489,7 +489,7 @@ static void random_message(void)
         case 3: n(2, (uint64_t)rand() % 4); break;
         default: s(names[(unsigned)rand() % ARRAY_LEN(names)]); break;
         }
-    driver_put(REQUEST, 4, rand() % 16 ? length : (uint64_t)rand());
+    bench_put(REQUEST, 4, rand() % 16 ? length : (uint64_t)rand());
     driver_describe(0, 0, REQUEST, (uint32_t)length, NEXT, 1);
     driver_describe(0, 1, ANSWER, (uint32_t)(rand() % 4 ? ROOM : rand() % 64), WRITE, 0);
     driver_offer(0, 0);

@@ -59,7 +59,7 @@ START_TEST(virtio_balloon_releases_what_it_gets)
     plug();
     driver_begin(VERSION_1, QUEUES);
     for (unsigned i = 0; i < ARRAY_LEN(pages); i++)
-        driver_put(DATA + i * 4, 4, pages[i]);
+        bench_put(DATA + i * 4, 4, pages[i]);
     driver_describe(INFLATE, 0, DATA, 10, NEXT, 1); /* cut anywhere; what is left over is no page */
     driver_describe(INFLATE, 1, DATA + 10, 17, 0, 0);
     driver_offer(INFLATE, 0);

@@ -129,21 +129,6 @@ static uint8_t status(void) { return (uint8_t)common(0x14, 1); }
 
 static uint16_t available, seen;
 
-static void put(uint64_t at, unsigned width, uint64_t v)
-{
-    for (unsigned i = 0; i < width; i++)
-        bench.memory[at + i] = (uint8_t)(v >> i * 8);
-}
-
-static uint64_t get(uint64_t at, unsigned width)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < width; i++)
-        v |= (uint64_t)bench.memory[at + i] << i * 8;
-    return v;
-}
-
 static void accept(uint64_t features)
 {
     for (unsigned half = 0; half < 2; half++) {
@@ -174,26 +159,26 @@ static void begin(uint64_t features)
 
 static void describe(uint64_t table, unsigned i, uint64_t gpa, uint32_t bytes, uint16_t flags, uint16_t next)
 {
-    put(table + i * 16, 8, gpa);
-    put(table + i * 16 + 8, 4, bytes);
-    put(table + i * 16 + 12, 2, flags);
-    put(table + i * 16 + 14, 2, next);
+    bench_put(table + i * 16, 8, gpa);
+    bench_put(table + i * 16 + 8, 4, bytes);
+    bench_put(table + i * 16 + 12, 2, flags);
+    bench_put(table + i * 16 + 14, 2, next);
 }
 
 static void offer(uint16_t head)
 {
-    put(AVAIL + 4 + available % SIZE * 2, 2, head);
-    put(AVAIL + 2, 2, ++available);
+    bench_put(AVAIL + 4 + available % SIZE * 2, 2, head);
+    bench_put(AVAIL + 2, 2, ++available);
 }
 
 static void kick(void) { bench_store(structure(2), 2, 0); }
 
 static void header(uint32_t type, uint64_t sector)
 {
-    put(HEADER, 4, type);
-    put(HEADER + 4, 4, 0);
-    put(HEADER + 8, 8, sector);
-    put(STATUS, 1, 0xee);
+    bench_put(HEADER, 4, type);
+    bench_put(HEADER + 4, 4, 0);
+    bench_put(HEADER + 8, 8, sector);
+    bench_put(STATUS, 1, 0xee);
 }
 
 /* A request of three descriptors; the status it gets. */
@@ -205,11 +190,11 @@ static unsigned request(uint32_t type, uint64_t sector, uint32_t bytes, bool in)
     describe(TABLE, 2, STATUS, 1, WRITE, 0);
     offer(0);
     kick();
-    ck_assert_uint_eq(get(USED + 2, 2), (uint16_t)++seen);
-    return (unsigned)get(STATUS, 1);
+    ck_assert_uint_eq(bench_get(USED + 2, 2), (uint16_t)++seen);
+    return (unsigned)bench_get(STATUS, 1);
 }
 
-static uint32_t used_bytes(void) { return (uint32_t)get(USED + 4 + (seen - 1) % SIZE * 8 + 4, 4); }
+static uint32_t used_bytes(void) { return (uint32_t)bench_get(USED + 4 + (seen - 1) % SIZE * 8 + 4, 4); }
 
 /* -- PCI -------------------------------------------------------------------------------------------------------------------------- */
 
@@ -326,9 +311,9 @@ END_TEST
 
 static unsigned range(uint32_t type, uint64_t sector, uint32_t sectors, uint32_t flags)
 {
-    put(DATA, 8, sector);
-    put(DATA + 8, 4, sectors);
-    put(DATA + 12, 4, flags);
+    bench_put(DATA, 8, sector);
+    bench_put(DATA + 8, 4, sectors);
+    bench_put(DATA + 12, 4, flags);
     return request(type, 0, 16, false);
 }
 
@@ -383,7 +368,7 @@ START_TEST(virtio_blk_data_outside_memory_is_an_error)
     describe(TABLE, 2, STATUS, 1, WRITE, 0);
     offer(0);
     kick();
-    ck_assert_uint_eq(get(STATUS, 1), 1);
+    ck_assert_uint_eq(bench_get(STATUS, 1), 1);
     ck_assert_uint_eq(status(), 15);
 }
 END_TEST
@@ -403,8 +388,8 @@ START_TEST(virtio_blk_takes_any_layout)
     kick();
     ck_assert_mem_eq(bench.memory + DATA, disk.data + 512, 512);
     ck_assert_uint_eq(bench.memory[DATA + 512], 0);
-    ck_assert_uint_eq(get(USED + 4, 4), 5);
-    ck_assert_uint_eq(get(USED + 8, 4), 513);
+    ck_assert_uint_eq(bench_get(USED + 4, 4), 5);
+    ck_assert_uint_eq(bench_get(USED + 8, 4), 513);
 }
 END_TEST
 
@@ -419,7 +404,7 @@ START_TEST(virtio_takes_indirect_tables)
     describe(INDIRECT, 1, STATUS, 1, WRITE, 0);
     offer(4);
     kick();
-    ck_assert_uint_eq(get(STATUS, 1), 0);
+    ck_assert_uint_eq(bench_get(STATUS, 1), 0);
     ck_assert_mem_eq(bench.memory + DATA, disk.data + 1024, 512);
 }
 END_TEST
@@ -436,7 +421,7 @@ START_TEST(virtio_pci_raises_intx_until_isr_is_read)
     ck_assert_uint_eq(bench_load(structure(3), 1), 1);
     ck_assert(!pirq[INTX_LINE].level);
     ck_assert_uint_eq(bench_load(structure(3), 1), 0);
-    put(AVAIL, 2, 1); /* NO_INTERRUPT */
+    bench_put(AVAIL, 2, 1); /* NO_INTERRUPT */
     request(0, 0, 512, true);
     ck_assert(!pirq[INTX_LINE].level);
 }
@@ -510,7 +495,7 @@ START_TEST(msix_message_to_memory_is_a_write)
     use_msix();
     set_vector(1, 0x8008, 0x12345678, 0);
     request(0, 0, 512, true);
-    ck_assert_uint_eq(get(0x8008, 4), 0x12345678);
+    ck_assert_uint_eq(bench_get(0x8008, 4), 0x12345678);
     ck_assert_uint_eq(bench.messages, 0);
 }
 END_TEST
@@ -520,16 +505,16 @@ START_TEST(virtio_event_index_says_when)
 {
     plug();
     begin(FEATURES | EVENT_IDX);
-    put(AVAIL + 4 + SIZE * 2, 2, 1);
+    bench_put(AVAIL + 4 + SIZE * 2, 2, 1);
     request(0, 0, 512, true);
     ck_assert(!pirq[INTX_LINE].level);
-    ck_assert_uint_eq(get(USED + 4 + SIZE * 8, 2), 1);
+    ck_assert_uint_eq(bench_get(USED + 4 + SIZE * 8, 2), 1);
     request(0, 0, 512, true);
     ck_assert(pirq[INTX_LINE].level);
     bench_load(structure(3), 1);
     request(0, 0, 512, true);
     ck_assert(!pirq[INTX_LINE].level);
-    ck_assert_uint_eq(get(USED + 4 + SIZE * 8, 2), 3);
+    ck_assert_uint_eq(bench_get(USED + 4 + SIZE * 8, 2), 3);
 }
 END_TEST
 
@@ -543,20 +528,20 @@ START_TEST(virtio_takes_nothing_before_driver_ok)
     kick();
     set_common(0x14, 1, 11);
     kick();
-    ck_assert_uint_eq(get(USED + 2, 2), 0);
+    ck_assert_uint_eq(bench_get(USED + 2, 2), 0);
     begin(FEATURES);
     config_put(0x04, 2, 0x0002);
     describe(TABLE, 0, STATUS, 1, WRITE, 0);
     offer(0);
     kick(); /* no bus master: no DMA */
-    ck_assert_uint_eq(get(USED + 2, 2), 0);
+    ck_assert_uint_eq(bench_get(USED + 2, 2), 0);
 }
 END_TEST
 
 static void loop(void) { describe(TABLE, 0, DATA, 16, NEXT, 0); offer(0); }
 static void beyond(void) { describe(TABLE, 0, DATA, 16, NEXT, SIZE); offer(0); }
 static void head_beyond(void) { offer(SIZE); }
-static void too_far(void) { put(AVAIL + 2, 2, SIZE + 1); }
+static void too_far(void) { bench_put(AVAIL + 2, 2, SIZE + 1); }
 static void backwards(void) { describe(TABLE, 0, DATA, 1, NEXT | WRITE, 1); describe(TABLE, 1, DATA, 16, 0, 0); offer(0); }
 static void nested(void) { describe(TABLE, 0, TABLE, 16, IS_INDIRECT, 0); offer(0); }
 static void indirect_and_next(void) { describe(TABLE, 0, INDIRECT, 16, IS_INDIRECT | NEXT, 1); offer(0); }
@@ -577,7 +562,7 @@ START_TEST(virtio_broken_queue_needs_reset)
         kick();
         ck_assert_msg(status() == 0x4f, "break %u is not seen", i);
         ck_assert_uint_eq(bench_load(structure(3), 1), 2);
-        ck_assert_uint_eq(get(USED + 2, 2), 0);
+        ck_assert_uint_eq(bench_get(USED + 2, 2), 0);
         begin(FEATURES);
         ck_assert_uint_eq(request(0, 0, 512, true), 0);
     }
@@ -611,8 +596,8 @@ START_TEST(virtio_blk_without_header_or_status_comes_back)
     describe(TABLE, 3, STATUS, 1, WRITE, 0);
     offer(2);
     kick();
-    ck_assert_uint_eq(get(USED + 2, 2), 3);
-    ck_assert_uint_eq(get(USED + 8, 4), 0);
+    ck_assert_uint_eq(bench_get(USED + 2, 2), 3);
+    ck_assert_uint_eq(bench_get(USED + 8, 4), 0);
     ck_assert_uint_eq(status(), 15);
 }
 END_TEST
@@ -670,7 +655,7 @@ START_TEST(virtio_blk_survives_random_guests)
             describe(round & 4 ? TABLE : INDIRECT, i, (uint64_t)rand() % 0x10800, (uint32_t)rand() % 2048, (uint16_t)(rand() >> 8 & 7),
                      (uint16_t)rand() % (SIZE + 1));
         header((uint32_t)rand() % 16, (uint64_t)rand() % 40);
-        put(AVAIL + 2, 2, (uint64_t)rand() % (SIZE + 2));
+        bench_put(AVAIL + 2, 2, (uint64_t)rand() % (SIZE + 2));
         kick();
         bench_store(structure(1) + ((unsigned)rand() % 0x10) * 4, 4, (uint64_t)rand());
         kick();

@@ -235,7 +235,7 @@ START_TEST(virtio_net_frames_wait_for_buffers)
     ck_assert_uint_eq(driver_used_bytes(RX, 0), 112);
     ck_assert_uint_eq(driver_used_bytes(RX, 1), 150);
     ck_assert_uint_eq(driver_used_bytes(RX, 2), 50);
-    ck_assert_uint_eq(driver_get(DATA + 10, 2), 3);
+    ck_assert_uint_eq(bench_get(DATA + 10, 2), 3);
     ck_assert_mem_eq(bench.memory + DATA + HEADER, net.frame[0], 100);
     ck_assert_mem_eq(bench.memory + DATA + 1000, net.frame[0] + 100, 150);
     ck_assert_mem_eq(bench.memory + DATA + 2000, net.frame[0] + 250, 50);

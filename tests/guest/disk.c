@@ -9,49 +9,13 @@
  *   3  writes block 1, and prints the request's status as a digit.
  *   4  writes blocks 1 to N, then FLUSH; "written", and checks them as mode 1 does.
  */
-#include <stdint.h>
+#include "bare.h"
 
 enum { SLOTS = 512, BLOCK_BYTES = 8192, SECTOR = 512, QUEUE = 8 };
 enum { NEXT = 1, WRITE = 2 };
 enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, WRITE_ZEROES = 13 };
 
-static inline void outb(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
-static inline void outl(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
-static inline uint32_t inl(uint16_t port)
-{
-    uint32_t v;
-
-    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-    return v;
-}
-
-static void leave(uint8_t status)
-{
-    outb(0xf4, status);
-    for (;;)
-        __asm__ volatile("hlt");
-}
-
-static void print(const char *text)
-{
-    while (*text)
-        outb(0xe9, (uint8_t)*text++);
-}
-
-static void fail(char where)
-{
-    print("bad ");
-    outb(0xe9, (uint8_t)where);
-    leave(1);
-}
-
 /* -- one disk ------------------------------------------------------------------------------------------------------------- */
-
-struct descriptor {
-    uint64_t at;
-    uint32_t bytes;
-    uint16_t flags, next;
-};
 
 struct disk {
     struct descriptor table[QUEUE] __attribute__((aligned(16)));
@@ -61,14 +25,6 @@ struct disk {
     volatile uint8_t status;
     uint64_t common, notify, config;
 };
-
-static uint32_t config_read(unsigned slot, unsigned at)
-{
-    outl(0xcf8, 0x80000000u | slot << 11 | (at & 0xfc));
-    return inl(0xcfc) >> (at & 3) * 8;
-}
-
-#define REGISTER(type, at) (*(volatile type *)(uintptr_t)(at))
 
 /* Where the structures are: each capability names BAR 0 and an offset. */
 static void find(struct disk *d, unsigned slot)

@@ -4,40 +4,10 @@
  * Asks by ARP (RFC 826) who has 10.0.2.2, and by DHCP (RFC 2131) for an address, and prints "arp", "dhcp" and "ready" as it goes.
  * Then it sleeps in HLT, and sends every datagram to port 7 back (RFC 862) until one is "quit": "bye".
  */
-#include <stdint.h>
+#include "bare.h"
 
 enum { SLOT = 21, QUEUE = 8, RX = 0, TX = 1, HEADER = 12, BUFFER = 2048, WRITE = 2, VECTOR = 0x40 };
 enum { APIC = 0xfee00000, APIC_EOI = 0xb0, APIC_SPURIOUS = 0xf0 };
-
-static inline void outb(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
-static inline void outl(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
-static inline uint32_t inl(uint16_t port)
-{
-    uint32_t v;
-
-    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-    return v;
-}
-
-static void leave(uint8_t status)
-{
-    outb(0xf4, status);
-    for (;;)
-        __asm__ volatile("hlt");
-}
-
-static void print(const char *text)
-{
-    while (*text)
-        outb(0xe9, (uint8_t)*text++);
-}
-
-static void fail(char where)
-{
-    print("bad ");
-    outb(0xe9, (uint8_t)where);
-    leave(1);
-}
 
 static void copy(void *to, const void *from, unsigned bytes)
 {
@@ -55,7 +25,6 @@ static int same(const void *a, const void *b, unsigned bytes)
 
 /* -- interrupts: one message, of which nothing is wanted but that it ends HLT -------------------------------------------------- */
 
-#define REGISTER(type, at) (*(volatile type *)(uintptr_t)(at))
 
 static uint64_t gdt[2] = { 0, 0x00209a0000000000 };
 static struct { uint16_t low, selector, type, middle; uint32_t high, zero; } idt[256];
@@ -81,12 +50,6 @@ static void take_interrupts(void)
 
 /* -- the card ---------------------------------------------------------------------------------------------------------------------- */
 
-struct descriptor {
-    uint64_t at;
-    uint32_t bytes;
-    uint16_t flags, next;
-};
-
 struct queue {
     struct descriptor table[QUEUE] __attribute__((aligned(16)));
     struct { uint16_t flags, index, ring[QUEUE], event; } available __attribute__((aligned(2)));
@@ -101,12 +64,6 @@ static uint64_t common, notify;
 static uint8_t mac[6], router[6];
 static const uint8_t me[4] = { 10, 0, 2, 15 }, host[4] = { 10, 0, 2, 2 };
 
-static uint32_t pci_read(unsigned at)
-{
-    outl(0xcf8, 0x80000000u | SLOT << 11 | (at & 0xfc));
-    return inl(0xcfc) >> (at & 3) * 8;
-}
-
 static void pci_write(unsigned at, uint32_t v)
 {
     outl(0xcf8, 0x80000000u | SLOT << 11 | (at & 0xfc));
@@ -115,31 +72,31 @@ static void pci_write(unsigned at, uint32_t v)
 
 static void use_message(uint64_t bar, unsigned at)
 {
-    uint64_t table = bar + (pci_read(at + 4) & ~7u);
+    uint64_t table = bar + (config_read(SLOT, at + 4) & ~7u);
 
     REGISTER(uint64_t, table) = APIC;
     REGISTER(uint32_t, table + 8) = VECTOR;
     REGISTER(uint32_t, table + 12) = 0;
-    pci_write(at, (pci_read(at) & 0xffff) | 0x80000000u);
+    pci_write(at, (config_read(SLOT, at) & 0xffff) | 0x80000000u);
 }
 
 static void find(void)
 {
-    uint64_t bar = (pci_read(0x10) & ~15u) | (uint64_t)pci_read(0x14) << 32, config = 0;
+    uint64_t bar = (config_read(SLOT, 0x10) & ~15u) | (uint64_t)config_read(SLOT, 0x14) << 32, config = 0;
 
-    if (pci_read(0) != 0x10411af4)
+    if (config_read(SLOT, 0) != 0x10411af4)
         fail('p');
-    for (unsigned at = pci_read(0x34) & 0xff; at; at = pci_read(at + 1) & 0xff) {
-        unsigned id = pci_read(at) & 0xff, type = pci_read(at + 3) & 0xff;
+    for (unsigned at = config_read(SLOT, 0x34) & 0xff; at; at = config_read(SLOT, at + 1) & 0xff) {
+        unsigned id = config_read(SLOT, at) & 0xff, type = config_read(SLOT, at + 3) & 0xff;
 
         if (id == 0x11)
             use_message(bar, at);
         else if (id == 9 && type == 1)
-            common = bar + pci_read(at + 8);
+            common = bar + config_read(SLOT, at + 8);
         else if (id == 9 && type == 2)
-            notify = bar + pci_read(at + 8);
+            notify = bar + config_read(SLOT, at + 8);
         else if (id == 9 && type == 4)
-            config = bar + pci_read(at + 8);
+            config = bar + config_read(SLOT, at + 8);
     }
     for (unsigned i = 0; i < 6; i++)
         mac[i] = REGISTER(uint8_t, config + i);

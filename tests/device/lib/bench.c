@@ -168,6 +168,21 @@ void bench_out(uint16_t port, unsigned width, uint64_t value) { bench_write(REGI
 uint64_t bench_load(uint64_t gpa, unsigned width) { return bench_read(REGION_MMIO, gpa, width); }
 void bench_store(uint64_t gpa, unsigned width, uint64_t value) { bench_write(REGION_MMIO, gpa, width, value); }
 
+void bench_put(uint64_t gpa, unsigned width, uint64_t value)
+{
+    for (unsigned i = 0; i < width; i++)
+        bench.memory[gpa + i] = (uint8_t)(value >> i * 8);
+}
+
+uint64_t bench_get(uint64_t gpa, unsigned width)
+{
+    uint64_t v = 0;
+
+    for (unsigned i = 0; i < width; i++)
+        v |= (uint64_t)bench.memory[gpa + i] << i * 8;
+    return v;
+}
+
 int bench_main(const char *name, const TTest *const *tests, size_t count)
 {
     Suite *suite = suite_create(name);

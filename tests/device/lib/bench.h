@@ -50,6 +50,9 @@ uint64_t bench_in(uint16_t port, unsigned width);
 void bench_out(uint16_t port, unsigned width, uint64_t value);
 uint64_t bench_load(uint64_t gpa, unsigned width);
 void bench_store(uint64_t gpa, unsigned width, uint64_t value);
+/* In `memory`, little-endian. */
+void bench_put(uint64_t gpa, unsigned width, uint64_t value);
+uint64_t bench_get(uint64_t gpa, unsigned width);
 /* Any transaction at a guest-physical address; fills in the offset.  ERROR where nobody claims or takes it. */
 enum transaction_result bench_transact(uint64_t gpa, struct transaction *t);
 /* Does somebody claim it? */

@@ -92,42 +92,27 @@ void driver_begin(uint64_t features, unsigned queues)
     driver_set_common(0x14, 1, 15);
 }
 
-void driver_put(uint64_t gpa, unsigned width, uint64_t v)
-{
-    for (unsigned i = 0; i < width; i++)
-        bench.memory[gpa + i] = (uint8_t)(v >> i * 8);
-}
-
-uint64_t driver_get(uint64_t gpa, unsigned width)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < width; i++)
-        v |= (uint64_t)bench.memory[gpa + i] << i * 8;
-    return v;
-}
-
 void driver_describe(unsigned q, unsigned i, uint64_t gpa, uint32_t bytes, uint16_t flags, uint16_t next)
 {
     uint64_t at = table_of(q) + i * 16;
 
-    driver_put(at, 8, gpa);
-    driver_put(at + 8, 4, bytes);
-    driver_put(at + 12, 2, flags);
-    driver_put(at + 14, 2, next);
+    bench_put(at, 8, gpa);
+    bench_put(at + 8, 4, bytes);
+    bench_put(at + 12, 2, flags);
+    bench_put(at + 14, 2, next);
 }
 
 void driver_offer(unsigned q, uint16_t head)
 {
-    driver_put(table_of(q) + AVAIL + 4 + available[q] % DRIVER_SIZE * 2, 2, head);
-    driver_put(table_of(q) + AVAIL + 2, 2, ++available[q]);
+    bench_put(table_of(q) + AVAIL + 4 + available[q] % DRIVER_SIZE * 2, 2, head);
+    bench_put(table_of(q) + AVAIL + 2, 2, ++available[q]);
 }
 
 void driver_kick(unsigned q) { bench_store(driver_structure(2) + q * 4, 2, q); }
 
-uint16_t driver_used(unsigned q) { return (uint16_t)driver_get(table_of(q) + USED + 2, 2); }
-uint32_t driver_used_head(unsigned q, unsigned n) { return (uint32_t)driver_get(table_of(q) + USED + 4 + n % DRIVER_SIZE * 8, 4); }
-uint32_t driver_used_bytes(unsigned q, unsigned n) { return (uint32_t)driver_get(table_of(q) + USED + 8 + n % DRIVER_SIZE * 8, 4); }
+uint16_t driver_used(unsigned q) { return (uint16_t)bench_get(table_of(q) + USED + 2, 2); }
+uint32_t driver_used_head(unsigned q, unsigned n) { return (uint32_t)bench_get(table_of(q) + USED + 4 + n % DRIVER_SIZE * 8, 4); }
+uint32_t driver_used_bytes(unsigned q, unsigned n) { return (uint32_t)bench_get(table_of(q) + USED + 8 + n % DRIVER_SIZE * 8, 4); }
 
 void driver_random(unsigned round, uint64_t features, unsigned queues)
 {
@@ -138,7 +123,7 @@ void driver_random(unsigned round, uint64_t features, unsigned queues)
         for (unsigned i = 0; i < DRIVER_SIZE; i++)
             driver_describe(q, i, (uint64_t)rand() % 0x10800, (uint32_t)rand() % 2048, (uint16_t)(rand() >> 8 & 7),
                             (uint16_t)rand() % (DRIVER_SIZE + 1));
-        driver_put(table_of(q) + AVAIL + 2, 2, (uint64_t)rand() % (DRIVER_SIZE + 2));
+        bench_put(table_of(q) + AVAIL + 2, 2, (uint64_t)rand() % (DRIVER_SIZE + 2));
     }
     for (unsigned q = 0; q < queues; q++)
         driver_kick(q);

@@ -40,9 +40,6 @@ uint16_t driver_used(unsigned q);
 uint32_t driver_used_head(unsigned q, unsigned n);
 uint32_t driver_used_bytes(unsigned q, unsigned n);
 
-void driver_put(uint64_t gpa, unsigned width, uint64_t v);
-uint64_t driver_get(uint64_t gpa, unsigned width);
-
 /* One round of nonsense in memory and registers, made to look a little like queues; `round` chooses. */
 void driver_random(unsigned round, uint64_t features, unsigned queues);
 
