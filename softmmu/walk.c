@@ -14,7 +14,8 @@
 enum { PE_P = 1, PE_W = 2, PE_U = 4, PE_A = 0x20, PE_D = 0x40, PE_PS = 0x80, PE_G = 0x100 };
 #define PE_XD BIT(63)
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_ID = 16, PF_PK = 32 };
-enum { CR0_WP = 1 << 16, CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_PGE = 1 << 7, CR4_LA57 = 1 << 12, CR4_SMEP = 1 << 20, CR4_PKE = 1 << 22, CR4_PKS = 1 << 24 };
+enum { CR0_WP = 1 << 16, CR4_PSE = 1 << 4, CR4_PAE = 1 << 5, CR4_PGE = 1 << 7,
+       CR4_LA57 = 1 << 12, CR4_SMEP = 1 << 20, CR4_PKE = 1 << 22, CR4_PKS = 1 << 24 };
 enum { EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
 
 static bool walk_fault(struct mmu *mmu, uint64_t gva, unsigned intent, enum mmu_bank bank, uint32_t error)

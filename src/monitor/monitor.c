@@ -136,7 +136,7 @@ static void run_help(struct monitor *m, const char *args, GString *out);
 
 static const struct monitor_command commands[] = {
     { "info", "[WHAT]", "shows registers, cpus, tlb, mem, pci, irq, journeys, device", run_info },
-    { "cpu", "N", "the processor that info, x and gdb look at", run_cpu },
+    { "cpu", "N", "the processor that info and x look at", run_cpu },
     { "x", "/FMT ADDR", "memory at a linear address; FMT: count, x d u o c i, b h w g", monitor_examine },
     { "xp", "/FMT ADDR", "memory at a physical address", monitor_examine_physical },
     { "stop", "", "the guest does not go on", run_stop },

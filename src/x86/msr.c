@@ -20,9 +20,9 @@ struct msr_row {
 #define ROW(i, field, m) { i, offsetof(struct cpu, field), m }
 static const struct msr_row msr_rows[] = {
     ROW(0x03b, msr.tsc_adjust, UINT64_MAX),
-    ROW(0x08b, msr.microcode, UINT64_MAX),
-    ROW(0x048, msr.spec_ctrl, 1), /* IBRS */
     ROW(0x03a, msr.feature_control, 0xffff),
+    ROW(0x048, msr.spec_ctrl, 1), /* IBRS */
+    ROW(0x08b, msr.microcode, UINT64_MAX),
     ROW(0x09e, msr.smbase, UINT32_MAX),
     ROW(0x174, msr.sysenter_cs, UINT32_MAX),
     ROW(0x17a, msr.mcg_status, 7),
