@@ -634,7 +634,7 @@ static void board_write_config(struct board *b, unsigned devfn, unsigned offset,
 
 static const uint8_t firmware_irq[4] = { 10, 10, 11, 11 }; /* of PIRQA..D, and of PIRQE..H */
 
-/* A function in one of slots 0..24 with one memory BAR. */
+/* A function with one memory BAR; behind slot 24 INTA# is PIRQA (pci_pirq). */
 static void board_place_bar(struct board *b, unsigned slot, unsigned bar, uint64_t base)
 {
     unsigned devfn = PCI_DEVFN(slot, 0);
