@@ -30,6 +30,8 @@ static void thread_steps(struct vcpu *v, struct iblock *b, const struct ir_block
             .b = thread_operand(v, b, o->b, false), .c = thread_operand(v, b, o->c, false), .imm = o->imm, .aux = o->aux, .cc = o->cc,
             .width = o->width, .stack = o->stack, .insn = o->insn,
         };
+        if (ir_leaves(o) && o->op != IR_HELPER_END)
+            b->step[i].link = NULL;
     }
 }
 
@@ -42,7 +44,7 @@ static struct iblock *thread_block(struct vcpu *v, const struct ir_block *ir)
     if (!b)
         abort();
     *b = (struct iblock){ .rip = ir->rip, .cs_base = v->cpu.seg[SEG_CS].base, .mode = ir->mode, .insns = ir->insns,
-                          .steps = ir->ops, .bytes = sizeof(*b) + steps + insns + konst };
+                          .bytes = sizeof(*b) + steps + insns + konst };
     b->konst = (uint64_t *)(void *)((char *)b->step + steps);
     b->insn = (struct ir_insn *)(void *)((char *)b->konst + konst);
     memcpy(b->konst, ir->konst, sizeof(uint64_t) * ir->consts);

@@ -99,8 +99,25 @@ static bool wants_out(const struct vcpu *v)
            (v->cpu.rflags >> 16 & 1); /* RF is for one instruction */
 }
 
-/* Block successor through a step's link, or the jump cache. */
-static struct iblock *successor(struct interp *it, struct step *s, uint64_t rip)
+/* The block at RIP through a step's link, or the jump cache; NULL: the run loop comes to it by itself. */
+static struct iblock *linked(struct interp *it, struct step *s)
+{
+    struct vcpu *v = it->v;
+    struct iblock *b = s->link;
+
+    if (likely(b && s->link_generation == it->generation && it->seen_flushes == v->mmu.flushes && b->rip == v->cpu.rip &&
+               b->mode == v->cpu.mode))
+        return b;
+    b = interp_find(it, BLOCK_INSNS);
+    if (!b || b->dead)
+        return NULL;
+    s->link = b;
+    s->link_generation = it->generation;
+    return b;
+}
+
+/* The block to go on with after this one; a helper's step has no room for a link. */
+static struct iblock *successor(struct interp *it, struct step *s, uint64_t rip, bool links)
 {
     struct vcpu *v = it->v;
     struct iblock *b;
@@ -111,16 +128,9 @@ static struct iblock *successor(struct interp *it, struct step *s, uint64_t rip)
         history_note(it->history, it->current->insn[s->insn].rip, rip);
     if (unlikely(wants_out(v) || it->single || !it->patience || v->cpu.mode & MODE_STEP))
         return NULL;
-    if (likely(s->link && s->link_generation == it->generation && it->seen_flushes == v->mmu.flushes &&
-               s->link->rip == rip && s->link->mode == v->cpu.mode)) {
-        b = s->link;
-    } else {
-        b = interp_find(it, BLOCK_INSNS);
-        if (!b || b->dead)
-            return NULL; /* the run loop comes to it by itself */
-        s->link = b;
-        s->link_generation = it->generation;
-    }
+    b = links ? linked(it, s) : interp_find(it, BLOCK_INSNS);
+    if (!b || b->dead)
+        return NULL;
     if (it->patience != UINT8_MAX) {
         if (b->visits >= it->patience)
             return NULL;
@@ -532,21 +542,21 @@ enter:
         it->at = NULL;
         if (v->again || c->activity != CPU_RUNNING)
             goto out;
-        block = successor(it, s, c->rip);
+        block = successor(it, s, c->rip, false);
         if (block)
             goto enter;
         goto out;
     })
     EACH(JMP, {
         v->retired += block->insns;
-        block = successor(it, s, (uint64_t)s->imm);
+        block = successor(it, s, (uint64_t)s->imm, true);
         if (likely(block))
             goto enter;
         goto out;
     })
     EACH(JMPR, {
         v->retired += block->insns;
-        block = successor(it, s, A);
+        block = successor(it, s, A, true);
         if (likely(block))
             goto enter;
         goto out;
@@ -554,7 +564,7 @@ enter:
     EACH(JCC, {
         if (flags_condition(c, s->cc)) {
             v->retired += block->insns;
-            block = successor(it, s, (uint64_t)s->imm);
+            block = successor(it, s, (uint64_t)s->imm, true);
             if (likely(block))
                 goto enter;
             goto out;
@@ -563,7 +573,7 @@ enter:
     EACH(JZ, {
         if (!bits_trunc(A, W)) {
             v->retired += block->insns;
-            block = successor(it, s, (uint64_t)s->imm);
+            block = successor(it, s, (uint64_t)s->imm, true);
             if (block)
                 goto enter;
             goto out;
@@ -572,7 +582,7 @@ enter:
     EACH(JNZ, {
         if (bits_trunc(A, W)) {
             v->retired += block->insns;
-            block = successor(it, s, (uint64_t)s->imm);
+            block = successor(it, s, (uint64_t)s->imm, true);
             if (block)
                 goto enter;
             goto out;
@@ -581,7 +591,7 @@ enter:
     EACH(GUARD, {
         if (A != (uint64_t)s->imm) {
             v->retired += block->insns;
-            block = successor(it, s, A);
+            block = successor(it, s, A, true);
             if (block)
                 goto enter;
             goto out;

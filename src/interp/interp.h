@@ -14,26 +14,29 @@
 
 struct step {
     const void *go;
-    uint64_t *d, *a, *b, *c;
+    uint64_t *a;
+    union {
+        struct { uint64_t *d, *b, *c; };
+        /* Of one that can end the block and has no operands but a: where it went last time, good while the generation holds. */
+        struct { struct iblock *link; uint64_t link_generation; };
+    };
     int64_t imm;
     uint32_t aux;
+    uint16_t insn;
     uint8_t cc, width;
     bool stack;
-    uint16_t insn;
-    struct iblock *link;       /* JMP, JCC: where it went last time; good while link_generation holds */
-    uint64_t link_generation;
 };
 
 struct iblock {
     uint64_t rip, cs_base;
     uint64_t gpa[2];           /* physical pages its bytes come from; the second may equal the first */
-    uint32_t mode;
-    unsigned insns, steps;
-    size_t bytes;
-    bool dead;                 /* its code has been written to */
-    uint8_t visits;            /* from other blocks, while `patience` counts them */
     uint64_t flushes;          /* mmu.flushes when it was looked up last */
     struct iblock *next;       /* in its hash bucket, or on the dead list */
+    uint32_t mode;
+    unsigned insns;
+    bool dead;                 /* its code has been written to */
+    uint8_t visits;            /* from other blocks, while `patience` counts them */
+    size_t bytes;
     struct iblock *page_next[2]; /* in the chains of its pages */
     struct ir_insn *insn;
     uint64_t *konst;

@@ -63,6 +63,8 @@ static const struct jit_block *next_block(struct jit *j, enum jit_exit reason)
     if (j->forced || j->map_changed)
         return NULL;
     b = jit_lookup(j, reason == EXIT_LINK && edge->careful);
+    if (!b)
+        j->vain = j->v->cpu.rip;
     if (!b || b->insns > j->left)
         return NULL;
     if (reason == EXIT_LINK)
@@ -152,8 +154,12 @@ static const uint8_t *code_here(struct jit *j)
 {
     const struct jump_table *t = jit_jumps(j, j->v->cpu.mode);
     const struct jump_entry *jump = t ? &t->entry[jit_jump_index(j->v->cpu.rip)] : NULL;
+    bool vain = j->vain == j->v->cpu.rip;
     const struct jit_block *b;
 
+    j->vain = UINT64_MAX;
+    if (vain)
+        return NULL;
     if (jump && jump->rip == j->v->cpu.rip && !jit_is_flushed(j) && j->left >= BLOCK_INSNS)
         return jump->code;
     b = jit_lookup(j, false);

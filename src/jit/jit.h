@@ -115,6 +115,7 @@ struct jit_block {
     struct jit *jit;
     uint64_t rip, cs_base;
     uint64_t gpa[2];          /* as struct iblock has it */
+    struct jit_block *next;   /* hash bucket, or the dead list */
     uint32_t mode;
     unsigned insns;
     bool dead, declined;      /* declined: the interpreter's */
@@ -125,7 +126,6 @@ struct jit_block {
     const uint8_t *entry, *checked; /* checked: compares CS base first; the same in 64-bit code */
     struct jump_table *jumps;  /* of its mode */
     size_t bytes;             /* of code, from `checked` on */
-    struct jit_block *next;   /* hash bucket, or the dead list */
     struct jit_block *page_next[2]; /* in the chains of its pages */
     struct jit_edge *incoming, *edge;
     unsigned edges, sites;
@@ -137,7 +137,7 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 8192, JIT_HASH_BITS = 18, JIT_PAGE_HASH = 1 << 16, HOT_ENTRIES = 4096,
+enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 8192, JIT_HASH_BITS = 16, JIT_PAGE_HASH = 1 << 16, HOT_ENTRIES = 4096,
        ARM_BYTES = 5, PAGE_CACHES = 1 << 18, BRIEF_BLOCKS = 1 << 18, WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
@@ -243,6 +243,7 @@ struct jit {
     const struct jit_site *after;   /* EXIT_AFTER: the site whose instruction is done but for this value */
     uint64_t after_value;
     struct jit_edge *last_edge;   /* set by a stub on its way to EXIT_LINK */
+    uint64_t vain;                /* RIP for which there was no code when the last exit looked; UINT64_MAX: there was */
 
     FILE *perf_map, *jitdump;
     void *jitdump_page;           /* a mapping of the latter */

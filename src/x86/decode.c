@@ -211,6 +211,18 @@ static struct decode_memo *decode_memo_of(uint32_t mode, const uint8_t *bytes, s
     return &memo[((key ^ mode) * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
 }
 
+/* The next instruction is asked for soon, and which memo is its own is told by its first bytes. */
+static void decode_expect(uint32_t mode, const uint8_t *bytes, size_t n, size_t length)
+{
+    const char *memo;
+
+    if (length + sizeof(uint64_t) > n)
+        return;
+    memo = (const char *)decode_memo_of(mode & MEMO_MODES, bytes + length, n - length);
+    __builtin_prefetch(memo);
+    __builtin_prefetch(memo + 64);
+}
+
 enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct insn *out)
 {
     struct decode_memo *m = decode_memo_of(mode & MEMO_MODES, bytes, n);
@@ -218,6 +230,7 @@ enum decode_result decode(uint32_t mode, const uint8_t *bytes, size_t n, struct 
 
     if (m->length && m->length <= n && m->mode == (mode & MEMO_MODES) && !memcmp(m->bytes, bytes, m->length)) {
         *out = m->insn;
+        decode_expect(mode, bytes, n, out->length);
         return DECODE_OK;
     }
     result = decode_afresh(mode, bytes, n, out);
