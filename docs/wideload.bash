@@ -33,7 +33,7 @@ _wideload_value() { # option, what is typed of its value
     --report) _wideload_words 'text json junit' "$2" ;;
     --shard) _wideload_words '0/2 1/2 0/4' "$2" ;;
     --left | --right | -l | -r) _wideload_files 'interp jit kvm' "$2" ;;
-    --cpu) _wideload_words 'max host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4 Nehalem Haswell Skylake-Server' "$2" ;;
+    --cpu) _wideload_words 'max host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4 Nehalem Haswell Skylake-Server Opteron' "$2" ;;
     --split) _wideload_words "$_wideload_policies" "$2" ;;
     --clock) _wideload_words 'virtual host journey' "$2" ;;
     --format) _wideload_words 'text json' "$2" ;;

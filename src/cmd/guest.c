@@ -260,7 +260,7 @@ static bool configure_snapshot(struct machine_config *c, struct snapshot *load, 
     c->ram_bytes = g->ram_bytes;
     c->clock = (enum machine_clock)g->clock;
     c->smp = g->smp;
-    c->cpu = (struct cpu_model){ g->signature, g->model };
+    c->cpu = (struct cpu_model){ g->signature, g->model, cpuid_vendor(&g->cpuid) };
     return true;
 }
 

@@ -39,7 +39,7 @@ FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(n
        FIELD_ARRAY(mmu.pdpte), FIELD_MAX(mmu.watch_hits, 15), SCRATCH(bus),
        FIELD(bus.touched), SCRATCH(code), FIELD(pins.intr), FIELD(pins.nmi), FIELD(pins.init),
        FIELD(pins.startup), FIELD(pins.startup_vector), WIRING(pins.acknowledge), WIRING(pins.opaque), WIRING(pins.changed),
-       WIRING(pins.engine), WIRING(host), SCRATCH(features), SCRATCH(cpuid), FIELD_MAX(retired, INT64_MAX), SCRATCH(in_block),
+       WIRING(pins.engine), WIRING(host), SCRATCH(features), SCRATCH(cpuid), SCRATCH(vendor), FIELD_MAX(retired, INT64_MAX), SCRATCH(in_block),
        SCRATCH(rip_after), SCRATCH(insn_bytes), SCRATCH(insn), SCRATCH(watching), SCRATCH(stop_on_touch), SCRATCH(assist),
        SCRATCH(debug), SCRATCH(exact), SCRATCH(attention), SCRATCH(end), WIRING(id), WIRING(cpus))
 #undef STATE
