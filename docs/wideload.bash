@@ -1,6 +1,6 @@
 # wideload.bash - bash completion: commands, options, engines, policies, log categories, clocks, files.
 
-_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --smp= --testdev --rng --balloon --virtio-console= --disk= --cdrom= --boot=
+_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --smp= --testdev --edu --iommu --rng --balloon --virtio-console= --disk= --cdrom= --boot=
     --display= --vgabios= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
     --until= --journeys= --jit-cache= --jit-off= --help'
 _wideload_policies='whole natural kvm qemu bochs unicorn bus:4 bus:8 bus:16 bus:32 bus:64 pcie'
