@@ -63,7 +63,7 @@ FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram),
        FIELD_EACH_IRQ(pic_line), FIELD_EACH_IRQ(ioapic_line), FIELD_IRQ(lint0), FIELD_ARRAY(pic_sources), FIELD_ARRAY(ioapic_sources),
        WIRING(pic), WIRING(ioapic), WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci),
        WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(pvpanic), WIRING(post),
-       WIRING(widereg), WIRING(testdev), WIRING(ahci), WIRING(vga), WIRING(disk), WIRING(net), WIRING(virtio),
+       WIRING(widereg), WIRING(testdev), WIRING(ahci), WIRING(vga), WIRING(edu), WIRING(iommu), WIRING(disk), WIRING(net), WIRING(virtio),
        WIRING(share))
 #undef STATE
 
