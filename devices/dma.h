@@ -10,6 +10,7 @@
 struct dma {
     bool (*read)(struct dma *dma, uint64_t gpa, void *data, size_t size);
     bool (*write)(struct dma *dma, uint64_t gpa, const void *data, size_t size);
+    bool translates; /* what it takes for addresses may be another's: a driver has to be told */
 };
 
 #endif

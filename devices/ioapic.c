@@ -12,6 +12,7 @@ enum { IOAPICID = 0, IOAPICVER = 1, IOAPICARB = 2, IOREDTBL = 0x10 };
 enum { RTE_LOGICAL = 1 << 11, RTE_POLARITY = 1 << 13, RTE_REMOTE_IRR = 1 << 14, RTE_LEVEL = 1 << 15,
        RTE_MASKED = 1 << 16 };
 #define RTE_WRITABLE UINT64_C(0xff0000000001afff)
+#define RTE_INDEX UINT64_C(0x00ff000000000000) /* kept where messages are remapped */
 
 struct ioapic {
     uint8_t select, id;
@@ -19,6 +20,18 @@ struct ioapic {
     uint32_t lines;
     struct irq_bus *bus;
 };
+
+/* The entry as an MSI: its upper 16 bits and bit 11 are what an IOMMU looks for (VT-d 5.1.5). */
+static void ioapic_deliver(struct ioapic *io, uint64_t rte, const struct irq_message *m)
+{
+    struct irq_bus *bus = io->bus;
+    uint64_t address = 0xfee00000 | (rte >> 48) << 4 | (rte & RTE_LOGICAL ? 4 : 0);
+
+    if (bus && bus->remap)
+        bus->remap(bus, IRQ_SOURCE_IOAPIC, address, m->vector | (uint32_t)m->delivery << 8 | 1 << 14 | (m->level ? 1u << 15 : 0));
+    else if (bus && bus->deliver)
+        bus->deliver(bus, m);
+}
 
 static void ioapic_send(struct ioapic *io, unsigned pin)
 {
@@ -34,8 +47,7 @@ static void ioapic_send(struct ioapic *io, unsigned pin)
         *rte |= RTE_REMOTE_IRR; /* until the EOI comes back */
     else
         m.level = false;
-    if (io->bus && io->bus->deliver)
-        io->bus->deliver(io->bus, &m);
+    ioapic_deliver(io, *rte, &m);
 }
 
 /* A level-triggered entry sends while its line is up and nothing is outstanding. */
@@ -73,7 +85,8 @@ static void ioapic_end(struct ioapic *io, uint8_t vector)
 
 static void ioapic_write_rte(struct ioapic *io, unsigned pin, unsigned half, uint32_t v)
 {
-    uint64_t mask = half ? RTE_WRITABLE & 0xffffffff00000000 : RTE_WRITABLE & 0xffffffff;
+    uint64_t writable = RTE_WRITABLE | (io->bus && io->bus->remap ? RTE_INDEX : 0);
+    uint64_t mask = writable & (half ? 0xffffffff00000000 : 0xffffffff);
     uint64_t value = half ? (uint64_t)v << 32 : v;
 
     io->rte[pin] = (io->rte[pin] & ~mask) | (value & mask);

@@ -50,9 +50,14 @@ struct irq_message {
     uint8_t vector;
 };
 
+/* Who sends a message, as PCI numbers them: bus 15:8, device 7:3, function 2:0. */
+enum { IRQ_SOURCE_IOAPIC = 0xf0f8 };
+
 struct irq_bus {
     void (*deliver)(struct irq_bus *bus, const struct irq_message *message);
     void (*eoi)(struct irq_bus *bus, uint8_t vector);  /* broadcast of a level-triggered EOI */
+    /* A write to 0xfeexxxxx, of a function or the I/O APIC, that is to become a message; NULL: it is one (SDM 3A 11.11). */
+    void (*remap)(struct irq_bus *bus, uint16_t source, uint64_t address, uint32_t data);
 };
 
 /* From interrupt controllers to one CPU.  The engine polls the levels between instructions. */

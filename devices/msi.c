@@ -10,7 +10,7 @@ enum { CONTROL = 2, ADDRESS = 4, ADDRESS_HIGH = 8, DATA = 12 };
 enum { CONTROL_ENABLE = 1 << 0, CONTROL_64 = 1 << 7, RESERVED_DELIVERY = 3, APIC_PAGE = 0xfee };
 
 /* SDM 3A 11.11.1: destination in 19:12, redirection hint 3, logical 2.  11.11.2: vector, delivery 10:8, assert 14, level 15. */
-static void msi_interrupt(struct irq_bus *bus, uint64_t address, uint32_t data)
+void msi_deliver(struct irq_bus *bus, uint64_t address, uint32_t data)
 {
     struct irq_message message = {
         .destination = address >> 12 & 0xff, .logical = address & 4, .level = data >> 15 & 1,
@@ -26,7 +26,10 @@ void msi_write(struct pci_function *f, uint64_t address, uint32_t data, bool *se
     struct device_host *host = &f->device->host;
 
     if (address >> 20 == APIC_PAGE) {
-        msi_interrupt(host->irq_bus, address, data);
+        if (host->irq_bus && host->irq_bus->remap)
+            host->irq_bus->remap(host->irq_bus, f->devfn, address, data);
+        else
+            msi_deliver(host->irq_bus, address, data);
     } else if (!*sending && host->dma) {
         *sending = true;
         host->dma->write(host->dma, address, &data, sizeof(data));

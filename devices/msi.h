@@ -32,6 +32,9 @@ void msi_send(struct msi *msi);
  */
 void msi_write(struct pci_function *function, uint64_t address, uint32_t data, bool *sending);
 
+/* The message to the local APICs that such a write is (SDM 3A 11.11). */
+void msi_deliver(struct irq_bus *bus, uint64_t address, uint32_t data);
+
 #define MSI_FIELDS(m) WIRING(m.function), WIRING(m.capability), SCRATCH(m.sending)
 
 #endif

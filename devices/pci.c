@@ -12,6 +12,7 @@
 
 #define ADDRESS_ENABLE 0x80000000u
 #define ADDRESS_MASK 0x80fffffcu
+#define ADDRESS_KEPT 0x80ffffffu /* bits 1:0 read as zero */
 enum { PORT_ADDRESS = 0, PORT_RESET = 1, PORT_DATA = 4 };
 enum { RESET_HARD = 1 << 1, RESET_CPU = 1 << 2, RESET_KEPT = 0x0e };
 
@@ -212,18 +213,28 @@ static void pci_write_config(struct pci *p, uint32_t bus, uint32_t devfn, unsign
         pci_function_write(f, offset, width, value);
 }
 
+/*
+ * Which bytes of the dword an access to the data port means, its lower address bits say.  Programs that were tried on other virtual
+ * machines alone leave the word or byte in bits 1:0 of the address register instead, which are to be 0 (section 3.2.2.3.2).
+ */
+static unsigned pci_register(const struct pci *p, unsigned offset, unsigned width)
+{
+    unsigned at = (p->address & 0xff) | (offset & 3);
+
+    return at % width ? (p->address & 0xfc) + (offset & 3) : at;
+}
+
 static uint64_t pci_read_port(void *state, uint64_t offset, unsigned width)
 {
     struct pci *p = state;
 
     if (offset == PORT_ADDRESS && width == 4)
-        return p->address;
+        return p->address & ADDRESS_MASK;
     if (offset == PORT_RESET && width == 1)
         return p->reset_control;
     if (offset < PORT_DATA || !(p->address & ADDRESS_ENABLE))
         return bits_mask(width * 8); /* an ordinary port access, which nobody claims */
-    return pci_read_config(p, p->address >> 16 & 0xff, p->address >> 8 & 0xff,
-                           (p->address & 0xfc) + (offset & 3), width);
+    return pci_read_config(p, p->address >> 16 & 0xff, p->address >> 8 & 0xff, pci_register(p, (unsigned)offset, width), width);
 }
 
 /* Bit 2 rising resets; hard and soft are the same to us. */
@@ -241,11 +252,11 @@ static void pci_write_port(void *state, uint64_t offset, unsigned width, uint64_
     struct pci *p = state;
 
     if (offset == PORT_ADDRESS && width == 4)
-        p->address = (uint32_t)value & ADDRESS_MASK;
+        p->address = (uint32_t)value & ADDRESS_KEPT;
     else if (offset == PORT_RESET && width == 1)
         pci_write_reset(p, (uint8_t)value);
     else if (offset >= PORT_DATA && p->address & ADDRESS_ENABLE)
-        pci_write_config(p, p->address >> 16 & 0xff, p->address >> 8 & 0xff, (p->address & 0xfc) + (offset & 3),
+        pci_write_config(p, p->address >> 16 & 0xff, p->address >> 8 & 0xff, pci_register(p, (unsigned)offset, width),
                          width, (uint32_t)value);
 }
 

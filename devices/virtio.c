@@ -123,6 +123,8 @@ void virtio_set_status(struct virtio *v, uint8_t status)
 void virtio_reset(struct virtio *v)
 {
     v->offered = BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_INDIRECT_DESC) | BIT(VIRTIO_F_EVENT_IDX);
+    if (v->device->host.dma && v->device->host.dma->translates)
+        v->offered |= BIT(VIRTIO_F_ACCESS_PLATFORM);
     v->accepted = 0;
     v->status = v->generation = 0;
     v->queues = v->kind->queues;

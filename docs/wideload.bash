@@ -1,6 +1,6 @@
 # wideload.bash - bash completion: commands, options, engines, policies, log categories, clocks, files.
 
-_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --smp= --testdev --rng --balloon --virtio-console= --disk= --cdrom= --boot=
+_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --smp= --testdev --edu --iommu --rng --balloon --virtio-console= --disk= --cdrom= --boot=
     --display= --vgabios= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
     --until= --journeys= --jit-cache= --jit-off= --help'
 _wideload_policies='whole natural kvm qemu bochs unicorn bus:4 bus:8 bus:16 bus:32 bus:64 pcie'
@@ -33,7 +33,7 @@ _wideload_value() { # option, what is typed of its value
     --report) _wideload_words 'text json junit' "$2" ;;
     --shard) _wideload_words '0/2 1/2 0/4' "$2" ;;
     --left | --right | -l | -r) _wideload_files 'interp jit kvm' "$2" ;;
-    --cpu) _wideload_words 'max host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4 Nehalem Haswell Skylake-Server' "$2" ;;
+    --cpu) _wideload_words 'max host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4 Nehalem Haswell Skylake-Server Opteron' "$2" ;;
     --split) _wideload_words "$_wideload_policies" "$2" ;;
     --clock) _wideload_words 'virtual host journey' "$2" ;;
     --format) _wideload_words 'text json' "$2" ;;

@@ -3,8 +3,8 @@
  *
  * A Q35-like machine: RAM below 2 GiB and above 4 GiB, a flash ROM that ends at 4 GiB and whose last 128 KiB show below
  * 1 MiB under the PAM registers, a hole where a VGA is, the ISA devices, one PCI bus with the host bridge, the
- * LPC bridge, widereg, disks, network cards and other virtio devices; the test device, a VGA, and a SATA controller with its
- * drives, on request.  Not modelled: USB; it would be added here.
+ * LPC bridge, widereg, disks, network cards and other virtio devices; the test devices, a VGA, a SATA controller with its
+ * drives, and an IOMMU, on request.  Not modelled: USB; it would be added here.
  * Manuals: each device's own; the memory map is that of Intel's 316966 section 3 with a fixed TOLUD.
  */
 #include "board.h"
@@ -14,10 +14,12 @@
 #include "acpi_pm.h"
 #include "debug_exit.h"
 #include "debugcon.h"
+#include "edu.h"
 #include "fw_cfg.h"
 #include "hpet.h"
 #include "i8042.h"
 #include "ioapic.h"
+#include "iommu.h"
 #include "lpc.h"
 #include "mch.h"
 #include "pci.h"
@@ -125,6 +127,12 @@ static void board_deliver(struct irq_bus *bus, const struct irq_message *message
 }
 
 static void board_eoi(struct irq_bus *bus, uint8_t vector) { ioapic_eoi(((struct board *)bus)->ioapic, vector); }
+
+/* Where there is an IOMMU. */
+static void board_remap(struct irq_bus *bus, uint16_t source, uint64_t address, uint32_t data)
+{
+    iommu_message(((struct board *)bus)->iommu, source, address, data);
+}
 
 /* -- what leaves the board ---------------------------------------------------------------------------------------- */
 
@@ -313,11 +321,39 @@ static const struct device_class *const board_virtio_class[BOARD_VIRTIOS] = {
     [BOARD_RNG] = &virtio_rng_class, [BOARD_HVC] = &virtio_console_class, [BOARD_BALLOON] = &virtio_balloon_class,
 };
 
+/* A function of bus 0: with an IOMMU, its way to memory leads through that. */
+static struct device *board_create_function(struct board *b, const struct device_class *class, const struct device_host *host, unsigned slot)
+{
+    struct device_host own = *host;
+
+    if (b->iommu)
+        own.dma = iommu_dma(b->iommu, (uint8_t)PCI_DEVFN(slot, 0));
+    return device_create(class, &own);
+}
+
+static void board_create_functions(struct board *b, const struct device_host *host)
+{
+    b->widereg = board_create_function(b, &widereg_class, host, BOARD_WIDEREG_SLOT);
+    b->edu = b->config.edu ? board_create_function(b, &edu_class, host, BOARD_EDU_SLOT) : NULL;
+    b->vga = b->config.vga ? board_create_function(b, &vga_class, host, BOARD_VGA_SLOT) : NULL;
+    b->ahci = b->config.drives ? board_create_function(b, &ahci_class, host, BOARD_AHCI_SLOT) : NULL;
+    for (unsigned i = 0; i < b->config.disks; i++)
+        b->disk[i] = board_create_function(b, &virtio_blk_class, host, BOARD_DISK_SLOT + i);
+    for (unsigned i = 0; i < b->config.nets; i++)
+        b->net[i] = board_create_function(b, &virtio_net_class, host, BOARD_NET_SLOT + i);
+    for (unsigned i = 0; i < b->config.shares; i++)
+        b->share[i] = board_create_function(b, &virtio_9p_class, host, BOARD_SHARE_SLOT + i);
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        b->virtio[i] = b->config.virtio[i] ? board_create_function(b, board_virtio_class[i], host, BOARD_VIRTIO_SLOT + i) : NULL;
+}
+
 static void board_create_devices(struct board *b)
 {
     struct device_host host = { .map = &b->phys->map, .clock = b->config.clock, .dma = b->config.dma,
                                 .irq_bus = &b->irq_bus };
 
+    b->iommu = b->config.iommu ? device_create(&iommu_class, &host) : NULL;
+    b->irq_bus.remap = b->iommu ? board_remap : NULL;
     b->pic = device_create(&pic_class, &host);
     b->ioapic = device_create(&ioapic_class, &host);
     b->apic = device_create(&apic_class, &host);
@@ -337,18 +373,8 @@ static void board_create_devices(struct board *b)
     b->debug_exit = device_create(&debug_exit_class, &host);
     b->pvpanic = device_create(&pvpanic_class, &host);
     b->post = device_create(&post_class, &host);
-    b->widereg = device_create(&widereg_class, &host);
     b->testdev = b->config.testdev ? device_create(&testdev_class, &host) : NULL;
-    b->vga = b->config.vga ? device_create(&vga_class, &host) : NULL;
-    b->ahci = b->config.drives ? device_create(&ahci_class, &host) : NULL;
-    for (unsigned i = 0; i < b->config.disks; i++)
-        b->disk[i] = device_create(&virtio_blk_class, &host);
-    for (unsigned i = 0; i < b->config.nets; i++)
-        b->net[i] = device_create(&virtio_net_class, &host);
-    for (unsigned i = 0; i < b->config.shares; i++)
-        b->share[i] = device_create(&virtio_9p_class, &host);
-    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
-        b->virtio[i] = b->config.virtio[i] ? device_create(board_virtio_class[i], &host) : NULL;
+    board_create_functions(b, &host);
 }
 
 static void board_wire_interrupts(struct board *b)
@@ -386,7 +412,7 @@ static void board_wire_chipset(struct board *b)
     struct shadow_sink shadow = { .set = board_set_segment, .opaque = b };
 
     for (unsigned n = 0; n < 16; n++)
-        lpc.isa[n] = (struct irq){ .set = board_set_pic, .opaque = b, .line = LINE(n, SOURCE_LPC) };
+        lpc.isa[n] = (struct irq){ .set = board_set_isa, .opaque = b, .line = LINE(n, SOURCE_LPC) };
     for (unsigned n = 0; n < 24; n++)
         lpc.gsi[n] = (struct irq){ .set = board_set_ioapic, .opaque = b, .line = LINE(n, SOURCE_LPC) };
     for (unsigned n = 0; n < 8; n++)
@@ -396,6 +422,8 @@ static void board_wire_chipset(struct board *b)
     lpc_connect(b->lpc, b->pci, &lpc);
     acpi_pm_connect(b->acpi_pm, &pm);
     widereg_connect(b->widereg, b->pci, PCI_DEVFN(BOARD_WIDEREG_SLOT, 0));
+    if (b->edu)
+        edu_connect(b->edu, b->pci, PCI_DEVFN(BOARD_EDU_SLOT, 0));
     if (b->vga) {
         board_add_vga(b);
         vga_connect(b->vga, b->pci, PCI_DEVFN(BOARD_VGA_SLOT, 0), &(struct vga_sink){ board_map_vga, b });
@@ -479,7 +507,7 @@ static void board_fill_cmos(struct board *b)
 static struct acpi_config board_acpi(const struct board *b)
 {
     return (struct acpi_config){ .cpus = b->config.cpus, .ecam_base = BOARD_ECAM_BASE, .window_base = BOARD_ECAM_BASE + MIB(256),
-                                 .window_end = 0xfec00000, .pm_base = BOARD_PM_BASE };
+                                 .window_end = 0xfec00000, .pm_base = BOARD_PM_BASE, .iommu_base = b->iommu ? IOMMU_BASE : 0 };
 }
 
 /* Firmware places the tables and finds their addresses. */
@@ -686,6 +714,8 @@ static void board_place_chipset(struct board *b)
     }
     board_place_interrupts(b);
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
+    if (b->edu)
+        board_place_function(b, BOARD_EDU_SLOT, BOARD_EDU_BASE);
     for (unsigned i = 0; i < b->config.disks; i++)
         board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
     for (unsigned i = 0; i < b->config.nets; i++)
@@ -735,8 +765,12 @@ struct device *board_device(const struct board *b, unsigned i)
             return b->virtio[n];
     if (b->testdev && i-- == 0)
         return b->testdev;
+    if (b->edu && i-- == 0)
+        return b->edu;
     if (b->ahci && i-- == 0)
         return b->ahci;
+    if (b->iommu && i-- == 0)
+        return b->iommu;
     if (b->vga && i-- == 0)
         return b->vga;
     return i < ARRAY_LEN(all) ? all[i] : NULL;

@@ -33,6 +33,8 @@
 #define BOARD_VGA_BASE UINT64_C(0xfd000000)
 #define BOARD_AHCI_SLOT 2
 #define BOARD_AHCI_BASE UINT64_C(0xfe300000)
+#define BOARD_EDU_SLOT 3
+#define BOARD_EDU_BASE UINT64_C(0xfe400000)
 #define BOARD_WIDEREG_SLOT 4
 #define BOARD_DISK_SLOT 5  /* of the first disk */
 #define BOARD_DISKS 16
@@ -70,7 +72,7 @@ struct board_config {
     bool virtio[BOARD_VIRTIOS];        /* is it there? */
     void (*random)(void *data, size_t bytes); /* where BOARD_RNG has its bytes from; NULL: the same in every run */
     struct char_backend *hvc;          /* BOARD_HVC's; may be NULL */
-    bool testdev, vga;
+    bool testdev, vga, edu, iommu;
     const uint8_t *vgabios;     /* what firmware runs to set the VGA up; NULL: nothing; copied */
     size_t vgabios_bytes;
     const char *boot;           /* what firmware boots from, first to last: c disks, d CD-ROMs, n network; NULL: its own mind */
@@ -103,7 +105,7 @@ struct board {
     uint8_t pic_sources[16], ioapic_sources[24]; /* who holds a line up, a bit per source */
     struct device *pic, *ioapic, *apic, *pit, *rtc, *hpet, *i8042, *com[BOARD_COMS];
     struct device *pci, *mch, *lpc, *acpi_pm, *fw_cfg, *debugcon, *debug_exit, *pvpanic, *post, *widereg;
-    struct device *testdev, *ahci, *vga; /* or NULL */
+    struct device *testdev, *ahci, *vga, *edu, *iommu; /* or NULL */
     struct device *disk[BOARD_DISKS];
     struct device *net[BOARD_NETS], *virtio[BOARD_VIRTIOS], *share[BOARD_SHARES];
 };

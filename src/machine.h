@@ -66,7 +66,7 @@ struct machine_config {
     unsigned shares;
     bool virtio[BOARD_VIRTIOS];       /* likewise, each of the others */
     bool input_to_hvc;                /* what is typed goes to BOARD_HVC, not to the first serial port */
-    bool testdev;                     /* the board has one */
+    bool testdev, edu, iommu;         /* the board has one */
     bool panic_continues;             /* a panic does not end the run */
     bool no_reboot;                   /* a reset ends the run */
     bool shutdown_resets;             /* ... and a triple fault is one */

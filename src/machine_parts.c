@@ -244,6 +244,7 @@ static struct board *machine_board(struct machine *m, const struct machine_roms 
         .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive, .net = net, .nets = m->nets.count,
         .share = m->share, .shares = m->shares, .hvc = &m->console[2],
         .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL, .testdev = m->config.testdev,
+        .edu = m->config.edu, .iommu = m->config.iommu,
         .boot = m->config.boot, .boot_menu = m->config.boot_menu,
     };
 
@@ -458,7 +459,7 @@ struct machine *machine_create(const struct machine_config *config, struct err *
     m->clock.source = machine_time;
     m->clock.opaque = m;
     m->clock.sooner = machine_sooner;
-    m->dma = (struct dma){ dma_read, dma_write };
+    m->dma = (struct dma){ .read = dma_read, .write = dma_write };
     m->console[0] = (struct char_backend){ .output = console_serial, .opaque = m };
     m->console[1] = (struct char_backend){ .output = console_debug, .opaque = m };
     m->console[2] = (struct char_backend){ .output = console_hvc, .opaque = m };

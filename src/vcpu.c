@@ -74,8 +74,10 @@ static void vcpu_wrote(void *opaque, uint64_t gpa, unsigned width)
     mmu_written(&v->mmu, gpa, width);
 }
 
+/* `cpuid` is set. */
 static void vcpu_set_features(struct vcpu *v, const struct feature_set *features)
 {
+    v->vendor = cpuid_vendor(&v->cpuid);
     v->features = *features;
     mmu_set_gigabyte_pages(&v->mmu, feature_has(features, FEATURE_pdpe1gb));
 }

@@ -74,6 +74,7 @@ struct vcpu {
     struct vcpu_host host;
     struct feature_set features; /* which instructions and control bits there are ... */
     struct cpuid_table cpuid;    /* ... and what CPUID says */
+    enum cpu_vendor vendor;      /* as CPUID does */
 
     uint64_t retired;        /* instructions since reset, up to the block under way ... */
     uint64_t in_block;       /* ... and within it, when a device may ask for the time */

@@ -4,6 +4,7 @@
 #include "acpi/aml.h"
 #include "acpi/dsdt.h"
 #include "base/bits.h"
+#include "iommu_tables.h"
 
 #include <string.h>
 
@@ -192,6 +193,30 @@ static size_t build_mcfg(struct acpi *a, const struct acpi_config *c)
     return at;
 }
 
+/* -- DMAR (VT-d 8): one unit for all of the segment, and the I/O APIC as the device of its messages -------------------------- */
+
+static size_t build_dmar(struct acpi *a, const struct acpi_config *c)
+{
+    enum { INTERRUPTS = 1, INCLUDE_ALL = 1, SCOPE_IOAPIC = 3 };
+    GByteArray *t = a->tables;
+    size_t at = table_begin(a, "DMAR", 1);
+
+    aml_number(t, IOMMU_ADDRESS_BITS - 1, 1);
+    aml_number(t, INTERRUPTS, 1);
+    aml_number(t, 0, 8);
+    aml_number(t, 0, 2); /* 10 bytes reserved; then a DRHD of 16 bytes and a scope of 8 */
+    aml_number(t, (uint64_t)24 << 16, 4);
+    aml_number(t, INCLUDE_ALL, 4); /* flags, size, segment */
+    aml_number(t, c->iommu_base, 8);
+    aml_number(t, SCOPE_IOAPIC | 8 << 8, 4);
+    aml_number(t, 0, 1); /* its ID */
+    aml_number(t, IRQ_SOURCE_IOAPIC >> 8, 1);
+    aml_number(t, IRQ_SOURCE_IOAPIC >> 3 & 31, 1);
+    aml_number(t, IRQ_SOURCE_IOAPIC & 7, 1);
+    table_end(a, at);
+    return at;
+}
+
 static size_t build_xsdt(struct acpi *a, const size_t *table, unsigned n)
 {
     size_t at = table_begin(a, "XSDT", 1);
@@ -222,7 +247,8 @@ static void build_rsdp(struct acpi *a, size_t xsdt)
 
 void acpi_build(struct acpi *a, const struct acpi_config *c)
 {
-    size_t facs, dsdt, tables[4];
+    size_t facs, dsdt, tables[5];
+    unsigned n = 4;
 
     *a = (struct acpi){ .tables = g_byte_array_new() };
     facs = build_facs(a);
@@ -231,7 +257,9 @@ void acpi_build(struct acpi *a, const struct acpi_config *c)
     tables[1] = build_madt(a, c);
     tables[2] = build_hpet(a);
     tables[3] = build_mcfg(a, c);
-    build_rsdp(a, build_xsdt(a, tables, ARRAY_LEN(tables)));
+    if (c->iommu_base)
+        tables[n++] = build_dmar(a, c);
+    build_rsdp(a, build_xsdt(a, tables, n));
 }
 
 void acpi_free(struct acpi *a) { g_byte_array_free(a->tables, TRUE); }

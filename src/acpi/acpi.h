@@ -1,5 +1,5 @@
 /*
- * acpi.h - the ACPI tables of the board: RSDP, XSDT, FADT, FACS, DSDT, MADT, HPET, MCFG (ACPI 6.4 section 5.2).
+ * acpi.h - the ACPI tables of the board: RSDP, XSDT, FADT, FACS, DSDT, MADT, HPET, MCFG, DMAR (ACPI 6.4 section 5.2).
  *
  * Tables are built with offsets in place of addresses; who knows where they will stand says so at the end: the loader of a
  * kernel, or firmware by the "table loader" of fw_cfg.
@@ -16,6 +16,7 @@ struct acpi_config {
     uint64_t ecam_base;               /* of 256 buses */
     uint64_t window_base, window_end; /* of memory that PCI devices may have below 4 GiB */
     uint16_t pm_base;                 /* of acpi-pm's registers */
+    uint64_t iommu_base;              /* of the IOMMU's; 0: there is none */
 };
 
 /* The FACS begins `tables`; where it says where to go on after suspend to RAM, 4 bytes. */

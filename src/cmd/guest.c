@@ -31,6 +31,8 @@ const GOptionEntry guest_entries[] = {
     { "balloon", 0, 0, G_OPTION_ARG_NONE, &guest_options.balloon, "A virtio balloon, for the monitor's command of that name", NULL },
     { "virtio-console", 0, 0, G_OPTION_ARG_STRING, &guest_options.hvc, "A virtio console (hvc0): stdio, none or a file", "TO" },
     { "testdev", 0, 0, G_OPTION_ARG_NONE, &guest_options.testdev, "The test device that kvm-unit-tests expect", NULL },
+    { "edu", 0, 0, G_OPTION_ARG_NONE, &guest_options.edu, "A PCI device to write a first driver for", NULL },
+    { "iommu", 0, 0, G_OPTION_ARG_NONE, &guest_options.iommu, "An IOMMU: what functions reach, and their interrupts, go through it", NULL },
     { "display", 0, 0, G_OPTION_ARG_STRING, &guest_options.display, "A VGA, and where its picture goes: none (no VGA), curses, png:FILE", "WHERE" },
     { "vgabios", 0, 0, G_OPTION_ARG_FILENAME, &guest_options.vgabios, "The VGA's firmware (default: vgabios-stdvga.bin beside --bios)", "FILE" },
     { "serial", 0, 0, G_OPTION_ARG_STRING, &guest_options.serial, "stdio (default), none or a file", "TO" },
@@ -236,6 +238,10 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
         return err_set(err, "--smp %s: the snapshot's guest has %u", o->smp, g->smp);
     if (o->testdev != g->testdev)
         return err_set(err, "the snapshot's guest has %s test device (--testdev)", g->testdev ? "a" : "no");
+    if (o->edu != g->edu)
+        return err_set(err, "the snapshot's guest has %s device to learn with (--edu)", g->edu ? "a" : "no");
+    if (o->iommu != g->iommu)
+        return err_set(err, "the snapshot's guest has %s IOMMU (--iommu)", g->iommu ? "an" : "no");
     for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
         if (c->virtio[i] != g->virtio[i])
             return err_set(err, "the snapshot's guest has %s %s", g->virtio[i] ? "a" : "no", virtio_names[i]);
@@ -260,7 +266,7 @@ static bool configure_snapshot(struct machine_config *c, struct snapshot *load, 
     c->ram_bytes = g->ram_bytes;
     c->clock = (enum machine_clock)g->clock;
     c->smp = g->smp;
-    c->cpu = (struct cpu_model){ g->signature, g->model };
+    c->cpu = (struct cpu_model){ g->signature, g->model, cpuid_vendor(&g->cpuid) };
     return true;
 }
 
@@ -405,7 +411,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
     const struct guest_options *o = &guest_options;
 
     *c = (struct machine_config){ .ram_bytes = MIB(128), .limit = UINT64_MAX, .bios = o->bios, .kernel = o->kernel,
-                                  .append = o->append, .initrd = o->initrd, .flat = flat, .until = o->until, .testdev = o->testdev };
+                                  .append = o->append, .initrd = o->initrd, .flat = flat, .until = o->until, .testdev = o->testdev,
+                                  .edu = o->edu, .iommu = o->iommu };
     c->virtio[BOARD_RNG] = o->rng;
     c->virtio[BOARD_BALLOON] = o->balloon;
     c->virtio[BOARD_HVC] = o->hvc;

@@ -13,7 +13,7 @@ struct guest_options {
     char *engine, *cpu, *memory, *bios, *kernel, *append, *initrd, *serial, *debugcon, *split, *clock, *log, *log_file, *limit, *until, *jit_cache, *jit_off;
     char *smp, *hvc, *boot, *display, *vgabios;
     char **disk, **cdrom;
-    gboolean testdev, rng, balloon;
+    gboolean testdev, edu, iommu, rng, balloon;
 };
 
 extern struct guest_options guest_options;

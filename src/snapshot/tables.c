@@ -39,7 +39,7 @@ FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(n
        FIELD_ARRAY(mmu.pdpte), FIELD_MAX(mmu.watch_hits, 15), SCRATCH(bus),
        FIELD(bus.touched), SCRATCH(code), FIELD(pins.intr), FIELD(pins.nmi), FIELD(pins.init),
        FIELD(pins.startup), FIELD(pins.startup_vector), WIRING(pins.acknowledge), WIRING(pins.opaque), WIRING(pins.changed),
-       WIRING(pins.engine), WIRING(host), SCRATCH(features), SCRATCH(cpuid), FIELD_MAX(retired, INT64_MAX), SCRATCH(in_block),
+       WIRING(pins.engine), WIRING(host), SCRATCH(features), SCRATCH(cpuid), SCRATCH(vendor), FIELD_MAX(retired, INT64_MAX), SCRATCH(in_block),
        SCRATCH(rip_after), SCRATCH(insn_bytes), SCRATCH(insn), SCRATCH(watching), SCRATCH(stop_on_touch), SCRATCH(assist),
        SCRATCH(debug), SCRATCH(exact), SCRATCH(attention), SCRATCH(end), WIRING(id), WIRING(cpus))
 #undef STATE
@@ -63,7 +63,7 @@ FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram),
        FIELD_EACH_IRQ(pic_line), FIELD_EACH_IRQ(ioapic_line), FIELD_IRQ(lint0), FIELD_ARRAY(pic_sources), FIELD_ARRAY(ioapic_sources),
        WIRING(pic), WIRING(ioapic), WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci),
        WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(pvpanic), WIRING(post),
-       WIRING(widereg), WIRING(testdev), WIRING(ahci), WIRING(vga), WIRING(disk), WIRING(net), WIRING(virtio),
+       WIRING(widereg), WIRING(testdev), WIRING(ahci), WIRING(vga), WIRING(edu), WIRING(iommu), WIRING(disk), WIRING(net), WIRING(virtio),
        WIRING(share))
 #undef STATE
 

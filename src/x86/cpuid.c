@@ -82,13 +82,15 @@ static unsigned cpuid_compacted_size(uint64_t components)
     return size;
 }
 
-#define VENDOR_EBX 0x756e6547 /* GenuineIntel */
-#define VENDOR_EDX 0x49656e69
-#define VENDOR_ECX 0x6c65746e
+/* Leaf 0; AMD's repeat it in leaf 80000000 (APM 3 E.4.1). */
+static const struct cpuid_result vendors[] = {
+    [VENDOR_INTEL] = { .ebx = 0x756e6547, .ecx = 0x6c65746e, .edx = 0x49656e69 }, /* GenuineIntel */
+    [VENDOR_AMD] = { .ebx = 0x68747541, .ecx = 0x444d4163, .edx = 0x69746e65 },   /* AuthenticAMD */
+};
 
 /* Everything but features: those are bits of features.def. */
 static const struct cpuid_row rows[] = {
-    { 0x0, 0, false, { 0xd, VENDOR_EBX, VENDOR_ECX, VENDOR_EDX } },
+    { 0x0, 0, false, { 0xd, 0, 0, 0 } },
     { 0x1, 0, false, { 0, 8 << 8 /* CLFLUSH line */ | 1 << 16, 0, 0 } },
     { 0x2, 0, false, { 0x00feff01, 0, 0, 0xf0 } },
     { 0x4, 0, true, { 0x121, 63 | 7 << 22, 63, 0 } },
@@ -112,17 +114,28 @@ static const struct cpuid_row rows[] = {
     { 0x80000002, 0, false, { 0x65646977, 0x64616f6c, 0x72697620, 0x6c617574 } }, /* "wideload virtual CPU" */
     { 0x80000003, 0, false, { 0x55504320, 0, 0, 0 } },
     { 0x80000004, 0, false, { 0, 0, 0, 0 } },
+    { 0x80000005, 0, false, { 0, 0, 0x20080140, 0x20080140 } }, /* L1: 32 KiB, 8 ways, as leaf 4 says elsewhere */
     { 0x80000006, 0, false, { 0, 0, 0x02006040, 0 } },
     { 0x80000007, 0, false, { 0, 0, 0, 0 } },
     { 0x80000008, 0, false, { CPUID_PHYSICAL_BITS, 0, 0, 0 } },
 };
 
+/* Caches are in leaves 2 and 4 of Intel's and in 80000005 of AMD's (APM 3 E.3, E.4). */
+static bool cpuid_is_of_vendor(uint32_t leaf, enum cpu_vendor vendor)
+{
+    switch (leaf) {
+    case 0x2: case 0x4: return vendor == VENDOR_INTEL;
+    case 0x80000005: return vendor == VENDOR_AMD;
+    default: return true;
+    }
+}
+
 /* Leaf D is there with XSAVE, and describes the components that XCR0 may have. */
-static bool cpuid_has_row(const struct cpuid_row *r, const struct feature_set *features)
+static bool cpuid_has_row(const struct cpuid_row *r, const struct cpu_model *model)
 {
     if (r->leaf != 0xd)
-        return true;
-    return feature_has(features, FEATURE_xsave) && (r->subleaf < 2 || cpuid_xcr0_mask(features) >> r->subleaf & 1);
+        return cpuid_is_of_vendor(r->leaf, model->vendor);
+    return feature_has(&model->features, FEATURE_xsave) && (r->subleaf < 2 || cpuid_xcr0_mask(&model->features) >> r->subleaf & 1);
 }
 
 /* The index of a row; n: there is none. */
@@ -135,11 +148,43 @@ static unsigned cpuid_find_row(const struct cpuid_table *t, uint32_t leaf, uint3
     return i;
 }
 
+static struct cpuid_result cpuid_find(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf)
+{
+    unsigned i = cpuid_find_row(t, leaf, subleaf);
+
+    return i < t->n ? t->row[i].r : (struct cpuid_result){ 0 };
+}
+
 static void cpuid_offer(struct cpuid_table *t, const struct feature_row *f)
 {
     struct cpuid_result *r = &t->row[cpuid_find_row(t, f->leaf, f->subleaf)].r;
 
     *(uint32_t *)(void *)((char *)r + f->reg) |= 1u << f->bit;
+}
+
+/* Bits of leaf 1, EDX that leaf 80000001 of AMD's has again (APM 3 E.4.2). */
+#define CPUID_COMMON_EDX 0x0183f3ffu
+
+static void cpuid_set_vendor(struct cpuid_table *t, const struct cpu_model *model)
+{
+    struct cpuid_result *zero = &t->row[cpuid_find_row(t, 0, 0)].r, *one = &t->row[cpuid_find_row(t, 1, 0)].r;
+    struct cpuid_result name = vendors[model->vendor];
+
+    name.eax = zero->eax;
+    *zero = name;
+    if (model->vendor != VENDOR_AMD)
+        return;
+    name.eax = 0x80000008;
+    t->row[cpuid_find_row(t, 0x80000000, 0)].r = name;
+    t->row[cpuid_find_row(t, 0x80000001, 0)].r.eax = one->eax;
+    t->row[cpuid_find_row(t, 0x80000001, 0)].r.edx |= one->edx & CPUID_COMMON_EDX;
+}
+
+enum cpu_vendor cpuid_vendor(const struct cpuid_table *t)
+{
+    struct cpuid_result r = cpuid_find(t, 0, 0);
+
+    return r.ebx == vendors[VENDOR_AMD].ebx && r.ecx == vendors[VENDOR_AMD].ecx && r.edx == vendors[VENDOR_AMD].edx ? VENDOR_AMD : VENDOR_INTEL;
 }
 
 void cpuid_build(struct cpuid_table *t, const struct cpu_model *model)
@@ -149,12 +194,13 @@ void cpuid_build(struct cpuid_table *t, const struct cpu_model *model)
 
     t->n = 0;
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
-        if (cpuid_has_row(&rows[i], features))
+        if (cpuid_has_row(&rows[i], model))
             t->row[t->n++] = rows[i];
     for (unsigned f = 1; f < FEATURES; f++)
         if (feature_has(features, f))
             cpuid_offer(t, &feature_rows[f]);
     t->row[cpuid_find_row(t, 1, 0)].r.eax = model->signature;
+    cpuid_set_vendor(t, model);
     t->row[cpuid_find_row(t, 0x80000008, 0)].r.eax |= (feature_has(features, FEATURE_la57) ? 57 : 48) << 8;
     if (feature_has(features, FEATURE_xsave)) {
         struct cpuid_result *xsave = &t->row[cpuid_find_row(t, 0xd, 0)].r;
@@ -176,19 +222,16 @@ void cpuid_place(struct cpuid_table *t, unsigned id, unsigned cpus)
             r->r.edx |= (cpus > 1u) << 28; /* HTT: the number is there */
         } else if (r->leaf == 4) {
             r->r.eax = (r->r.eax & 0x3ffffff) | ((1u << shift) - 1) << 26;
+        } else if (r->leaf == 0x80000001 && cpuid_vendor(t) == VENDOR_AMD) {
+            r->r.ecx |= (cpus > 1u) << 1; /* CmpLegacy: what HTT tells of are cores */
+        } else if (r->leaf == 0x80000008 && cpuid_vendor(t) == VENDOR_AMD) {
+            r->r.ecx = shift << 12 | (cpus - 1);
         } else if (r->leaf == 0xb) {
             r->r.eax = r->subleaf ? shift : 0;
             r->r.ebx = r->subleaf ? cpus : 1;
             r->r.edx = id;
         }
     }
-}
-
-static struct cpuid_result cpuid_find(const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf)
-{
-    unsigned i = cpuid_find_row(t, leaf, subleaf);
-
-    return i < t->n ? t->row[i].r : (struct cpuid_result){ 0 };
 }
 
 bool cpuid_has_bit(const struct cpuid_result *r, unsigned feature)
@@ -210,8 +253,11 @@ struct cpuid_result cpuid(const struct cpuid_table *t, const struct cpu *cpu, ui
     uint32_t highest = cpuid_find(t, leaf >= 0x80000000 ? 0x80000000 : 0, 0).eax;
     struct cpuid_result r;
 
-    if (leaf > highest || (leaf >= 0x40000000 && leaf < 0x80000000)) /* beyond: as the highest basic leaf */
+    if (leaf > highest || (leaf >= 0x40000000 && leaf < 0x80000000)) { /* beyond: Intel's say their highest basic leaf */
+        if (cpuid_vendor(t) == VENDOR_AMD)
+            return (struct cpuid_result){ 0 };
         leaf = cpuid_find(t, 0, 0).eax, subleaf = 0;
+    }
     r = cpuid_find(t, leaf, subleaf);
     if (leaf == 1 && cpu->cr4 & CR4_OSXSAVE)
         r.ecx |= 1u << 27;

@@ -24,13 +24,19 @@ struct cpuid_table {
     struct cpuid_row row[CPUID_ROWS];
 };
 
+/* Whose reading of the architecture a CPU follows, where they differ. */
+enum cpu_vendor { VENDOR_INTEL, VENDOR_AMD };
+
 /* A CPU to show. */
 struct cpu_model {
     uint32_t signature; /* leaf 1, EAX: family, model, stepping */
     struct feature_set features;
+    enum cpu_vendor vendor;
 };
 
 void cpuid_build(struct cpuid_table *table, const struct cpu_model *model);
+/* As leaf 0 names it; others count as Intel. */
+enum cpu_vendor cpuid_vendor(const struct cpuid_table *table);
 /* CPU `id` of so many in one package, a core each (SDM 2 CPUID, leaves 1, 4, BH).  One alone is what a table says by itself. */
 void cpuid_place(struct cpuid_table *table, unsigned id, unsigned cpus);
 /* Is the feature's bit set in what its leaf says? */

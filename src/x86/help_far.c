@@ -519,44 +519,99 @@ static void flat_segment(struct segment *s, uint16_t selector, bool code, unsign
     s->ar = AR_P | AR_S | AR_G | AR_WRITABLE | AR_ACCESSED | (code ? AR_CODE : 0) | dpl << AR_DPL_SHIFT | (l ? AR_L : AR_DB);
 }
 
+/* SYSCALL and SYSRET outside 64-bit mode are AMD's alone (SDM 2 SYSCALL; APM 3 SYSCALL, SYSRET). */
+static bool fast_call_is_there(const struct vcpu *v)
+{
+    return v->cpu.efer & EFER_SCE && (v->cpu.mode & MODE_CODE64 || v->vendor == VENDOR_AMD);
+}
+
+/*
+ * RFLAGS.TF counts as SYSCALL and SYSRET leave it: a kernel masks it, and a step over the two, seen from the user, is one
+ * (SDM 3B 19.3.1.4).  The trap is delivered here.
+ */
+static void fast_call_trap(struct vcpu *v)
+{
+    v->delivered = true;
+    if (!(v->cpu.rflags & FLAG_TF))
+        return;
+    v->fault = (struct fault){ .vector = EXCEPTION_DB, .dr6 = BIT(14) };
+    fault_deliver(v);
+}
+
+/* From 64-bit or compatibility mode. */
+static void syscall_long(struct vcpu *v)
+{
+    struct cpu *c = &v->cpu;
+
+    c->rip = c->mode & MODE_CODE64 ? c->msr.lstar : c->msr.cstar;
+    c->slot[RCX] = v->next_rip;
+    c->slot[R11] = cpu_rflags(c) & ~(uint64_t)FLAG_RF;
+    cpu_set_rflags(c, c->slot[R11] & ~c->msr.sfmask);
+}
+
+static void syscall_legacy(struct vcpu *v)
+{
+    struct cpu *c = &v->cpu;
+
+    c->rip = (uint32_t)c->msr.star;
+    c->slot[RCX] = (uint32_t)v->next_rip;
+    cpu_set_rflags(c, cpu_rflags(c) & ~(uint64_t)(FLAG_VM | FLAG_IF | FLAG_RF));
+}
+
 uint64_t help_syscall(struct vcpu *v, uint64_t a, uint64_t b, uint64_t imm)
 {
     struct cpu *c = &v->cpu;
     uint16_t selector = (uint16_t)(c->msr.star >> 32);
+    bool lma = cpu_long_mode(c);
 
     (void)a, (void)b, (void)imm;
-    if (!(c->efer & EFER_SCE) || !(c->mode & MODE_CODE64))
+    if (!fast_call_is_there(v))
         return vcpu_raise(v, EXCEPTION_UD);
-    c->slot[RCX] = v->next_rip;
-    c->slot[R11] = cpu_rflags(c) & ~(uint64_t)FLAG_RF;
-    cpu_set_rflags(c, c->slot[R11] & ~c->msr.sfmask);
-    flat_segment(&c->seg[SEG_CS], selector & 0xfffc, true, 0, true);
+    lma ? syscall_long(v) : syscall_legacy(v);
+    flat_segment(&c->seg[SEG_CS], selector & 0xfffc, true, 0, lma);
     flat_segment(&c->seg[SEG_SS], (uint16_t)(selector + 8), false, 0, false);
-    c->rip = c->msr.lstar;
     vcpu_update_flow(v);
+    fast_call_trap(v);
     return 0;
+}
+
+/* AMD's load the selector alone (APM 3 SYSRET); DPL, which nobody sees there, goes with CPL. */
+static void sysret_stack(struct vcpu *v, uint16_t selector)
+{
+    struct segment *ss = &v->cpu.seg[SEG_SS];
+
+    if (v->vendor != VENDOR_AMD) {
+        flat_segment(ss, selector | 3, false, 3, false);
+        return;
+    }
+    ss->selector = selector;
+    ss->ar |= AR_DPL;
 }
 
 uint64_t help_sysret(struct vcpu *v, uint64_t a, uint64_t b, uint64_t width)
 {
     struct cpu *c = &v->cpu;
     uint16_t selector = (uint16_t)(c->msr.star >> 48);
-    bool wide = width == 8;
+    bool wide = width == 8, from64 = c->mode & MODE_CODE64;
 
     (void)a, (void)b;
-    if (!(c->efer & EFER_SCE) || !(c->mode & MODE_CODE64))
+    if (!fast_call_is_there(v))
         return vcpu_raise(v, EXCEPTION_UD);
-    if (c->cpl != 0)
+    if (c->cpl != 0 || cpu_real_mode(c))
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
-    if (wide && !segment_check_rip(v, AR_L, 0, c->slot[RCX]))
+    if (wide && v->vendor != VENDOR_AMD && !segment_check_rip(v, AR_L, 0, c->slot[RCX]))
         return 0;
-    cpu_set_rflags(c, (c->slot[R11] & 0x3c7fd7) | FLAG_ONE);
+    cpu_set_rflags(c, from64 ? (c->slot[R11] & 0x3c7fd7) | FLAG_ONE : cpu_rflags(c) | FLAG_IF);
     c->rip = wide ? c->slot[RCX] : (uint32_t)c->slot[RCX];
     flat_segment(&c->seg[SEG_CS], (uint16_t)(selector + (wide ? 16 : 0)) | 3, true, 3, wide);
-    flat_segment(&c->seg[SEG_SS], (uint16_t)(selector + 8) | 3, false, 3, false);
+    sysret_stack(v, (uint16_t)(selector + 8));
     vcpu_update_flow(v);
+    fast_call_trap(v);
     return 0;
 }
+
+/* AMD's have them in legacy mode alone (APM 3 SYSENTER). */
+static bool sysenter_is_there(const struct vcpu *v) { return v->vendor != VENDOR_AMD || !cpu_long_mode(&v->cpu); }
 
 uint64_t help_sysenter(struct vcpu *v, uint64_t a, uint64_t b, uint64_t imm)
 {
@@ -565,6 +620,8 @@ uint64_t help_sysenter(struct vcpu *v, uint64_t a, uint64_t b, uint64_t imm)
     bool lma = cpu_long_mode(c);
 
     (void)a, (void)b, (void)imm;
+    if (!sysenter_is_there(v))
+        return vcpu_raise(v, EXCEPTION_UD);
     if (cpu_real_mode(c) || !selector)
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
     cpu_set_rflags(c, cpu_rflags(c) & ~(uint64_t)(FLAG_VM | FLAG_IF | FLAG_RF));
@@ -583,6 +640,8 @@ uint64_t help_sysexit(struct vcpu *v, uint64_t a, uint64_t b, uint64_t width)
     bool wide = width == 8;
 
     (void)a, (void)b;
+    if (!sysenter_is_there(v))
+        return vcpu_raise(v, EXCEPTION_UD);
     if (cpu_real_mode(c) || !selector || c->cpl != 0)
         return vcpu_raise_error(v, EXCEPTION_GP, 0);
     if (wide && (!segment_check_rip(v, AR_L, 0, c->slot[RDX]) || !segment_check_rip(v, AR_L, 0, c->slot[RCX])))

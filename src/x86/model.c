@@ -1,8 +1,8 @@
 /*
  * model.c - CPU models: the psABI's levels, a few processors, and what the host has.
  *
- * A model says what features there are.  Signatures of processors are those of their data sheets; the vendor is Intel
- * always, whose reading of the architecture this program follows.
+ * A model says what features there are.  Signatures of processors are those of their data sheets (Opteron: AMD 25759,
+ * SH7-CG).  Where Intel and AMD read the architecture differently, all but Opteron follow Intel.
  */
 #include "x86/model.h"
 
@@ -24,6 +24,7 @@ const struct model_row model_rows[] = {
     { .name = "Haswell", .title = "Core i7-4000, 2013", .signature = 0x306c3, .level = 3, .more = HASWELL },
     { .name = "Skylake-Server", .title = "Xeon Scalable, 2017", .signature = 0x50654, .level = 4,
       .more = HASWELL ",+adx,+clflushopt,+clwb,+pku,+prefetchw,+rdseed,+smap,+xgetbv1,+xsavec" },
+    { .name = "Opteron", .title = "AMD Opteron 200, 2003", .signature = 0xf5a, .level = 1, .vendor = VENDOR_AMD },
 };
 const unsigned model_count = ARRAY_LEN(model_rows);
 
@@ -98,7 +99,7 @@ void model_of_row(const struct model_row *row, struct cpu_model *out)
     struct err err;
     bool ok;
 
-    *out = (struct cpu_model){ row->signature, row->level ? feature_level(row->level) : feature_all };
+    *out = (struct cpu_model){ row->signature, row->level ? feature_level(row->level) : feature_all, row->vendor };
     ok = !row->more || model_change_all(&out->features, row->more, &err);
     assert(ok);
     if (row->host)

@@ -13,6 +13,7 @@ struct model_row {
     unsigned level;        /* of the psABI; 0: everything that is implemented */
     const char *more;      /* beyond the level, as in --cpu: ",+feature"; or NULL */
     bool host;             /* cut by the host's CPUID */
+    enum cpu_vendor vendor;
 };
 
 extern const struct model_row model_rows[]; /* the first is the default */

@@ -98,6 +98,21 @@ static bool msr_exists(const struct vcpu *v, uint32_t index)
     return true;
 }
 
+/* Registers of AMD's that read as 0 and keep nothing (APM 2 appendix A.1). */
+static bool msr_is_empty(const struct vcpu *v, uint32_t index)
+{
+    static const struct { uint32_t first, last; } rows[] = {
+        { 0xc0010000, 0xc0010007 },                             /* PerfEvtSel and PerfCtr, 0 to 3: nothing is counted */
+        { 0xc0010010, 0xc0010010 }, { 0xc0010015, 0xc0010015 }, /* SYSCFG, HWCR */
+        { 0xc001001a, 0xc001001a }, { 0xc001001d, 0xc001001d }, /* TOP_MEM, TOP_MEM2 */
+    };
+
+    for (unsigned i = 0; v->vendor == VENDOR_AMD && i < ARRAY_LEN(rows); i++)
+        if (index >= rows[i].first && index <= rows[i].last)
+            return true;
+    return false;
+}
+
 bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
 {
     struct cpu *c = &v->cpu;
@@ -110,6 +125,10 @@ bool msr_read(struct vcpu *v, uint32_t index, uint64_t *value)
     if ((slot = msr_slot(c, msr_rows, ARRAY_LEN(msr_rows), index, &mask)) ||
         (slot = msr_slot(c, msr_addresses, ARRAY_LEN(msr_addresses), index, &mask)) || (slot = msr_mtrr(c, index))) {
         *value = *slot;
+        return true;
+    }
+    if (msr_is_empty(v, index)) {
+        *value = 0;
         return true;
     }
     switch (index) {
@@ -189,6 +208,8 @@ bool msr_write(struct vcpu *v, uint32_t index, uint64_t value)
         *slot = value;
         return true;
     }
+    if (msr_is_empty(v, index))
+        return true;
     switch (index) {
     case MSR_TSC: c->tsc_base += value - vcpu_tsc(v); return true;
     case MSR_EFER: return msr_write_efer(v, value);

@@ -65,6 +65,10 @@ for option in cpu memory bios kernel initrd append disk cdrom boot net share dis
     refused "run: --$option without its value" run "$loop" --$option
 done
 
+for option in edu iommu; do
+    refused "run: --$option on, which takes no value" run "$loop" --$option on
+done
+
 refused "run: no such thing to do on a panic" run "$loop" --on-panic frob
 
 # -- images and options of run and diff

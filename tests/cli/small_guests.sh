@@ -114,6 +114,7 @@ sum='xor %eax, %eax; 5: addb (%rsi), %al; inc %rsi; dec %ecx; jnz 5b; test %al, 
     leave 15; echo '8:'; leave 8
 } | guest elf_x86_64 0x100000 "$images/acpi.elf"
 ran_on_soft "ACPI tables are where systems look, with right checksums" 15 FACPAPICHPETMCFG --debugcon stdio --kernel "$images/acpi.elf"
+ran_on_soft "... and of an IOMMU where there is one" 15 FACPAPICHPETMCFGDMAR --iommu --debugcon stdio --kernel "$images/acpi.elf"
 
 # -- how a run ends
 printf '\353\376' >"$images/loop.bin"

@@ -113,6 +113,9 @@ refused "--load beside a flat image" run --load "$snap" "$kernel"
 refused "--load with --append" run --load "$snap" --append x
 refused "--load with other memory" run --load "$snap" --memory 17M
 refused "--load with another CPU" run --load "$snap" --cpu x86-64-v3
+refused "--load with another vendor's CPU" run --load "$snap" --cpu Opteron
+refused "--load with an IOMMU that it has not" run --load "$snap" --iommu
+refused "--load with a device that it has not" run --load "$snap" --edu
 refused "--load with another clock" run --load "$snap" --clock journey
 refused "--load of a virtual clock on KVM" run --load "$snap" --engine kvm
 refused "--load with a --limit that has passed" run --load "$snap" --limit 1000

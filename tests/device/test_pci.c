@@ -69,6 +69,21 @@ START_TEST(pci_address_port_takes_dwords_only)
 }
 END_TEST
 
+/* As kvm-unit-tests' lib/x86/asm/pci.h has it: the register's lowest bits are in the address, and the access is to 0xcfc. */
+START_TEST(pci_word_and_byte_may_be_chosen_in_the_address)
+{
+    pci_plug();
+    bench_out(0xcf8, 4, MCH | 2);
+    ck_assert_uint_eq(bench_in(0xcfc, 2), 0x29c0);
+    ck_assert_uint_eq(bench_in(0xcfc, 1), 0xc0);
+    ck_assert_uint_eq(bench_in(0xcfc, 4), 0x29c08086);
+    ck_assert_uint_eq(bench_in(0xcf8, 4), MCH);
+    bench_out(0xcf8, 4, MCH | 1);
+    ck_assert_uint_eq(bench_in(0xcfc, 2), 0x8086);
+    ck_assert_uint_eq(bench_in(0xcfd, 1), 0x80);
+}
+END_TEST
+
 START_TEST(pci_identities_are_those_firmware_looks_for)
 {
     pci_plug();
@@ -229,7 +244,7 @@ START_TEST(pci_config_space_survives_all_writes)
 }
 END_TEST
 
-BENCH_MAIN("pci", pci_address_port_takes_dwords_only, pci_identities_are_those_firmware_looks_for,
+BENCH_MAIN("pci", pci_address_port_takes_dwords_only, pci_word_and_byte_may_be_chosen_in_the_address, pci_identities_are_those_firmware_looks_for,
            pci_absent_function_reads_all_ones, pci_bar_sizing_gives_64k, pci_bar_decodes_while_memory_is_on,
            pci_interrupt_reaches_router_unless_disabled, pci_ecam_shows_the_same_registers,
            mch_pam_fields_name_segments, lpc_pmbase_moves_power_management, pci_reset_control_acts_on_rising_bit_2,

@@ -404,6 +404,161 @@ START_TEST(gigabyte_page_without_its_feature_is_a_fault)
 }
 END_TEST
 
+/* -- vendors ---------------------------------------------------------------------------------------------------------- */
+
+static uint64_t vendor_cpuid(uint32_t leaf, unsigned reg)
+{
+    const uint64_t *r = cpu->slot;
+
+    begin(BOX_LONG);
+    cpu->slot[RAX] = leaf;
+    CODE(0x0f, 0xa2, 0xcc);
+    ck_assert_int_eq(RUN(), BP);
+    return ((const uint64_t[]){ r[RAX], r[RBX], r[RCX], r[RDX] })[reg];
+}
+
+/* APM 3 appendix E: the vendor's name twice, leaves 2 and 4 reserved, L1 in 80000005, half of leaf 1 again in 80000001. */
+START_TEST(cpuid_of_an_amd_is_as_its_manual_says)
+{
+    use("Opteron");
+    for (uint32_t leaf = 0; leaf <= 0x80000000; leaf += 0x80000000) {
+        ck_assert_uint_eq(vendor_cpuid(leaf, EBX), 0x68747541);
+        ck_assert_uint_eq(vendor_cpuid(leaf, EDX), 0x69746e65);
+        ck_assert_uint_eq(vendor_cpuid(leaf, ECX), 0x444d4163);
+        if (leaf)
+            break;
+    }
+    ck_assert_uint_eq(vendor_cpuid(1, EAX), 0xf5a);
+    ck_assert_uint_eq(vendor_cpuid(0x80000001, EAX), 0xf5a);
+    ck_assert_uint_eq(vendor_cpuid(2, EAX) | vendor_cpuid(4, EAX), 0);
+    ck_assert_uint_eq(vendor_cpuid(0x80000005, ECX) >> 24, 32);
+    ck_assert_uint_eq(vendor_cpuid(0x80000001, EDX) & 0x0183f3ff, vendor_cpuid(1, EDX) & 0x0183f3ff);
+    ck_assert_uint_eq(vendor_cpuid(0x20, EDX), 0);
+    use("x86-64-v1");
+    ck_assert_uint_eq(vendor_cpuid(0, EBX), 0x756e6547);
+    ck_assert_uint_eq(vendor_cpuid(0x80000000, EBX), 0);
+}
+END_TEST
+
+enum { SYSCALL_AT = 0x11000, TARGET_CS = BOX_CODE64, KERNEL_CS32 = BOX_CODE32 };
+
+/* SYSCALL and SYSRET lead to HLT: what stands in RIP then is behind it. */
+static void fast_call_prepare(enum box_mode mode, unsigned cpl)
+{
+    box_reset(&b, mode, cpl);
+    cpu->efer |= EFER_SCE;
+    cpu->msr.star = (uint64_t)0x23 << 48 | (uint64_t)(mode < BOX_COMPATIBILITY ? KERNEL_CS32 : TARGET_CS) << 32 | SYSCALL_AT;
+    cpu->msr.lstar = SYSCALL_AT + 0x100;
+    cpu->msr.cstar = SYSCALL_AT + 0x200;
+    cpu->msr.sfmask = 0x700;
+    cpu->msr.sysenter_cs = TARGET_CS;
+    cpu->msr.sysenter_eip = SYSCALL_AT;
+    for (unsigned i = 0; i < 3; i++)
+        box_put(&b, SYSCALL_AT + i * 0x100, 1, 0xcc);
+    vcpu_sync(&b.vcpu);
+}
+
+/* Which of these instructions are there, by vendor and mode (APM 3 SYSCALL, SYSRET, SYSENTER, SYSEXIT; SDM 2 the same). */
+START_TEST(fast_calls_are_there_by_vendor_and_mode)
+{
+    enum { SYSCALL = 0x05, SYSENTER = 0x34 };
+    static const struct { enum box_mode mode; uint8_t opcode; bool intel, amd; } rows[] = {
+        { BOX_PROTECTED32, SYSCALL, false, true },   { BOX_COMPATIBILITY, SYSCALL, false, true },
+        { BOX_LONG, SYSCALL, true, true },           { BOX_PROTECTED32, SYSENTER, true, true },
+        { BOX_COMPATIBILITY, SYSENTER, true, false }, { BOX_LONG, SYSENTER, true, false },
+    };
+    static const char *const models[] = { "x86-64-v1", "Opteron" };
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows) * 2; i++) {
+        bool there = i & 1 ? rows[i / 2].amd : rows[i / 2].intel;
+
+        use(models[i & 1]);
+        fast_call_prepare(rows[i / 2].mode, 3);
+        CODE(0x0f, rows[i / 2].opcode, 0xcc);
+        ck_assert_msg((RUN() == UD) == !there, "%s, 0f %02x, mode %d", models[i & 1], rows[i / 2].opcode, rows[i / 2].mode);
+    }
+}
+END_TEST
+
+/* Where SYSCALL leads and what it leaves in ECX, R11 and the segments, from legacy, compatibility and 64-bit mode (APM 3 SYSCALL). */
+START_TEST(syscall_of_an_amd_goes_where_its_mode_says)
+{
+    static const struct { enum box_mode mode; uint64_t target; bool long_mode; } rows[] = {
+        { BOX_PROTECTED32, SYSCALL_AT, false }, { BOX_COMPATIBILITY, SYSCALL_AT + 0x200, true }, { BOX_LONG, SYSCALL_AT + 0x100, true },
+    };
+
+    use("Opteron");
+    fast_call_prepare(rows[_i].mode, 3);
+    cpu_set_rflags(cpu, 0x203);
+    cpu->slot[R11] = 0;
+    CODE(0x0f, 0x05, 0xcc);
+    ck_assert_int_eq(box_run(&b, 1), BOX_NOTHING);
+    ck_assert_uint_eq(cpu->rip, rows[_i].target);
+    ck_assert_uint_eq(cpu->slot[RCX], BOX_CODE + 2);
+    ck_assert_uint_eq(cpu->slot[R11], rows[_i].long_mode ? 0x203 : 0);
+    ck_assert_uint_eq(cpu_rflags(cpu), 3);
+    ck_assert_uint_eq(cpu->cpl, 0);
+    ck_assert_uint_eq(cpu->seg[SEG_CS].selector, rows[_i].long_mode ? TARGET_CS : KERNEL_CS32);
+    ck_assert_uint_eq(!!(cpu->seg[SEG_CS].ar & AR_L), rows[_i].long_mode);
+    ck_assert_uint_eq(cpu->seg[SEG_SS].selector, cpu->seg[SEG_CS].selector + 8);
+}
+END_TEST
+
+/* SYSRET outside 64-bit mode sets IF and takes no flags from R11; SS keeps base, limit and attributes (APM 3 SYSRET). */
+START_TEST(sysret_of_an_amd_loads_the_selector_of_ss_alone)
+{
+    static const enum box_mode modes[] = { BOX_PROTECTED32, BOX_COMPATIBILITY, BOX_LONG };
+
+    use("Opteron");
+    fast_call_prepare(modes[_i], 0);
+    cpu->seg[SEG_SS].limit = 0xabcdefff;
+    cpu->slot[RCX] = SYSCALL_AT;
+    cpu->slot[R11] = 0x47;
+    cpu_set_rflags(cpu, 3);
+    CODE(0x0f, 0x07);
+    ck_assert_int_eq(box_run(&b, 1), BOX_NOTHING);
+    ck_assert_uint_eq(cpu->rip, SYSCALL_AT);
+    ck_assert_uint_eq(cpu->cpl, 3);
+    ck_assert_uint_eq(cpu_rflags(cpu), modes[_i] == BOX_LONG ? 0x47 : 0x203);
+    ck_assert_uint_eq(cpu->seg[SEG_CS].selector, 0x23);
+    ck_assert_uint_eq(cpu->seg[SEG_SS].selector, 0x2b);
+    ck_assert_uint_eq(cpu->seg[SEG_SS].limit, 0xabcdefff);
+}
+END_TEST
+
+/* TF as SYSCALL and SYSRET leave it decides whether they end with a trap, whoever made the processor. */
+START_TEST(single_step_over_fast_calls_looks_at_tf_afterwards)
+{
+    static const struct { uint8_t opcode; bool before, after; } rows[] = {
+        { 0x05, true, false }, { 0x05, true, true }, { 0x07, false, true }, { 0x07, true, false },
+    };
+
+    use(_i & 1 ? "Opteron" : "max");
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        fast_call_prepare(BOX_LONG, rows[i].opcode == 0x05 ? 3 : 0);
+        cpu->msr.sfmask = rows[i].after ? 0 : 0x100;
+        cpu->slot[RCX] = SYSCALL_AT;
+        cpu->slot[R11] = rows[i].after ? 0x102 : 2;
+        cpu_set_rflags(cpu, rows[i].before ? 0x102 : 2);
+        vcpu_sync(&b.vcpu);
+        CODE(0x48, 0x0f, rows[i].opcode);
+        ck_assert_int_eq(box_run(&b, 1), rows[i].after ? 1 : BOX_NOTHING);
+        ck_assert_uint_eq(cpu->dr[6] >> 14 & 1, rows[i].after);
+    }
+}
+END_TEST
+
+/* The counters that kernels take for granted on AMD's are there, and on no other. */
+START_TEST(msrs_of_an_amd_are_there_with_it_alone)
+{
+    use(_i ? "Opteron" : "max");
+    begin(BOX_LONG);
+    cpu->slot[RCX] = 0xc0010000;
+    CODE(0x0f, 0x32, 0x0f, 0x30, 0xcc);
+    ck_assert_int_eq(RUN(), _i ? BP : GP);
+}
+END_TEST
+
 /* -- the language of --cpu -------------------------------------------------------------------------------------------------- */
 
 START_TEST(model_has_what_its_features_need)
@@ -480,6 +635,12 @@ int main(void)
     tcase_add_loop_test(tc, msr_without_its_feature_is_gp, 0, 11);
     tcase_add_loop_test(tc, tsc_aux_is_there_with_either_of_its_readers, 0, 2);
     tcase_add_loop_test(tc, gigabyte_page_without_its_feature_is_a_fault, 0, 2);
+    tcase_add_test(tc, cpuid_of_an_amd_is_as_its_manual_says);
+    tcase_add_test(tc, fast_calls_are_there_by_vendor_and_mode);
+    tcase_add_loop_test(tc, syscall_of_an_amd_goes_where_its_mode_says, 0, 3);
+    tcase_add_loop_test(tc, sysret_of_an_amd_loads_the_selector_of_ss_alone, 0, 3);
+    tcase_add_loop_test(tc, single_step_over_fast_calls_looks_at_tf_afterwards, 0, 2);
+    tcase_add_loop_test(tc, msrs_of_an_amd_are_there_with_it_alone, 0, 2);
     tcase_add_loop_test(tc, model_has_what_its_features_need, 0, (int)model_count);
     tcase_add_test(tc, model_plus_brings_along_and_minus_takes_away_from_left_to_right);
     tcase_add_test(tc, model_feature_names_may_be_spelt_otherwise);

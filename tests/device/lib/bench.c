@@ -64,8 +64,8 @@ void bench_init(void)
 {
     memset(&bench, 0, sizeof(bench));
     bench.map = (struct region_map){ bench_add, bench_changed };
-    bench.dma = (struct dma){ bench_dma_read, bench_dma_write };
-    bench.irq_bus = (struct irq_bus){ bench_deliver, bench_eoi };
+    bench.dma = (struct dma){ .read = bench_dma_read, .write = bench_dma_write };
+    bench.irq_bus = (struct irq_bus){ .deliver = bench_deliver, .eoi = bench_eoi };
     bench.backend.output = bench_output;
     bench.clock.ns = 10000000000; /* 10 s: nothing is special about reset */
     bench.host = (struct device_host){ &bench.map, &bench.clock, &bench.dma, &bench.irq_bus };
