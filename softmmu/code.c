@@ -50,7 +50,7 @@ bool code_mark(struct code *code, uint64_t gpa, uint64_t size)
         code_grow(code, page + 1);
     first = !code->lines[page];
     code->marked[page / CODE_PAGES_NEAR] += first;
-    code->lines[page] |= code_lines(gpa & PAGE_OFFSET, size);
+    __atomic_fetch_or(&code->lines[page], code_lines(gpa & PAGE_OFFSET, size), __ATOMIC_SEQ_CST); /* another CPU may write there */
     return first;
 }
 
@@ -64,15 +64,20 @@ void code_unmark(struct code *code, uint64_t gpa)
     code->lines[page] = 0;
 }
 
-static bool code_hit(const struct code *code, uint64_t gpa, unsigned width)
+static bool code_hit_page(const struct code *code, uint64_t gpa, unsigned width)
 {
     return code_present(code, gpa) && code->lines[gpa / PAGE_BYTES] & code_lines(gpa & PAGE_OFFSET, width);
 }
 
-void code_written(struct code *code, uint64_t gpa, unsigned width)
+bool code_hit(const struct code *code, uint64_t gpa, unsigned width)
 {
     uint64_t next = bits_align_down(gpa, PAGE_BYTES) + PAGE_BYTES;
 
-    if (code_hit(code, gpa, width) || (gpa + width > next && code_hit(code, next, (unsigned)(gpa + width - next))))
+    return code_hit_page(code, gpa, width) || (gpa + width > next && code_hit_page(code, next, (unsigned)(gpa + width - next)));
+}
+
+void code_written(struct code *code, uint64_t gpa, unsigned width)
+{
+    if (code_hit(code, gpa, width))
         code->dropped(code->opaque, gpa, width);
 }

@@ -39,12 +39,12 @@ static inline bool code_present_near(const struct code *code, uint64_t gpa)
 void code_init(struct code *code, void (*dropped)(void *opaque, uint64_t gpa, unsigned width), void *opaque);
 void code_free(struct code *code);
 
-/*
- * Marks [gpa, gpa + size), which lies in one page.  True if the page had no mark before: its TLB entries must be
- * protected now (tlb_protect).
- */
+/* Marks [gpa, gpa + size), which lies in one page.  True if the page had no mark before.  For mmu_mark_code(). */
 bool code_mark(struct code *code, uint64_t gpa, uint64_t size);
 void code_unmark(struct code *code, uint64_t gpa);
+
+/* Is any of [gpa, gpa + width) marked?  It may cross a page. */
+bool code_hit(const struct code *code, uint64_t gpa, unsigned width);
 
 /* Memory at [gpa, gpa + width) has been written: width 1..64, may cross a page. */
 void code_written(struct code *code, uint64_t gpa, unsigned width);

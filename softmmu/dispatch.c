@@ -12,6 +12,7 @@
 #include "dispatch.h"
 
 #include "base/log.h"
+#include "base/swap.h"
 
 #include <string.h>
 
@@ -334,6 +335,29 @@ static void dispatch_simple_memory(struct bus *bus, struct access *access)
         memset(&access->data, 0xff, piece->width);
 }
 
+/*
+ * An atomic on one memory, in one piece of the host's if that is possible: CPUs may run at the same time.  False: it is to go as
+ * a load and a store.
+ */
+static bool dispatch_atomic_memory(struct bus *bus, struct access *access)
+{
+    const struct piece *piece = &access->piece[0];
+    const struct phys_range *range = piece->range;
+    uint8_t *host = range->write ? range->write + piece->offset : NULL;
+    union wide old = { 0 }, new;
+
+    if (range->read != range->write || !host || !swap_takes(host, access->width))
+        return false;
+    memcpy(&old, host, access->width);
+    do
+        new = dispatch_compute(access, &old);
+    while (!swap_bytes(host, &old, &new, access->width));
+    access->data = old;
+    if (bus->wrote)
+        bus->wrote(bus->wrote_opaque, piece->gpa, piece->width);
+    return true;
+}
+
 /* All of it in one region: false if it does not take the access as it is. */
 static bool dispatch_simple_region(struct bus *bus, struct access *access, enum transaction_result *result)
 {
@@ -357,20 +381,21 @@ static bool dispatch_simple_region(struct bus *bus, struct access *access, enum 
     return true;
 }
 
-/* The common cases without a list. */
-static bool dispatch_simple(struct bus *bus, struct access *access, enum transaction_result *result)
+/* The common cases without a list: all of it in one range of this kind. */
+static bool dispatch_is_simple(const struct access *access, enum piece_kind kind)
 {
-    enum piece_kind kind;
+    return access->pieces == 1 && !(access->flags & TRANSACTION_MASKED) && access->form != FORM_HINT && access->piece[0].range->kind == kind;
+}
 
-    if (access->pieces != 1 || access->flags & TRANSACTION_MASKED || access->form == FORM_HINT)
+static bool dispatch_simple(struct bus *bus, struct access *access)
+{
+    if (!dispatch_is_simple(access, PIECE_MEMORY))
         return false;
-    kind = access->piece[0].range->kind;
-    *result = TRANSACTION_OK;
-    if (kind == PIECE_MEMORY && access->type <= TRANSACTION_STORE) {
+    if (access->type <= TRANSACTION_STORE)
         dispatch_simple_memory(bus, access);
-        return true;
-    }
-    return kind == PIECE_REGION && access->type != TRANSACTION_ENQUEUE && dispatch_simple_region(bus, access, result);
+    else
+        return dispatch_is_atomic(access->type) && dispatch_atomic_memory(bus, access);
+    return true;
 }
 
 /* The map has changed since the pieces were resolved: look them up again where they are. */
@@ -385,6 +410,18 @@ static void dispatch_resolve_again(struct bus *bus, struct access *access)
         phys_resolve(bus->phys, access, old[i].gpa, old[i].at, old[i].width, old[i].page);
 }
 
+/* Devices are ours; the map may have changed while we waited for them. */
+static enum transaction_result dispatch_alone(struct bus *bus, struct access *access)
+{
+    enum transaction_result result;
+
+    if (unlikely(access->generation != bus->phys->generation))
+        dispatch_resolve_again(bus, access);
+    if (dispatch_is_simple(access, PIECE_REGION) && access->type != TRANSACTION_ENQUEUE && dispatch_simple_region(bus, access, &result))
+        return result;
+    return dispatch_general(bus, access);
+}
+
 enum transaction_result dispatch_access(struct bus *bus, struct access *access)
 {
     enum transaction_result result;
@@ -393,9 +430,12 @@ enum transaction_result dispatch_access(struct bus *bus, struct access *access)
         dispatch_resolve_again(bus, access);
     if (!(access->flags & TRANSACTION_MASKED))
         access->enables = bits_mask(access->width);
-    if (likely(dispatch_simple(bus, access, &result)))
-        return result;
-    return dispatch_general(bus, access);
+    if (dispatch_simple(bus, access))
+        return TRANSACTION_OK;
+    exclusion_devices(bus->exclusion, true);
+    result = dispatch_alone(bus, access);
+    exclusion_devices(bus->exclusion, false);
+    return result;
 }
 
 enum transaction_result dispatch_physical(struct bus *bus, struct access *access, uint64_t gpa)

@@ -51,6 +51,7 @@ struct bus {
     /* Called when a device, or a hole, is asked for something: it takes its time.  May be NULL. */
     void (*waits)(void *opaque);
     void *waits_opaque;
+    struct exclusion *exclusion;       /* of this CPU's accesses; NULL: nobody else runs, or who sends has seen to it */
     const struct bus_answers *answers; /* loads from these addresses do not reach their device again; NULL: none */
 };
 
@@ -145,9 +146,11 @@ static inline enum transaction_result dispatch_direct(struct bus *bus, struct re
 {
     enum transaction_result result;
 
+    exclusion_devices(bus->exclusion, true);
     dispatch_note_single(bus);
     t->origin = &bus->origin;
     result = dispatch_call(region, t);
+    exclusion_devices(bus->exclusion, false);
     if (unlikely(result == TRANSACTION_ERROR) && (t->type == TRANSACTION_LOAD || dispatch_is_atomic(t->type)))
         memset(&t->data, 0xff, t->width);
     return result;
@@ -161,11 +164,16 @@ void dispatch_store_typed(struct bus *bus, struct region *region, uint64_t offse
 static inline uint64_t dispatch_load_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width)
 {
     const struct region_ops *ops = region->ops;
+    uint64_t value = UINT64_MAX;
 
     if (ops->transact)
         return dispatch_load_typed(bus, region, offset, width);
+    exclusion_devices(bus->exclusion, true);
     dispatch_note_single(bus);
-    return bits_trunc(ops->read ? ops->read(region->state, offset, width) : UINT64_MAX, width);
+    if (ops->read)
+        value = ops->read(region->state, offset, width);
+    exclusion_devices(bus->exclusion, false);
+    return bits_trunc(value, width);
 }
 
 static inline void dispatch_store_word(struct bus *bus, struct region *region, uint64_t offset, unsigned width, uint64_t value)
@@ -176,9 +184,11 @@ static inline void dispatch_store_word(struct bus *bus, struct region *region, u
         dispatch_store_typed(bus, region, offset, width, value);
         return;
     }
+    exclusion_devices(bus->exclusion, true);
     dispatch_note_single(bus);
     if (ops->write)
         ops->write(region->state, offset, width, bits_trunc(value, width));
+    exclusion_devices(bus->exclusion, false);
 }
 
 /* -- from outside the page tables ----------------------------------------------------------------------------- */

@@ -206,12 +206,17 @@ uint64_t phys_memory_generation(struct phys *phys)
 
 /* -- changes -------------------------------------------------------------------------------------------------- */
 
+/* Where others run, the flat list is made again before they do. */
 static void phys_changed(struct phys *phys)
 {
+    exclusion_others(phys->exclusion, true);
     phys->generation++;
     phys->stale = true;
     for (struct phys_listener *l = phys->listeners; l; l = l->next)
         l->changed(l);
+    if (phys->exclusion)
+        phys_refresh(phys);
+    exclusion_others(phys->exclusion, false);
 }
 
 static void phys_region_add(struct region_map *map, struct region *region)

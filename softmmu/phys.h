@@ -7,6 +7,7 @@
 #ifndef SOFTMMU_PHYS_H
 #define SOFTMMU_PHYS_H
 
+#include "exclusion.h"
 #include "types.h"
 
 /*
@@ -51,6 +52,7 @@ struct phys {
     uint64_t memory_generation; /* ... of where memory is: phys_memory_generation() */
     bool stale;               /* the flat list has to be rebuilt before the next look-up */
     struct phys_listener *listeners;
+    struct exclusion *exclusion; /* CPUs run at the same time; NULL: they do not */
 };
 
 void phys_init(struct phys *phys);

@@ -148,10 +148,25 @@ bool mmu_has_code_near(const struct mmu *mmu, uint64_t gpa)
     return false;
 }
 
+static bool mmu_code_hit(const struct mmu *mmu, uint64_t gpa, unsigned width)
+{
+    for (const struct mmu *m = mmu; m; m = mmu_after(mmu, m))
+        if (code_hit(m->code, gpa, width))
+            return true;
+    return false;
+}
+
 void mmu_written(struct mmu *mmu, uint64_t gpa, unsigned width)
 {
+    struct exclusion *x = mmu->bus->exclusion;
+
+    exclusion_fence(x);
+    if (likely(!mmu_code_hit(mmu, gpa, width)))
+        return;
+    exclusion_others(x, true);
     for (struct mmu *m = mmu; m; m = mmu_after(mmu, m))
         code_written(m->code, gpa, width);
+    exclusion_others(x, false);
 }
 
 static void tlb_protect_one(struct mmu *mmu, uint64_t page)
@@ -162,10 +177,20 @@ static void tlb_protect_one(struct mmu *mmu, uint64_t page)
             at.entry->tag[TLB_WRITE] |= TLB_SLOW;
 }
 
-void tlb_protect(struct mmu *mmu, uint64_t gpa)
+bool mmu_mark_code(struct mmu *mmu, uint64_t gpa, uint64_t size)
 {
+    struct exclusion *x = mmu->bus->exclusion;
+
+    if (code_present(mmu->code, gpa)) {
+        code_mark(mmu->code, gpa, size);
+        return false;
+    }
+    exclusion_others(x, true);
+    code_mark(mmu->code, gpa, size);
     for (struct mmu *m = mmu; m; m = mmu_after(mmu, m))
         tlb_protect_one(m, gpa & ~(uint64_t)PAGE_OFFSET);
+    exclusion_others(x, false);
+    return true;
 }
 
 /* The next access looks anew. */

@@ -178,8 +178,11 @@ bool mmu_has_code_near(const struct mmu *mmu, uint64_t gpa);
 /* Memory at [gpa, gpa + width) has been written, by whomever: translations of it go on all CPUs (code_written). */
 void mmu_written(struct mmu *mmu, uint64_t gpa, unsigned width);
 
-/* Makes writes to a guest-physical page slow, in every entry of every CPU that maps it. */
-void tlb_protect(struct mmu *mmu, uint64_t gpa);
+/*
+ * This CPU has translated [gpa, gpa + size), which lies in one page.  True if the page had nothing of it before: writes to it
+ * are slow from now on, in every entry of every CPU that maps it, and what is known beside the TLB (`protects`) no longer holds.
+ */
+bool mmu_mark_code(struct mmu *mmu, uint64_t gpa, uint64_t size);
 /* A page has none of this CPU's translated code any more: takes its mark away, and writes to it may be fast again. */
 void tlb_release(struct mmu *mmu, uint64_t gpa);
 

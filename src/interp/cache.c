@@ -111,12 +111,6 @@ static bool block_second_page_holds(const struct iblock *b, struct vcpu *v)
     return e && e->gpa == b->gpa[1];
 }
 
-static void code_protect(struct vcpu *v, uint64_t gpa, uint64_t size)
-{
-    if (code_mark(&v->code, gpa, size))
-        tlb_protect(&v->mmu, gpa);
-}
-
 /* Its bytes lie in the first page from `at` on, and at the second's start. */
 static void block_protect(struct vcpu *v, const struct iblock *b)
 {
@@ -124,15 +118,15 @@ static void block_protect(struct vcpu *v, const struct iblock *b)
     uint64_t at = ((b->mode & MODE_CODE64 ? 0 : b->cs_base) + b->rip) & PAGE_OFFSET, size = last->rip + last->length - b->rip;
     uint64_t first = bits_min(size, PAGE_BYTES - at);
 
-    code_protect(v, b->gpa[0] + at, first);
+    mmu_mark_code(&v->mmu, b->gpa[0] + at, first);
     if (size > first)
-        code_protect(v, b->gpa[1], size - first);
+        mmu_mark_code(&v->mmu, b->gpa[1], size - first);
 }
 
-/* Of one instruction, and used once: what the next one is, is then looked up anew. */
+/* `once`: of one instruction, and used once: what the next one is, is then looked up anew. */
 static struct iblock *block_make(struct interp *it, bool once)
 {
-    static struct ir_block ir; /* large, and rebuilt every time */
+    static _Thread_local struct ir_block ir; /* large, and rebuilt every time */
     struct vcpu *v = it->v;
     struct fetched f;
     struct iblock *b;
@@ -149,7 +143,10 @@ static struct iblock *block_make(struct interp *it, bool once)
         return b;
     }
     block_protect(v, b);
-    return b;
+    if (fetch_holds(v, &ir, &f))
+        return b;
+    free(b);
+    return block_make(it, once);
 }
 
 static struct iblock *block_lookup(struct interp *it)

@@ -31,6 +31,7 @@ static void *interp_create(struct vcpu *v, struct err *err)
     (void)err;
     if (!it)
         abort();
+    interp_prepare();
     it->v = v;
     it->patience = UINT8_MAX;
     it->listener.changed = interp_map_changed;
@@ -55,18 +56,43 @@ static void interp_destroy(void *self)
 
 /* -- between instructions ----------------------------------------------------------------------------------------------- */
 
+/* The interrupt controllers' answer; nothing where they have changed their mind: another CPU may reach them. */
+static bool take_interrupt(struct vcpu *v)
+{
+    bool taken;
+    uint8_t vector = 0;
+
+    exclusion_devices(v->bus.exclusion, true);
+    taken = v->pins.intr;
+    if (taken)
+        vector = v->pins.acknowledge(v->pins.opaque);
+    exclusion_devices(v->bus.exclusion, false);
+    if (taken)
+        interrupt_deliver(v, vector);
+    return taken;
+}
+
+static bool take_latch(struct vcpu *v, bool *latch)
+{
+    bool taken;
+
+    exclusion_devices(v->bus.exclusion, true);
+    taken = *latch;
+    *latch = false;
+    exclusion_devices(v->bus.exclusion, false);
+    return taken;
+}
+
 /* INIT, a start-up message, NMI, INTR in the order of their priority (SDM 3A table 7-2); true if something was taken. */
 static bool take_pins(struct vcpu *v)
 {
     struct cpu *c = &v->cpu;
 
-    if (v->pins.init) {
-        v->pins.init = false;
+    if (v->pins.init && take_latch(v, &v->pins.init)) {
         vcpu_init_signal(v);
         return true;
     }
-    if (v->pins.startup) {
-        v->pins.startup = false;
+    if (v->pins.startup && take_latch(v, &v->pins.startup)) {
         if (c->activity != CPU_WAIT_SIPI)
             return false;
         vcpu_start(v, v->pins.startup_vector);
@@ -74,16 +100,11 @@ static bool take_pins(struct vcpu *v)
     }
     if (c->shadow != SHADOW_NONE)
         return false;
-    if (v->pins.nmi && !c->nmi_blocked) {
-        v->pins.nmi = false;
+    if (v->pins.nmi && !c->nmi_blocked && take_latch(v, &v->pins.nmi)) {
         interrupt_deliver(v, EXCEPTION_NMI);
         return true;
     }
-    if (v->pins.intr && c->rflags & FLAG_IF && v->pins.acknowledge) {
-        interrupt_deliver(v, v->pins.acknowledge(v->pins.opaque));
-        return true;
-    }
-    return false;
+    return v->pins.intr && c->rflags & FLAG_IF && v->pins.acknowledge && take_interrupt(v);
 }
 
 /* An instruction breakpoint at RIP: a fault, unless RF says it has been taken (SDM 3A 19.3.1.1).  None after MOV SS (6.8.3). */

@@ -16,18 +16,14 @@
 
 /* -- helpers ---------------------------------------------------------------------------------------------------------- */
 
-static ffi_cif *helper_cif(unsigned args)
+static ffi_cif helper_cif[5]; /* by number of arguments beyond the vcpu */
+
+static void prepare_helpers(void)
 {
     static ffi_type *types[] = { &ffi_type_pointer, &ffi_type_uint64, &ffi_type_uint64, &ffi_type_uint64, &ffi_type_uint64 };
-    static ffi_cif cif[5];
-    static bool ready;
 
-    if (!ready) {
-        for (unsigned i = 0; i < ARRAY_LEN(cif); i++)
-            ffi_prep_cif(&cif[i], FFI_DEFAULT_ABI, i + 1, &ffi_type_uint64, types);
-        ready = true;
-    }
-    return &cif[args];
+    for (unsigned i = 0; i < ARRAY_LEN(helper_cif); i++)
+        ffi_prep_cif(&helper_cif[i], FFI_DEFAULT_ABI, i + 1, &ffi_type_uint64, types);
 }
 
 /* The arguments are the first `args - 1` of a, b, c and, last, imm. */
@@ -39,7 +35,7 @@ static uint64_t helper_call(struct vcpu *v, const struct step *s)
     ffi_arg result;
 
     args[h->args] = &imm;
-    ffi_call(helper_cif(h->args), FFI_FN(h->function), &result, args);
+    ffi_call(&helper_cif[h->args], FFI_FN(h->function), &result, args);
     return (uint64_t)result;
 }
 
@@ -143,12 +139,18 @@ static void run(struct interp *it, struct iblock *block);
 
 void interp_execute(struct interp *it, struct iblock *block) { run(it, block); }
 
+void interp_prepare(void)
+{
+    if (labels)
+        return;
+    prepare_helpers();
+    run(NULL, NULL);
+}
+
 const void *interp_label(const struct ir_op *op)
 {
     unsigned log2 = op->width == 2 ? 1 : op->width == 4 ? 2 : op->width >= 8 ? 3 : 0;
 
-    if (!labels)
-        run(NULL, NULL);
     return labels[op->op][log2][op->live];
 }
 

@@ -69,6 +69,9 @@ struct interp {
     void *opaque;
 };
 
+/* Before the first of them: what all interpreters share. */
+void interp_prepare(void);
+
 /* Labels of the steps, for building blocks. */
 const void *interp_label(const struct ir_op *op);
 

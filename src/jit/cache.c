@@ -236,10 +236,8 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
 
 static void protect(struct jit *j, uint64_t gpa, uint64_t size)
 {
-    if (!code_mark(&j->v->code, gpa, size))
-        return;
-    tlb_protect(&j->v->mmu, gpa);
-    jit_clear_caches(j);
+    if (mmu_mark_code(&j->v->mmu, gpa, size))
+        jit_follow_protects(j);
 }
 
 /* Where the instruction is: in the block's first page, or behind it. */
@@ -290,7 +288,7 @@ static void block_plan(struct jit *j, struct window_plan *plan, struct ir_block 
 /* Code for as much of the block as can be; the cache is emptied once if it is full. */
 static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block **out, const struct fetched *f, enum block_kind kind)
 {
-    static struct window_plan plan; /* large */
+    static _Thread_local struct window_plan plan; /* large */
 
     for (unsigned attempt = 0; attempt < 3; attempt++) {
         uint8_t *start = j->e.at;
@@ -331,9 +329,11 @@ static uint64_t now_ns(void)
 
 static uint8_t *written_count(struct jit *j, uint64_t gpa) { return &j->written[gpa / PAGE_BYTES % HOT_ENTRIES]; }
 
+static void block_drop(struct jit *j, struct jit_block *b);
+
 static struct jit_block *translate(struct jit *j, enum block_kind kind)
 {
-    static struct ir_block ir; /* large, and rebuilt every time */
+    static _Thread_local struct ir_block ir; /* large, and rebuilt every time */
     uint64_t start = now_ns();
     struct fetched f;
     struct jit_block *b;
@@ -347,6 +347,8 @@ static struct jit_block *translate(struct jit *j, enum block_kind kind)
         j->stats.declined++;
     }
     block_insert(j, b);
+    if (!b->dead && !fetch_holds(j->v, &ir, &f))
+        block_drop(j, b);
     j->stats.blocks++;
     j->stats.careful += kind == BLOCK_CAREFUL;
     j->stats.brief += kind == BLOCK_BRIEF;
@@ -355,7 +357,7 @@ static struct jit_block *translate(struct jit *j, enum block_kind kind)
     j->stats.translate_ns += now_ns() - start;
     if (!b->declined)
         jit_inspect_block(j, b);
-    return b;
+    return b->dead ? NULL : b;
 }
 
 /* Has the code here run often enough, half of it in the interpreter's chains?  Where code is written to again and again, more often. */
@@ -372,8 +374,6 @@ static bool is_hot(struct jit *j, uint64_t gpa)
     j->stats.misses++;
     return false;
 }
-
-static void block_drop(struct jit *j, struct jit_block *b);
 
 /*
  * Most code does not run often.  A block is brief first, up to the next jump: quickly made; one that goes on running is made again,

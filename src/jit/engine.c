@@ -31,7 +31,8 @@ bool jit_switch_off(const char *name)
     return false;
 }
 
-enum { RUN_INSNS = 1 << 16 }; /* at most so many before somebody looks whether the engine was kicked */
+/* At most so many before somebody looks whether the engine was kicked; ... where other CPUs wait for that. */
+enum { RUN_INSNS = 1 << 16, RUN_INSNS_SHARED = 1 << 12 };
 
 /* -- what else changes memory ------------------------------------------------------------------------------------------------ */
 
@@ -160,7 +161,7 @@ static const uint8_t *code_here(struct jit *j)
     j->vain = UINT64_MAX;
     if (vain)
         return NULL;
-    if (jump && jump->rip == j->v->cpu.rip && !jit_is_flushed(j) && j->left >= BLOCK_INSNS)
+    if (jump && jump->rip == j->v->cpu.rip && j->left >= BLOCK_INSNS)
         return jump->code;
     b = jit_lookup(j, false);
     if (!b || b->insns > j->left)
@@ -192,11 +193,9 @@ static bool jit_translated(void *opaque)
     if (j->map_changed)
         follow_map(j);
     jit_free_dead(j);
-    if (j->seen_protects != v->mmu.protects) {
-        j->seen_protects = v->mmu.protects;
-        jit_clear_caches(j);
-    }
-    j->left = bits_min(v->end - v->retired, RUN_INSNS);
+    if (jit_is_flushed(j))
+        jit_follow_flushes(j);
+    j->left = bits_min(v->end - v->retired, v->bus.exclusion ? RUN_INSNS_SHARED : RUN_INSNS);
     j->retired_then = v->retired + j->left;
     code = code_here(j);
     if (!code)

@@ -530,7 +530,7 @@ static bool gen_ops(struct gen *g)
 
 bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_block *ir, const struct window_plan *plan)
 {
-    static struct gen g;
+    static _Thread_local struct gen g;
     uint8_t *from[3] = { 0 };
 
     memset(&g, 0, offsetof(struct gen, stub));

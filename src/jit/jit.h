@@ -294,11 +294,16 @@ void jit_fill_jump(struct jit *jit, const struct jit_block *block);
 void jit_force_out(struct jit *jit, struct jit_block *block, unsigned insn);
 void jit_disarm(struct jit *jit);
 
-/* pages.c.  A page got code: what page caches say may be wrong. */
+/* pages.c */
 void jit_clear_caches(struct jit *jit);
-/* What the TLB has dropped since the last time, page caches and tables of jumps drop too. */
+/* A page got code: what page caches say may be wrong. */
+void jit_follow_protects(struct jit *jit);
+/* What the TLB has dropped since the last time, or made slow, page caches and tables of jumps drop too. */
 void jit_follow_flushes(struct jit *jit);
-static inline bool jit_is_flushed(const struct jit *j) { return j->seen_flushes != j->v->mmu.flushes; }
+static inline bool jit_is_flushed(const struct jit *j)
+{
+    return (j->seen_flushes ^ j->v->mmu.flushes) | (j->seen_protects ^ j->v->mmu.protects);
+}
 /* What the TLB knows of [gva, gva + bytes), if it is plain memory for this intent. */
 void jit_fill_cache(struct jit *jit, struct page_cache *cache, uint64_t gva, unsigned bytes, enum tlb_intent intent);
 

@@ -80,10 +80,18 @@ static void follow_each(struct jit *j)
         follow_page(j, mmu->flushed_page[n % FLUSHED_PAGES]);
 }
 
+void jit_follow_protects(struct jit *j)
+{
+    j->seen_protects = j->v->mmu.protects;
+    jit_clear_caches(j);
+}
+
 void jit_follow_flushes(struct jit *j)
 {
     const struct mmu *mmu = &j->v->mmu;
 
+    if (j->seen_protects != mmu->protects)
+        jit_follow_protects(j);
     if (mmu->flushed_all > j->seen_flushes || mmu->flushes - j->seen_flushes > FLUSHED_PAGES) {
         jit_clear_jumps(j);
         jit_clear_caches(j);

@@ -374,7 +374,7 @@ static bool accesses_of_two(const struct ir_block *ir)
 
 void window_plan(struct window_plan *plan, struct ir_block *ir, unsigned bytes, bool fold)
 {
-    static struct follow f; /* large */
+    static _Thread_local struct follow f; /* large */
 
     plan->windows = 0;
     for (unsigned i = 0; i < ir->ops; i++) {

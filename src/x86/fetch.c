@@ -102,3 +102,24 @@ unsigned fetch_block(struct vcpu *v, struct ir_block *ir, unsigned limit, const 
         log_code(v, ir, out);
     return ir->insns;
 }
+
+/* `length` bytes of the block, which begin `into` the first page. */
+static bool bytes_hold(struct vcpu *v, const struct fetched *f, const uint8_t *bytes, uint64_t into, unsigned length)
+{
+    unsigned first = into < PAGE_BYTES ? (unsigned)bits_min(length, PAGE_BYTES - into) : 0;
+    const uint8_t *host = phys_readable(v->bus.phys, f->gpa[0] + into, first), *next = phys_readable(v->bus.phys, f->gpa[1], PAGE_BYTES);
+
+    if (first && (!host || memcmp(bytes, host, first)))
+        return false;
+    return first == length || (next && !memcmp(bytes + first, next + (into + first - PAGE_BYTES), length - first));
+}
+
+bool fetch_holds(struct vcpu *v, const struct ir_block *ir, const struct fetched *f)
+{
+    uint64_t base = ir->mode & MODE_CODE64 ? 0 : v->cpu.seg[SEG_CS].base, page = (base + ir->rip) & ~(uint64_t)PAGE_OFFSET;
+
+    for (unsigned i = 0; i < ir->insns && v->bus.exclusion; i++)
+        if (!bytes_hold(v, f, ir->code[i], (base + ir->insn[i].rip - page) % (2 * PAGE_BYTES), ir->insn[i].length))
+            return false;
+    return true;
+}

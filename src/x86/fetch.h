@@ -21,4 +21,7 @@ struct fetched {
 unsigned fetch_block(struct vcpu *v, struct ir_block *ir, unsigned limit, const struct history *history,
                      struct fetched *out);
 
+/* After the block's bytes have been marked as code: has no other CPU written to them meanwhile? */
+bool fetch_holds(struct vcpu *v, const struct ir_block *ir, const struct fetched *f);
+
 #endif

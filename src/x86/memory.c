@@ -7,6 +7,8 @@
  */
 #include "x86/memory.h"
 
+#include "base/swap.h"
+
 #include <string.h>
 
 /* -- the ways ------------------------------------------------------------------------------------------------------ */
@@ -258,31 +260,13 @@ static uint64_t atomic_compute(enum atomic_kind kind, uint64_t old, uint64_t b, 
 }
 
 /* Tries until nobody comes between the load and the store. */
-#define ATOMIC_ON(type)                                                                                                \
-    do {                                                                                                               \
-        type *at_ = (type *)host, found_ = __atomic_load_n(at_, __ATOMIC_RELAXED);                                     \
-                                                                                                                       \
-        while (!__atomic_compare_exchange_n(                                                                           \
-            at_, &found_, (type)atomic_compute(shape.kind, found_, operand, compare, sizeof(type)), true,              \
-            __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))                                                                       \
-            ;                                                                                                          \
-        return found_;                                                                                                 \
-    } while (0)
-
 uint64_t memory_atomic(void *host, struct memory_shape shape, uint64_t operand, uint64_t compare)
 {
-    uint64_t old = 0, new;
+    uint64_t old = memory_word(host, shape.width), new;
 
-    if (!((uintptr_t)host & (shape.width - 1u)))
-        switch (shape.width) {
-        case 1: ATOMIC_ON(uint8_t);
-        case 2: ATOMIC_ON(uint16_t);
-        case 4: ATOMIC_ON(uint32_t);
-        default: ATOMIC_ON(uint64_t);
-        }
-    memcpy(&old, host, shape.width);
-    new = atomic_compute(shape.kind, old, operand, compare, shape.width);
-    memcpy(host, &new, shape.width);
+    do
+        new = atomic_compute(shape.kind, old, operand, compare, shape.width);
+    while (!swap_word(host, &old, &new, shape.width));
     return old;
 }
 
@@ -315,12 +299,20 @@ static bool atomic_direct(struct vcpu *v, const struct tlb_entry *e, const struc
     return true;
 }
 
-/* What is stored after a load that was no typed transaction. */
-static void atomic_store(struct vcpu *v, struct access *a, struct memory_shape shape, uint64_t operand)
+/* The new value after a load that was no typed transaction: to memory, which others may write too; or to a device. */
+static uint64_t atomic_store(struct vcpu *v, struct access *a, struct memory_shape shape, uint64_t operand)
 {
-    a->type = TRANSACTION_STORE;
-    a->data.q[0] = bits_trunc(atomic_compute(shape.kind, a->data.q[0], operand, 0, shape.width), shape.width);
-    access_perform(&v->mmu, a);
+    bool memory = a->pieces == 1 && a->piece[0].range->kind == PIECE_MEMORY;
+    uint64_t old;
+
+    a->type = memory ? TRANSACTION_COMPARE_SWAP : TRANSACTION_STORE;
+    do {
+        old = a->data.q[0];
+        a->compare.q[0] = memory ? old : 0;
+        a->data.q[0] = bits_trunc(atomic_compute(shape.kind, old, operand, 0, shape.width), shape.width);
+        access_perform(&v->mmu, a);
+    } while (memory && a->data.q[0] != old);
+    return old;
 }
 
 bool guest_atomic(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t operand, uint64_t compare,
@@ -344,10 +336,10 @@ bool guest_atomic(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint6
         return true;
     if (!memory_prepare(v, &a, shape, ACCESS_READ | ACCESS_WRITE))
         return false;
+    exclusion_devices(v->bus.exclusion, true);
     access_perform(&v->mmu, &a);
-    *old = a.data.q[0];
-    if (a.type == TRANSACTION_LOAD)
-        atomic_store(v, &a, shape, operand);
+    *old = a.type == TRANSACTION_LOAD ? atomic_store(v, &a, shape, operand) : a.data.q[0];
+    exclusion_devices(v->bus.exclusion, false);
     return true;
 }
 

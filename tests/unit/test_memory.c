@@ -302,17 +302,17 @@ START_TEST(tlb_page_is_as_global_as_its_last_walk_says)
     }
     ck_assert_uint_le(v.mmu.log[v.mmu.bank][false].n, 32);
     ck_assert_uint_le(v.mmu.log[v.mmu.bank][true].n, 32);
-    tlb_protect(&v.mmu, 0x7000);
+    mmu_mark_code(&v.mmu, 0x7000, 1);
     ck_assert(!tlb_hit(&v.mmu, 0x7000, 1, TLB_WRITE));
 }
 END_TEST
 
-START_TEST(tlb_protect_makes_writes_slow_in_every_entry_of_the_frame)
+START_TEST(mark_code_makes_writes_slow_in_every_entry_of_the_frame)
 {
     for (unsigned bank = 0; bank < BANKS; bank++)
         tlb_translate(&v.mmu, 0x7000, ACCESS_WRITE, (enum mmu_bank)bank);
     fill(0x8000, ACCESS_WRITE);
-    tlb_protect(&v.mmu, 0x7123);
+    mmu_mark_code(&v.mmu, 0x7123, 1);
     for (unsigned bank = 0; bank < BANKS; bank++) {
         v.mmu.bank = (enum mmu_bank)bank;
         ck_assert(tlb_hit(&v.mmu, 0x7000, 8, TLB_READ) && !tlb_hit(&v.mmu, 0x7000, 8, TLB_WRITE));
@@ -323,12 +323,12 @@ START_TEST(tlb_protect_makes_writes_slow_in_every_entry_of_the_frame)
 }
 END_TEST
 
-START_TEST(tlb_protect_brings_no_dropped_entry_back)
+START_TEST(mark_code_brings_no_dropped_entry_back)
 {
     const struct tlb_entry *e = fill(0x7000, ACCESS_WRITE);
 
     tlb_flush_page(&v.mmu, 0x7000);
-    tlb_protect(&v.mmu, 0x7000);
+    mmu_mark_code(&v.mmu, 0x7000, 1);
     ck_assert_uint_eq(e->tag[TLB_WRITE], TLB_NONE);
 }
 END_TEST
@@ -755,8 +755,8 @@ int main(void)
     tcase_add_test(tlb, tlb_keeps_global_pages_and_no_others_when_cr3_is_loaded);
     tcase_add_test(tlb, tlb_knows_no_global_pages_without_PGE);
     tcase_add_test(tlb, tlb_page_is_as_global_as_its_last_walk_says);
-    tcase_add_test(tlb, tlb_protect_makes_writes_slow_in_every_entry_of_the_frame);
-    tcase_add_test(tlb, tlb_protect_brings_no_dropped_entry_back);
+    tcase_add_test(tlb, mark_code_makes_writes_slow_in_every_entry_of_the_frame);
+    tcase_add_test(tlb, mark_code_brings_no_dropped_entry_back);
     tcase_add_test(tlb, tlb_entry_names_the_region_that_covers_its_page);
     tcase_add_test(tlb, tlb_entry_of_a_watched_page_names_no_region_and_is_slow);
     tcase_add_test(tlb, tlb_a20_off_folds_pages_as_the_map_does);
