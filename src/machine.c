@@ -57,8 +57,10 @@ static bool machine_can_reset(const struct machine *m)
     return !m->config.no_reboot && (m->board->config.bios_bytes || m->config.kernel || m->config.flat);
 }
 
+bool machine_shutdown_resets(const struct machine *m) { return m->config.shutdown_resets && machine_can_reset(m); }
+
 /* A reset that the machine goes on from is no end: machine_drive() carries it out before the next instruction. */
-static bool machine_over(struct machine *m, enum machine_end *end)
+bool machine_over(struct machine *m, enum machine_end *end)
 {
     if (machine_within_journey(m))
         return false;
@@ -142,7 +144,7 @@ static bool machine_reset(struct machine *m, struct err *err)
 }
 
 /* What has been asked for within the last instruction. */
-static bool machine_change_power(struct machine *m, struct err *err)
+bool machine_change_power(struct machine *m, struct err *err)
 {
     if (m->sleep_requested)
         machine_fall_asleep(m);
@@ -205,7 +207,7 @@ static bool machine_counts_journeys(const struct machine *m)
 
 /* -- turns ----------------------------------------------------------------------------------------------------------------- */
 
-static bool cpu_can_run(const struct machine_cpu *cpu)
+bool machine_cpu_can_run(const struct machine_cpu *cpu)
 {
     const struct vcpu *v = cpu->v;
 
@@ -215,7 +217,7 @@ static bool cpu_can_run(const struct machine_cpu *cpu)
 static bool machine_others_wait(const struct machine *m)
 {
     for (unsigned i = 0; i < m->cpus; i++)
-        if (i != m->at && cpu_can_run(&m->cpu[i]))
+        if (i != m->at && machine_cpu_can_run(&m->cpu[i]))
             return true;
     return false;
 }
@@ -236,13 +238,13 @@ static void machine_next_turn(struct machine *m)
         return;
     do
         i = (i + 1) % m->cpus;
-    while (i != m->at && !cpu_can_run(&m->cpu[i]));
+    while (i != m->at && !machine_cpu_can_run(&m->cpu[i]));
     machine_give_turn(m, i);
 }
 
 static bool machine_turn_is_over(const struct machine *m)
 {
-    return m->cpus > 1 && (m->pauses >= TURN_PAUSES || machine_retired(m) >= m->turn_ends || !cpu_can_run(&m->cpu[m->at]));
+    return m->cpus > 1 && (m->pauses >= TURN_PAUSES || machine_retired(m) >= m->turn_ends || !machine_cpu_can_run(&m->cpu[m->at]));
 }
 
 /* -- budgets --------------------------------------------------------------------------------------------------------------- */
@@ -283,16 +285,18 @@ void machine_ring(void *machine)
     struct machine *m = machine;
 
     m->rung = true;
-    for (unsigned i = 0; i < m->cpus; i++)
+    for (unsigned i = 0; i < m->cpus && !m->threads; i++)
         m->cpu[i].v->attention = true;
     eventfd_write(m->bell, 1);
 }
 
 /* In this order: what comes behind a step is seen by the next, or rings again. */
-static void machine_answer(struct machine *m)
+void machine_answer(struct machine *m)
 {
     eventfd_t count;
 
+    if (!m->rung && !nets_stirred(&m->nets))
+        return;
     m->rung = false;
     eventfd_read(m->bell, &count);
     nets_look(&m->nets);
@@ -300,8 +304,7 @@ static void machine_answer(struct machine *m)
 
 static void machine_attend(struct machine *m)
 {
-    if (m->rung || nets_stirred(&m->nets))
-        machine_answer(m);
+    machine_answer(m);
     if (m->config.attendant && (m->runs->id == ENGINE_KVM || machine_retired(m) >= m->attend_at || m->idle_waits >= ATTEND_WAITS))
         machine_look(m, 0);
 }
@@ -385,15 +388,23 @@ static void machine_sleep_counted(struct machine *m, uint64_t ns)
 /* Is what a deadline brings an interrupt that somebody takes? */
 static bool machine_is_woken(const struct machine *m) { return m->asleep || machine_takes_interrupts(m) || board_has_unmaskable(m->board); }
 
+static uint64_t machine_next_interrupt(const struct machine *m) { return m->asleep ? clock_next(&m->clock) : board_next_interrupt(m->board); }
+
+/* An answer of the network's may be there already. */
+bool machine_may_wake(struct machine *m)
+{
+    return nets_stirred(&m->nets) || (machine_next_interrupt(m) != CLOCK_NEVER && machine_is_woken(m)) || machine_expects(m);
+}
+
 /* Time goes to the next deadline.  False if there is none and nothing else can happen: nothing will ever wake the CPU. */
 static bool machine_wait(struct machine *m)
 {
-    uint64_t next = m->asleep ? clock_next(&m->clock) : board_next_interrupt(m->board), now = clock_now(&m->clock);
+    uint64_t next = machine_next_interrupt(m), now = clock_now(&m->clock);
 
-    if (nets_stirred(&m->nets)) /* an answer may be there already */
-        return true;
-    if ((next == CLOCK_NEVER || !machine_is_woken(m)) && !machine_expects(m))
+    if (!machine_may_wake(m))
         return false;
+    if (nets_stirred(&m->nets))
+        return true;
     m->idle_waits++;
     if (next > now && nets_expect(&m->nets))
         machine_sleep_counted(m, bits_min(next - now, SLEEP_NS));
@@ -406,7 +417,7 @@ static bool machine_wait(struct machine *m)
 }
 
 /* Nobody has anything to do.  False: nor ever will. */
-static bool machine_idle(struct machine *m) { return machine_others_wait(m) || cpu_can_run(&m->cpu[m->at]) || machine_wait(m); }
+static bool machine_idle(struct machine *m) { return machine_others_wait(m) || machine_cpu_can_run(&m->cpu[m->at]) || machine_wait(m); }
 
 /* Runs out of instructions on the journey clock, where only a device access would have let time pass. */
 static bool machine_spins(struct machine *m)
@@ -449,7 +460,7 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
         switch (stop) {
         case STOP_FAILED: return MACHINE_FAILED;
         case STOP_SHUTDOWN:
-            if (!m->config.shutdown_resets || !machine_can_reset(m))
+            if (!machine_shutdown_resets(m))
                 return MACHINE_SHUTDOWN;
             m->reset_requested = true;
             break;
@@ -472,12 +483,18 @@ static enum machine_end machine_drive(struct machine *m, bool one_journey, struc
     }
 }
 
-enum machine_end machine_run(struct machine *m, struct err *err) { return machine_drive(m, false, err); }
+enum machine_end machine_run(struct machine *m, struct err *err)
+{
+    return machine_can_run_threads(m) ? machine_run_threads(m, err) : machine_drive(m, false, err);
+}
+
 enum machine_end machine_step(struct machine *m, struct err *err) { return machine_drive(m, true, err); }
 
 void machine_interrupt(struct machine *m)
 {
     m->interrupted = true;
+    if (m->threads)
+        eventfd_write(m->bell, 1);
     for (unsigned i = 0; i < m->cpus; i++)
         if (m->cpu[i].engine)
             m->runs->kick(m->cpu[i].engine);

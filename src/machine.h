@@ -11,6 +11,8 @@
 #include "share/folder.h"
 #include "vcpu.h"
 
+#include <pthread.h>
+
 enum machine_clock {
     MACHINE_CLOCK_VIRTUAL, /* a nanosecond an instruction, PAUSE, RDTSC and devices more; HLT skips to the next deadline */
     MACHINE_CLOCK_HOST,    /* the host's monotonic clock */
@@ -33,6 +35,8 @@ struct machine_switch {
 struct machine_attendant {
     /* Takes what has come in.  The guest waits for something, and may be let wait for so long. */
     void (*look)(void *opaque, uint64_t wait_ns);
+    /* While processors run: waits so long, or until the bell rings or something has come in.  True: look() has something to do. */
+    bool (*wait)(void *opaque, uint64_t wait_ns);
     /* May something still come in that wakes the guest?  Not by an interrupt, unless it takes any. */
     bool (*expects)(void *opaque, bool interruptible);
     /* vcpu.debug: a breakpoint, watched data, or a step that was asked for. */
@@ -68,6 +72,7 @@ struct machine_config {
     bool input_to_hvc;                /* what is typed goes to BOARD_HVC, not to the first serial port */
     bool testdev, edu, iommu;         /* the board has one */
     bool panic_continues;             /* a panic does not end the run */
+    bool debugged;                    /* breakpoints may come: processors take turns */
     bool no_reboot;                   /* a reset ends the run */
     bool shutdown_resets;             /* ... and a triple fault is one */
     unsigned smp;                     /* processors; 0 is 1 */
@@ -99,11 +104,16 @@ struct machine_cpu {
     struct machine *machine;
     struct vcpu *v;
     void *engine;               /* of `runs`; NULL for a moment, while it changes */
+    /* While threads run: */
+    pthread_t thread;
+    pthread_cond_t wake;        /* it may have something to do */
+    unsigned pauses;
 };
 
 /*
- * Processors take turns on one thread, so that a run is reproducible: a turn ends after so many instructions, at HLT, or when PAUSE
- * says that it waits for another.  Time is that of all instructions, whoever ran them.
+ * On the virtual clock processors take turns on one thread, so that a run is reproducible: a turn ends after so many instructions, at
+ * HLT, or when PAUSE says that it waits for another.  Time is that of all instructions, whoever ran them.  On the host's clock
+ * each has a thread (machine_threads.c).
  */
 struct machine {
     struct machine_config config;
@@ -114,6 +124,7 @@ struct machine {
     struct vcpu vcpu;           /* the bootstrap processor */
     struct machine_cpu cpu[APIC_CPUS]; /* all; [0] is it */
     unsigned cpus, at;          /* so many; whose turn it is */
+    struct machine_threads *threads; /* they run at the same time; NULL: they take turns */
     uint64_t turn_ends;         /* machine_retired() then */
     unsigned pauses;            /* in this turn */
     struct board *board;

@@ -22,11 +22,26 @@ enum { BIOS_MAX = 16 << 20, VGABIOS_MAX = 128 << 10, DEVICE_NS = 250 };
 
 /* -- what the board asks of the machine ------------------------------------------------------------------------------ */
 
-/* The processor whose turn it is comes back soon. */
-static void machine_attention(struct machine *m) { m->cpu[m->at].v->attention = true; }
+/* The processor whose turn it is comes back soon, or all do. */
+static void machine_attention(struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (m->threads || i == m->at)
+            m->cpu[i].v->attention = true;
+    if (m->threads)
+        machine_ring(m);
+}
 
 /* A deadline that the budget has not taken into account. */
-static void machine_sooner(void *opaque) { machine_attention(opaque); }
+static void machine_sooner(void *opaque)
+{
+    struct machine *m = opaque;
+
+    if (m->threads)
+        machine_ring(m);
+    else
+        machine_attention(m);
+}
 
 static void on_reset(void *opaque)
 {
@@ -52,7 +67,7 @@ static void on_sleep(void *opaque)
     machine_attention(m);
 }
 
-static void on_wake(void *opaque) { ((struct machine *)opaque)->woken = true; }
+static void on_wake(void *opaque) { ((struct machine *)opaque)->woken = true; } /* nobody runs */
 
 static void on_panic(void *opaque)
 {
@@ -115,7 +130,9 @@ static void cpu_dawdle(void *opaque, uint64_t ns, bool waits)
     struct machine_cpu *cpu = opaque;
     struct machine *m = cpu->machine;
 
-    if (waits && m->cpus > 1 && ++m->pauses >= TURN_PAUSES)
+    if (waits && m->threads)
+        machine_cpu_pauses(cpu);
+    else if (waits && m->cpus > 1 && ++m->pauses >= TURN_PAUSES)
         cpu->v->attention = true;
     if (m->config.clock != MACHINE_CLOCK_VIRTUAL)
         return;
@@ -131,37 +148,53 @@ static struct device *cpu_apic(const struct machine_cpu *cpu) { return cpu->mach
 static bool cpu_read_msr(void *opaque, uint32_t index, uint64_t *value)
 {
     const struct machine_cpu *cpu = opaque;
+    bool known;
 
-    return apic_msr_read(cpu_apic(cpu), cpu->v->id, index, value);
+    exclusion_devices(cpu->v->bus.exclusion, true);
+    known = apic_msr_read(cpu_apic(cpu), cpu->v->id, index, value);
+    exclusion_devices(cpu->v->bus.exclusion, false);
+    return known;
 }
 
 static bool cpu_write_msr(void *opaque, uint32_t index, uint64_t value)
 {
     const struct machine_cpu *cpu = opaque;
+    bool known;
 
-    return apic_msr_write(cpu_apic(cpu), cpu->v->id, index, value);
+    exclusion_devices(cpu->v->bus.exclusion, true);
+    known = apic_msr_write(cpu_apic(cpu), cpu->v->id, index, value);
+    exclusion_devices(cpu->v->bus.exclusion, false);
+    return known;
 }
 
 static uint64_t cpu_read_cr8(void *opaque)
 {
     const struct machine_cpu *cpu = opaque;
+    uint8_t tpr;
 
-    return apic_get_tpr(cpu_apic(cpu), cpu->v->id) >> 4;
+    exclusion_devices(cpu->v->bus.exclusion, true);
+    tpr = apic_get_tpr(cpu_apic(cpu), cpu->v->id);
+    exclusion_devices(cpu->v->bus.exclusion, false);
+    return tpr >> 4;
 }
 
 static void cpu_write_cr8(void *opaque, uint64_t value)
 {
     const struct machine_cpu *cpu = opaque;
 
+    exclusion_devices(cpu->v->bus.exclusion, true);
     apic_set_tpr(cpu_apic(cpu), cpu->v->id, (uint8_t)(value << 4));
+    exclusion_devices(cpu->v->bus.exclusion, false);
 }
 
 /* Another than the one whose turn it is has something to do: turns get short. */
 static void cpu_pin_changed(void *opaque)
 {
-    const struct machine_cpu *cpu = opaque;
+    struct machine_cpu *cpu = opaque;
 
-    if (cpu != &cpu->machine->cpu[cpu->machine->at])
+    if (cpu->machine->threads)
+        machine_wake_cpu(cpu);
+    else if (cpu != &cpu->machine->cpu[cpu->machine->at])
         machine_attention(cpu->machine);
 }
 

@@ -368,6 +368,7 @@ static bool configure(struct machine_config *config, struct err *err)
     if (run_console.curses && (run_trace || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
         return err_set(err, "--display curses is for a terminal, and not with --trace");
     run_console.open &= !run_trace && (guest_reads_stdio() || run_console.curses) && config->clock != MACHINE_CLOCK_JOURNEY;
+    config->debugged = run_gdb;
     return configure_gdb(err) && guest_open_console(config, err);
 }
 

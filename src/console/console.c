@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HOLD_NS = 100000000 };
+enum { HOLD_NS = 100000000, FEED_NS = 1000000 /* before the guest is asked again whether it has room */ };
 
 bool console_has_input(void)
 {
@@ -126,17 +126,22 @@ static bool console_holds(struct console *c)
     return c->monitor.stopped || (c->gdb && gdb_holds(c->gdb));
 }
 
-/* A guest that stands still is not rung for. */
-static void console_wait(struct console *c, uint64_t wait_ns)
+/* in: what may have come from standard input, from gdb, and the bell; a guest that stands still is not rung for. */
+static bool console_poll(struct console *c, struct pollfd in[3], uint64_t wait_ns)
 {
-    struct pollfd in[3] = { { .fd = console_wants(c) ? STDIN_FILENO : -1, .events = POLLIN },
-                            { .fd = c->gdb ? gdb_socket(c->gdb) : -1, .events = POLLIN },
-                            { .fd = console_holds(c) ? -1 : c->machine->bell, .events = POLLIN } };
     struct timespec wait = { (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
 
-    if (console_feed(c))
-        wait = (struct timespec){ 0, 0 };
-    if (ppoll(in, 3, &wait, NULL) > 0) {
+    in[0] = (struct pollfd){ .fd = console_wants(c) ? STDIN_FILENO : -1, .events = POLLIN };
+    in[1] = (struct pollfd){ .fd = c->gdb ? gdb_socket(c->gdb) : -1, .events = POLLIN };
+    in[2] = (struct pollfd){ .fd = console_holds(c) ? -1 : c->machine->bell, .events = POLLIN };
+    return ppoll(in, 3, &wait, NULL) > 0;
+}
+
+static void console_wait(struct console *c, uint64_t wait_ns)
+{
+    struct pollfd in[3];
+
+    if (console_poll(c, in, console_feed(c) ? 0 : wait_ns)) {
         if (in[0].revents && c->screen && !c->in_monitor)
             console_read_screen(c);
         else if (in[0].revents)
@@ -169,6 +174,15 @@ static void console_look(void *opaque, uint64_t wait_ns)
         console_hold(c);
 }
 
+/* Nothing of the guest's is looked at here: it runs. */
+static bool console_expect(void *opaque, uint64_t wait_ns)
+{
+    struct console *c = opaque;
+    struct pollfd in[3];
+
+    return (console_poll(c, in, c->count ? bits_min(wait_ns, FEED_NS) : wait_ns) && (in[0].revents | in[1].revents)) || c->count || c->screen;
+}
+
 static void console_stopped(void *opaque, bool step)
 {
     struct console *c = opaque;
@@ -191,7 +205,7 @@ static bool console_expects(void *opaque, bool interruptible)
 
 void console_init(struct console *c, bool input)
 {
-    *c = (struct console){ .open = input, .attendant = { console_look, console_expects, console_stopped, c } };
+    *c = (struct console){ .open = input, .attendant = { console_look, console_expect, console_expects, console_stopped, c } };
 }
 
 void console_start(struct console *c, struct machine *m)

@@ -53,7 +53,7 @@ FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma
        FIELD(powered_off), FIELD(panicked), FIELD(reset_requested), FIELD(sleep_requested), FIELD(asleep), FIELD(woken),
        SCRATCH(until_seen), SCRATCH(interrupted), SCRATCH(until_matched), WIRING(disk),
        WIRING(disks), WIRING(nets), WIRING(share), WIRING(shares), WIRING(bell), SCRATCH(rung), SCRATCH(host_start_ns),
-       SCRATCH(attend_at), SCRATCH(idle_waits), WIRING(console))
+       SCRATCH(attend_at), SCRATCH(idle_waits), SCRATCH(threads), WIRING(console))
 #undef STATE
 
 #define STATE struct board
