@@ -5,8 +5,8 @@
 # shellcheck disable=SC2086 # options are words
 . tests/cli/tap
 
-engines="interp"
-case $("$WIDELOAD" list engines | grep '^jit') in *usable*) engines="interp jit" ;; *) skip "the console on jit" "no JIT on this host" ;; esac
+engines="interp interp+threads"
+case $("$WIDELOAD" list engines | grep '^jit') in *usable*) engines="$engines jit jit+threads" ;; *) skip "the console on jit" "no JIT on this host" ;; esac
 if kvm_usable; then engines="$engines kvm"; else skip "the console on kvm" "$kvm_says"; fi
 
 guest binary 0x7c00 "$images/echo.bin" <<'END'
@@ -55,26 +55,26 @@ END
 
 # -- input that is no terminal
 for engine in $engines; do
-    printf 'abcQq' | timeout 20 "$WIDELOAD" run --engine $engine "$images/echo.bin" >"$tmp/out" 2>"$tmp/err"
+    printf 'abcQq' | timeout 20 "$WIDELOAD" run $(on $engine) "$images/echo.bin" >"$tmp/out" 2>"$tmp/err"
     [ $? = 7 ] && [ "$(cat "$tmp/out")" = ">ABCq" ]
     check "a pipe is the guest's input, on $engine" $?
-    { sleep 0.2; printf 'x\001x\003q'; } | timeout 20 "$WIDELOAD" run --engine $engine "$images/echo.bin" >"$tmp/out" 2>"$tmp/err"
+    { sleep 0.2; printf 'x\001x\003q'; } | timeout 20 "$WIDELOAD" run $(on $engine) "$images/echo.bin" >"$tmp/out" 2>"$tmp/err"
     [ $? = 7 ] && [ "$(od -An -tx1 "$tmp/out" | tr -d ' ')" = 3e58215823 ]
     check "a guest that halts waits for it, and all bytes are its own, on $engine" $?
-    wideload run --engine $engine "$images/echo.bin"
+    wideload run $(on $engine) "$images/echo.bin"
     [ "$status" = 1 ] && [ "$(cat "$tmp/out")" = ">" ]
     check "with an empty input nothing wakes it, on $engine" $?
-    timeout 20 "$WIDELOAD" run --engine $engine "$images/echo.bin" >"$tmp/out" 2>"$tmp/err" <&-
+    timeout 20 "$WIDELOAD" run $(on $engine) "$images/echo.bin" >"$tmp/out" 2>"$tmp/err" <&-
     [ $? = 1 ]
     check "with a closed one neither, on $engine" $?
-    printf 'abq' | timeout 20 "$WIDELOAD" run --engine $engine --serial none "$images/echo.bin" >"$tmp/out" 2>"$tmp/err"
+    printf 'abq' | timeout 20 "$WIDELOAD" run $(on $engine) --serial none "$images/echo.bin" >"$tmp/out" 2>"$tmp/err"
     [ $? = 1 ]
     check "input belongs to a serial port at stdio, on $engine" $?
 done
 head -c 3000 /dev/zero | tr '\0' a >"$tmp/many"
 printf q >>"$tmp/many"
 for engine in $engines; do
-    timeout 60 "$WIDELOAD" run --engine $engine "$images/echo.bin" <"$tmp/many" >"$tmp/out" 2>"$tmp/err"
+    timeout 60 "$WIDELOAD" run $(on $engine) "$images/echo.bin" <"$tmp/many" >"$tmp/out" 2>"$tmp/err"
     [ $? = 7 ] && [ "$(tr -d '>' <"$tmp/out" | tr -d A | wc -c)" = 0 ] && [ "$(wc -c <"$tmp/out")" = 3001 ]
     check "3000 bytes of a file all arrive, on $engine" $?
 done
@@ -99,7 +99,7 @@ typed() { # engine, options, (text, keys)...
     engine=$1 options=$2
     shift 2
     : >"$tmp/seen"
-    TERM=dumb timeout 60 script -qec "'$WIDELOAD' run --engine $engine $options; echo status \$?; stty -a | tr ' ' '\n' | grep icanon" \
+    TERM=dumb timeout 60 script -qec "'$WIDELOAD' run $(on $engine) $options; echo status \$?; stty -a | tr ' ' '\n' | grep icanon" \
         /dev/null <"$tmp/keys" >"$tmp/seen" 2>&1 &
     script=$!
     exec 3>"$tmp/keys"

@@ -3,16 +3,16 @@
 # shellcheck disable=SC2015,SC2016,SC2086 # options are words; assembly has dollars
 . tests/cli/tap
 
-soft=interp
+soft="interp interp+threads"
 case $("$WIDELOAD" list engines | grep '^jit') in
-*usable*) soft="interp jit" ;;
+*usable*) soft="$soft jit jit+threads" ;;
 *) skip "small guests on jit" "no JIT on this host" ;;
 esac
 
 ran_on_soft() { # what, status expected, output expected, argument of run...
     title=$1 wanted=$2 printed=$3
     shift 3
-    for engine in $soft; do ran "$title, on $engine" "$wanted" "$printed" run --engine "$engine" "$@"; done
+    for engine in $soft; do ran "$title, on $engine" "$wanted" "$printed" run $(on $engine) "$@"; done
 }
 
 ran() { # what, status expected, output expected, argument...
@@ -119,7 +119,7 @@ ran_on_soft "... and of an IOMMU where there is one" 15 FACPAPICHPETMCFGDMAR --i
 # -- how a run ends
 printf '\353\376' >"$images/loop.bin"
 for engine in $soft; do
-    wideload run --engine $engine --limit 12345 --stats "$images/loop.bin"
+    wideload run $(on $engine) --limit 12345 --stats "$images/loop.bin"
     [ "$status" = 0 ] && grep -q '^instructions 12345$' "$tmp/err"
     check "--limit stops $engine after exactly so many instructions" $?
 done
@@ -143,25 +143,25 @@ ran_on_soft "CPUID tells whether the local APIC is on" 18 "" --serial none --ker
     echo 'mov $4, %al; out %al, $0x40; xor %cx, %cx; sti; 7: test %cx, %cx; jz 7b; rdtsc; sub %esi, %eax; cmp $3000000, %eax; ja 8f'
     leave 16; echo '8:'; leave 8; echo 'handler: inc %cx; iret'
 } | guest binary 0x7c00 "$images/timer.bin"
-ran_on_soft "a timer interrupts when it is due" 16 "" --serial none "$images/timer.bin"
+ran_on_soft "a timer interrupts when it is due" 16 "" --clock virtual --serial none "$images/timer.bin"
 
 printf '\364\353\375' >"$images/halt.bin"
 for engine in $soft; do
-    wideload run --engine $engine "$images/halt.bin"
+    wideload run $(on $engine) "$images/halt.bin"
     [ "$status" = 1 ] && [ "$(wc -l <"$tmp/err")" = 1 ]
     check "a guest that halts for good ends with status 1 and one line, on $engine" $?
 done
 
 { echo '.globl _start; _start: ud2'; } | guest elf_x86_64 0x100000 "$images/triple.elf"
 for engine in $soft; do
-    wideload run --engine $engine --no-reboot --kernel "$images/triple.elf"
+    wideload run $(on $engine) --no-reboot --kernel "$images/triple.elf"
     [ "$status" = 1 ] && grep -q 'triple fault' "$tmp/err"
     check "with --no-reboot a triple fault ends with status 1 and says so, on $engine" $?
 done
 
 { echo '.code16; .globl _start; _start: mov $0x505, %dx; mov $1, %al; out %al, %dx;'; leave 19; } | guest binary 0x7c00 "$images/panic.bin"
 for engine in $soft; do
-    wideload run --engine $engine "$images/panic.bin"
+    wideload run $(on $engine) "$images/panic.bin"
     [ "$status" = 1 ] && grep -q 'the guest has panicked' "$tmp/err"
     check "a panic ends with status 1 and says so, on $engine" $?
 done
@@ -206,7 +206,7 @@ ran_on_soft "FFFF:0000 starts the guest anew" 24 "" --serial none "$images/resta
 ran_on_soft "a guest that suspends is woken by the clock" 26 "" --serial none "$images/suspend.bin"
 printf '\272\004\006\270\000\064\357\364' >"$images/sleep.bin" # mov dx, 604h; mov ax, 3400h; out dx, ax; hlt
 for engine in $soft; do
-    wideload run --engine $engine "$images/sleep.bin"
+    wideload run $(on $engine) "$images/sleep.bin"
     [ "$status" = 1 ] && [ "$(wc -l <"$tmp/err")" = 1 ]
     check "a guest that suspends for good ends with status 1 and one line, on $engine" $?
 done
@@ -224,7 +224,7 @@ done
 ran_on_soft "every reset loads the guest anew" 17 "01234" --serial none --debugcon stdio "$images/resets.bin"
 ran_on_soft "... with --trace too" 17 "01234" --serial none --debugcon stdio --trace "$tmp/resets.jsonl" "$images/resets.bin"
 for engine in $soft; do
-    wideload run --engine $engine --no-reboot --serial none --debugcon stdio "$images/resets.bin"
+    wideload run $(on $engine) --no-reboot --serial none --debugcon stdio "$images/resets.bin"
     [ "$status" = 0 ] && [ "$(cat "$tmp/out")" = 0 ] && grep -q 'reset by the guest' "$tmp/err"
     check "--no-reboot ends with status 0 and says so, on $engine" $?
 done
@@ -268,7 +268,7 @@ check "--log-file takes the log" $?
     leave 0
 } | guest elf_i386 0x100000 "$images/hole.elf"
 for engine in $soft; do
-    wideload run --engine $engine --memory 128M --trace "$tmp/hole.jsonl" --kernel "$images/hole.elf"
+    wideload run $(on $engine) --memory 128M --trace "$tmp/hole.jsonl" --kernel "$images/hole.elf"
     [ "$status" = 0 ] && [ "$(grep -o '"rip":"[0-9a-f]*","code":"[0-9a-f]*"' "$tmp/hole.jsonl" | sed 's/.*"code"//')" = ':"a300000008"
 :"a100000008"
 :"f3aa"

@@ -1,6 +1,6 @@
 /*
- * smp.c - a guest with two processors that work on the same things: counters with and without a lock, code that one writes and the
- * other runs, pages that one moves and both use, interrupts to each other.
+ * smp.c - a guest with two processors that work on the same things: counters of all kinds and widths, code that one writes and the other
+ * runs, pages that one moves and both use, interrupts to each other.
  *
  * The second is started by INIT and a start-up message and then does what the first orders.  What comes of it is the same whoever is
  * faster, so a round returns one checksum on any machine.
@@ -10,9 +10,9 @@
 #define APIC(reg) (*(volatile u32 *)(0xfee00000ull + (reg)))
 #define TRAMPOLINE 0x8000ull
 #define STEPS 300
-#define TIMES 50
+enum { TIMES = 50, TIMES_LONG = 8000 }; /* most of an order; where both shall be at it at once */
 enum { WAKE = 0x41, FLUSH = 0x42 };
-enum { LOCKED = 1, GUARDED, CALLS, READS, ORDERS };
+enum { LOCKED = 1, GUARDED, CALLS, READS, PAIRS, SPLIT, BESIDE, ORDERS };
 
 extern u8 trampoline[], trampoline_end[];
 extern volatile u64 trampoline_cr[3]; /* CR0, CR3, CR4 */
@@ -21,6 +21,8 @@ static u8 frames[4][4096] __attribute__((aligned(4096)));
 static u8 code[4096] __attribute__((aligned(4096)));
 static volatile u32 up, order, argument, answer, flushed, woken, lock;
 static volatile u64 locked, guarded;
+static volatile u64 pair[2] __attribute__((aligned(16)));
+static volatile u8 split[128] __attribute__((aligned(64)));
 static u32 state;
 u64 ap_stack = (u64)stack + sizeof(stack);
 
@@ -52,6 +54,48 @@ static void count_guarded(u32 n)
     }
 }
 
+/* CMPXCHG16B: two counters as one. */
+static void count_pairs(u32 n)
+{
+    while (n--) {
+        u64 a = pair[0], b = pair[1];
+        u8 done;
+
+        do
+            __asm__ volatile("lock cmpxchg16b %1"
+                             : "=@ccz"(done), "+m"(*(volatile u64(*)[2])pair), "+a"(a), "+d"(b)
+                             : "b"(a + 1), "c"(b + a)
+                             : "memory");
+        while (!done);
+    }
+}
+
+/* Over the end of a cache line, with what each kind of locked instruction does. */
+static void count_split(u32 n)
+{
+    volatile u64 *at = (volatile u64 *)(split + 60);
+
+    for (u64 i = n, old; i; i--) {
+        old = i * 0x9e3779b9;
+        __asm__ volatile("lock xaddq %0, %1" : "+r"(old), "+m"(*at)::"memory");
+        __asm__ volatile("lock xorl %1, %0" : "+m"(*(volatile u32 *)(split + 30)) : "r"((u32)i * 0x85ebca6b) : "memory");
+        __asm__ volatile("lock orw %w1, %0" : "+m"(*(volatile u16 *)(split + 1)) : "r"(1 << (i & 15)) : "memory");
+        __asm__ volatile("lock incb %0" : "+m"(split[9])::"memory");
+    }
+}
+
+/* In a page with code that both run. */
+static void count_beside(u32 n)
+{
+    volatile u32 *at = (volatile u32 *)(code + 2048);
+
+    while (n--) {
+        __asm__ volatile("lock addl $7, %0" : "+m"(at[0])::"memory");
+        __asm__ volatile("lock subl $9, %0" : "+m"(at[1])::"memory");
+        __asm__ volatile("lock xorl %1, %0" : "+m"(at[2]) : "r"(n * 0x9e3779b1) : "memory");
+    }
+}
+
 /* MOV EAX, imm32; RET: whatever the other has written there. */
 static u32 call_code(u32 n)
 {
@@ -68,7 +112,7 @@ static u32 read_page(u32 n)
     u32 sum = 0;
 
     for (u32 i = 0; i < n; i++)
-        sum = mix(sum, p[i]++);
+        sum = mix(sum, p[i % 1024]++);
     return sum;
 }
 
@@ -96,6 +140,9 @@ static u32 obey(u32 what, u32 n)
     case GUARDED: count_guarded(n); return 0;
     case CALLS: return call_code(n);
     case READS: return read_page(n);
+    case PAIRS: count_pairs(n); return 0;
+    case SPLIT: count_split(n); return 0;
+    case BESIDE: count_beside(n); return 0;
     default: return 0;
     }
 }
@@ -221,18 +268,30 @@ static void move_page(void)
         pause();
 }
 
-static u32 smp_round(void)
+static u32 sum_of(const volatile void *at, u32 words)
+{
+    const volatile u32 *p = at;
+    u32 sum = 0;
+
+    while (words--)
+        sum = mix(sum, *p++);
+    return sum;
+}
+
+static u32 orders(u32 times)
 {
     u32 sum = 0;
 
     state = 1;
-    locked = guarded = 0;
+    locked = guarded = pair[0] = pair[1] = 0;
+    for (u32 i = 0; i < 128; i++)
+        split[i] = code[2048 + i] = 0;
     for (u32 i = 0; i < 4; i++)
         for (u32 k = 0; k < 4096; k++)
             frames[i][k] = (u8)(i + k);
     write_code();
     for (u32 i = 0; i < STEPS; i++) {
-        u32 what = 1 + draw(ORDERS - 1), n = 1 + draw(TIMES);
+        u32 what = 1 + draw(ORDERS - 1), n = 1 + draw(times);
 
         if (what == CALLS)
             write_code();
@@ -240,12 +299,17 @@ static u32 smp_round(void)
             move_page();
         tell(what, n);
         if (what != READS)
-            sum = mix(sum, obey(what, TIMES - n));
+            sum = mix(sum, obey(what, times - n));
         sum = mix(sum, wait_for_answer());
         if (what == READS)
             sum = mix(sum, obey(what, n));
     }
+    sum = mix(mix(sum, sum_of(pair, 4)), mix(sum_of((void *)split, 32), sum_of(code + 2048, 3)));
     return mix(mix(sum, (u32)locked), (u32)guarded);
 }
 
+static u32 smp_round(void) { return orders(TIMES); }
+static u32 smp_long_round(void) { return orders(TIMES_LONG); }
+
+ROW(smp_long, .group = "lockstep", .unit = "step", .units = STEPS, .setup = smp_setup, .round = smp_long_round);
 ROW(smp, .group = "lockstep", .unit = "step", .units = STEPS, .setup = smp_setup, .round = smp_round);
