@@ -53,12 +53,13 @@ void jit_cache_destroy(struct jit *j)
 
 /* -- finding ---------------------------------------------------------------------------------------------------------------- */
 
-static struct jit_block **hash_bucket(struct jit *j, uint64_t gpa, uint64_t rip)
-{
-    uint64_t h = (gpa ^ rip << 7) * UINT64_C(0x9e3779b97f4a7c15);
+static uint64_t hash_of(uint64_t gpa, uint64_t rip) { return (gpa ^ rip << 7) * UINT64_C(0x9e3779b97f4a7c15); }
 
-    return &j->hash[h >> (64 - JIT_HASH_BITS)];
-}
+static struct jit_block **hash_bucket(struct jit *j, uint64_t gpa, uint64_t rip) { return &j->hash[hash_of(gpa, rip) >> (64 - JIT_HASH_BITS)]; }
+
+/* A bit for every block there has been, so that most look-ups in vain touch nothing else. */
+static uint64_t known_bit(uint64_t gpa, uint64_t rip) { return BIT(hash_of(gpa, rip) >> (64 - JIT_KNOWN_BITS) & 63); }
+static uint64_t *known_word(struct jit *j, uint64_t gpa, uint64_t rip) { return &j->known[hash_of(gpa, rip) >> (64 - JIT_KNOWN_BITS + 6)]; }
 
 static struct jit_block **page_bucket(struct jit *j, uint64_t gpa) { return &j->page[gpa / PAGE_BYTES % JIT_PAGE_HASH]; }
 
@@ -88,6 +89,8 @@ static struct jit_block *find(struct jit *j, uint64_t gpa, bool careful)
     struct vcpu *v = j->v;
     struct jit_block *b;
 
+    if (!(*known_word(j, gpa, v->cpu.rip) & known_bit(gpa, v->cpu.rip)))
+        return NULL;
     for (b = *hash_bucket(j, gpa, v->cpu.rip); b; b = b->next)
         if (b->rip == v->cpu.rip && b->mode == v->cpu.mode && b->cs_base == code_base(v) && b->gpa[0] == gpa &&
             b->careful == careful && second_page_holds(b, v))
@@ -263,6 +266,7 @@ static void block_insert(struct jit *j, struct jit_block *b)
 {
     struct jit_block **bucket = hash_bucket(j, b->gpa[0], b->rip);
 
+    *known_word(j, b->gpa[0], b->rip) |= known_bit(b->gpa[0], b->rip);
     b->next = *bucket;
     *bucket = b;
     for (unsigned i = 0; i < (page_bucket(j, b->gpa[0]) == page_bucket(j, b->gpa[1]) ? 1u : 2u); i++) {
@@ -507,6 +511,7 @@ void jit_drop_all(struct jit *j)
         j->hash[i] = NULL;
     }
     memset(j->page, 0, sizeof(j->page));
+    memset(j->known, 0, sizeof(j->known));
     jit_clear_jumps(j);
     for (unsigned i = 0; i < JUMP_TABLES; i++)
         j->jumps[i].used = false;

@@ -137,7 +137,7 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 8192, JIT_HASH_BITS = 16, JIT_PAGE_HASH = 1 << 16, HOT_ENTRIES = 4096,
+enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 8192, JIT_HASH_BITS = 16, JIT_KNOWN_BITS = 19, JIT_PAGE_HASH = 1 << 16, HOT_ENTRIES = 4096,
        ARM_BYTES = 5, PAGE_CACHES = 1 << 18, BRIEF_BLOCKS = 1 << 18, WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
@@ -215,6 +215,7 @@ struct jit {
 
     struct history history;       /* of branches, by the interpreter */
     struct jit_block *hash[1 << JIT_HASH_BITS];
+    uint64_t known[(1 << JIT_KNOWN_BITS) / 64];
     struct jump_table *by_mode[64]; /* by jit_mode_hash() */
     struct jit_block *dead;
     struct jit_block *page[JIT_PAGE_HASH]; /* by guest-physical page, through page_next */

@@ -193,9 +193,10 @@ static enum decode_result decode_afresh(uint32_t mode, const uint8_t *bytes, siz
 
 /*
  * The same instructions come again and again: a block is decoded for the interpreter and once more for the JIT.  What is
- * found depends on the instruction's own bytes and the mode alone.
+ * found depends on the instruction's own bytes and the mode alone.  Four times as many entries find little more, and are slower
+ * because the processor's caches do not hold them.
  */
-enum { MEMO_ENTRIES = 4096, MEMO_MODES = MODE_CODE64 | MODE_CODE32 | MODE_PROTECTED | MODE_LONG };
+enum { MEMO_BITS = 10, MEMO_MODES = MODE_CODE64 | MODE_CODE32 | MODE_PROTECTED | MODE_LONG };
 struct decode_memo {
     uint8_t bytes[INSN_BYTES], length; /* 0: nothing yet */
     uint32_t mode;
@@ -204,11 +205,11 @@ struct decode_memo {
 
 static struct decode_memo *decode_memo_of(uint32_t mode, const uint8_t *bytes, size_t n)
 {
-    static _Thread_local struct decode_memo memo[MEMO_ENTRIES];
+    static _Thread_local struct decode_memo memo[1 << MEMO_BITS];
     uint64_t key = 0;
 
     memcpy(&key, bytes, bits_min(n, sizeof(key)));
-    return &memo[((key ^ mode) * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
+    return &memo[((key ^ mode) * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - MEMO_BITS)];
 }
 
 /* The next instruction is asked for soon, and which memo is its own is told by its first bytes. */
