@@ -35,6 +35,7 @@
 #include "virtio_blk.h"
 #include "virtio_console.h"
 #include "virtio_net.h"
+#include "virtio_pci.h"
 #include "virtio_rng.h"
 #include "widereg.h"
 
@@ -377,6 +378,12 @@ static void board_wire_interrupts(struct board *b)
     uart_connect(b->com[1], board_isa(b, 3), b->config.com[1]);
 }
 
+/* A virtio device whose other end is connected. */
+static void board_plug(struct board *b, struct device *device, unsigned slot)
+{
+    virtio_pci_connect(device, b->pci, (uint8_t)PCI_DEVFN(slot, 0));
+}
+
 static void board_wire_chipset(struct board *b)
 {
     struct lpc_wires lpc = { .acpi_pm = b->acpi_pm };
@@ -402,10 +409,6 @@ static void board_wire_chipset(struct board *b)
     }
     if (b->ahci)
         ahci_connect(b->ahci, b->pci, PCI_DEVFN(BOARD_AHCI_SLOT, 0), b->config.drive, b->config.drives);
-    for (unsigned i = 0; i < b->config.disks; i++)
-        virtio_blk_connect(b->disk[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_DISK_SLOT + i, 0), b->config.disk[i]);
-    for (unsigned i = 0; i < b->config.nets; i++)
-        virtio_net_connect(b->net[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_NET_SLOT + i, 0), b->config.net[i]);
 }
 
 static void board_release_from(const struct board *b, const struct phys_memory *ram, uint64_t gpa, uint64_t bytes)
@@ -428,14 +431,21 @@ static void board_release(void *opaque, uint64_t gpa, uint64_t bytes)
 
 static void board_wire_virtio(struct board *b)
 {
+    for (unsigned i = 0; i < b->config.disks; i++)
+        virtio_blk_connect(b->disk[i], b->config.disk[i]), board_plug(b, b->disk[i], BOARD_DISK_SLOT + i);
+    for (unsigned i = 0; i < b->config.nets; i++)
+        virtio_net_connect(b->net[i], b->config.net[i]), board_plug(b, b->net[i], BOARD_NET_SLOT + i);
     for (unsigned i = 0; i < b->config.shares; i++)
-        virtio_9p_connect(b->share[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_SHARE_SLOT + i, 0), b->config.share[i]);
+        virtio_9p_connect(b->share[i], b->config.share[i]), board_plug(b, b->share[i], BOARD_SHARE_SLOT + i);
     if (b->virtio[BOARD_RNG])
-        virtio_rng_connect(b->virtio[BOARD_RNG], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_RNG, 0), b->config.random);
+        virtio_rng_connect(b->virtio[BOARD_RNG], b->config.random);
     if (b->virtio[BOARD_HVC])
-        virtio_console_connect(b->virtio[BOARD_HVC], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_HVC, 0), b->config.hvc);
+        virtio_console_connect(b->virtio[BOARD_HVC], b->config.hvc);
     if (b->virtio[BOARD_BALLOON])
-        virtio_balloon_connect(b->virtio[BOARD_BALLOON], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_BALLOON, 0), board_release, b);
+        virtio_balloon_connect(b->virtio[BOARD_BALLOON], board_release, b);
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        if (b->virtio[i])
+            board_plug(b, b->virtio[i], BOARD_VIRTIO_SLOT + i);
 }
 
 static void board_wire_rest(struct board *b)
