@@ -34,12 +34,14 @@
 #include "virtio_balloon.h"
 #include "virtio_blk.h"
 #include "virtio_console.h"
+#include "virtio_mmio.h"
 #include "virtio_net.h"
 #include "virtio_pci.h"
 #include "virtio_rng.h"
 #include "widereg.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -52,7 +54,7 @@
 
 /* -- interrupt lines: several sources, one level ------------------------------------------------------------------ */
 
-enum { SOURCE_DEVICE, SOURCE_LPC, SOURCE_HPET, SOURCE_PIC, SOURCE_TESTDEV };
+enum { SOURCE_DEVICE, SOURCE_LPC, SOURCE_HPET, SOURCE_PIC, SOURCE_TESTDEV, SOURCE_VIRTIO };
 #define LINE(n, source) ((int)((n) | (source) << 8))
 
 static void board_set_source(struct irq *line, uint8_t *sources, unsigned source, bool level)
@@ -228,6 +230,15 @@ static void board_be_woken(void *opaque, int line, bool level)
         b->config.woken(b->config.opaque);
 }
 
+static unsigned board_count_virtio(const struct board_config *c)
+{
+    unsigned n = c->disks + c->nets + c->shares;
+
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        n += c->virtio[i];
+    return n;
+}
+
 static bool board_check_config(const struct board_config *c, struct err *err)
 {
     if (c->ram_bytes < MIB(1) || c->ram_bytes & 0xfff || c->ram_bytes > GIB(1024))
@@ -245,6 +256,8 @@ static bool board_check_config(const struct board_config *c, struct err *err)
         return err_set(err, "board: %u shared folders: %u at most", c->shares, BOARD_SHARES);
     if (c->nets > BOARD_NETS)
         return err_set(err, "board: %u network cards: %u at most", c->nets, BOARD_NETS);
+    if (c->virtio_mmio && board_count_virtio(c) > BOARD_MMIOS)
+        return err_set(err, "board: %u virtio devices on MMIO: %u at most", board_count_virtio(c), BOARD_MMIOS);
     return true;
 }
 
@@ -378,10 +391,22 @@ static void board_wire_interrupts(struct board *b)
     uart_connect(b->com[1], board_isa(b, 3), b->config.com[1]);
 }
 
-/* A virtio device whose other end is connected. */
+/* ISA lines that nothing else here has, which the PICs have too, and those of PCI's pins. */
+static const uint8_t board_mmio_line[BOARD_MMIOS] = { 5, 6, 7, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23 };
+
+/* A virtio device whose other end is connected: in its slot, or at the next window. */
 static void board_plug(struct board *b, struct device *device, unsigned slot)
 {
-    virtio_pci_connect(device, b->pci, (uint8_t)PCI_DEVFN(slot, 0));
+    unsigned n = b->mmios;
+
+    if (!b->config.virtio_mmio) {
+        virtio_pci_connect(device, b->pci, (uint8_t)PCI_DEVFN(slot, 0));
+        return;
+    }
+    b->mmio[b->mmios++] = device_create(&virtio_mmio_class, &device->host);
+    virtio_mmio_connect(b->mmio[n], device, BOARD_MMIO_BASE + n * VIRTIO_MMIO_BYTES,
+                        (struct irq){ .set = board_mmio_line[n] < 16 ? board_set_isa : board_set_ioapic, .opaque = b,
+                                      .line = LINE(board_mmio_line[n], SOURCE_VIRTIO) });
 }
 
 static void board_wire_chipset(struct board *b)
@@ -489,7 +514,8 @@ static void board_fill_cmos(struct board *b)
 static struct acpi_config board_acpi(const struct board *b)
 {
     return (struct acpi_config){ .cpus = b->config.cpus, .ecam_base = BOARD_ECAM_BASE, .window_base = BOARD_ECAM_BASE + MIB(256),
-                                 .window_end = 0xfec00000, .pm_base = BOARD_PM_BASE };
+                                 .window_end = 0xfec00000, .pm_base = BOARD_PM_BASE, .mmio_base = BOARD_MMIO_BASE,
+                                 .mmio_line = board_mmio_line, .mmios = b->mmios };
 }
 
 /* Firmware places the tables and finds their addresses. */
@@ -560,9 +586,12 @@ static void board_place_smbios(struct board *b)
 
 /* -- what firmware boots from: paths as Open Firmware has them, and as SeaBIOS and OVMF compare them ----------------------- */
 
+/* Disks have the first windows. */
 static void boot_disks(const struct board *b, GString *out)
 {
-    for (unsigned i = 0; i < b->config.disks; i++)
+    for (unsigned i = 0; i < b->config.disks && b->mmios; i++)
+        g_string_append_printf(out, "/virtio-mmio@%016" PRIx64 "/disk@0,0\n", BOARD_MMIO_BASE + i * VIRTIO_MMIO_BYTES);
+    for (unsigned i = 0; i < b->config.disks && !b->mmios; i++)
         g_string_append_printf(out, "/pci@i0cf8/scsi@%x/disk@0,0\n", BOARD_DISK_SLOT + i);
 }
 
@@ -679,6 +708,19 @@ static void board_place_interrupts(struct board *b)
     board_write_port(b->pit, 0, PIT_COUNTER, 0);
 }
 
+static void board_place_virtio(struct board *b)
+{
+    for (unsigned i = 0; i < b->config.disks; i++)
+        board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
+    for (unsigned i = 0; i < b->config.nets; i++)
+        board_place_function(b, BOARD_NET_SLOT + i, BOARD_NET_BASE + i * KIB(64));
+    for (unsigned i = 0; i < b->config.shares; i++)
+        board_place_function(b, BOARD_SHARE_SLOT + i, BOARD_SHARE_BASE + i * KIB(64));
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        if (b->virtio[i])
+            board_place_function(b, BOARD_VIRTIO_SLOT + i, BOARD_VIRTIO_BASE + i * KIB(64));
+}
+
 /* Where nothing runs before the kernel, the chipset is left as firmware leaves it. */
 static void board_place_chipset(struct board *b)
 {
@@ -696,15 +738,8 @@ static void board_place_chipset(struct board *b)
     }
     board_place_interrupts(b);
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
-    for (unsigned i = 0; i < b->config.disks; i++)
-        board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
-    for (unsigned i = 0; i < b->config.nets; i++)
-        board_place_function(b, BOARD_NET_SLOT + i, BOARD_NET_BASE + i * KIB(64));
-    for (unsigned i = 0; i < b->config.shares; i++)
-        board_place_function(b, BOARD_SHARE_SLOT + i, BOARD_SHARE_BASE + i * KIB(64));
-    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
-        if (b->virtio[i])
-            board_place_function(b, BOARD_VIRTIO_SLOT + i, BOARD_VIRTIO_BASE + i * KIB(64));
+    if (!b->mmios)
+        board_place_virtio(b);
     if (b->vga)
         board_place_bar(b, BOARD_VGA_SLOT, 0, BOARD_VGA_BASE);
     if (b->ahci)
@@ -743,6 +778,9 @@ struct device *board_device(const struct board *b, unsigned i)
     for (unsigned n = 0; n < BOARD_VIRTIOS; n++)
         if (b->virtio[n] && i-- == 0)
             return b->virtio[n];
+    if (i < b->mmios)
+        return b->mmio[i];
+    i -= b->mmios;
     if (b->testdev && i-- == 0)
         return b->testdev;
     if (b->ahci && i-- == 0)
