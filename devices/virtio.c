@@ -81,6 +81,8 @@ static bool virtio_put16(struct virtio *v, uint64_t gpa, uint16_t value)
 
 bool virtio_has(const struct virtio *v, unsigned feature) { return v->accepted >> feature & 1; }
 
+uint32_t virtio_features_half(uint64_t features, uint32_t half) { return half > 1 ? 0 : (uint32_t)(features >> half * 32); }
+
 static bool virtio_runs(const struct virtio *v)
 {
     return (v->status & (VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK | VIRTIO_NEEDS_RESET)) == (VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK);
@@ -166,6 +168,18 @@ void virtio_config_write(struct virtio *v, unsigned offset, unsigned width, uint
 
 /* -- queues --------------------------------------------------------------------------------------------------------------- */
 
+struct virtio_queue *virtio_queue_at(struct virtio *v, unsigned n) { return n < v->queues ? &v->queue[n] : NULL; }
+
+void virtio_set_address(struct virtio_queue *q, enum virtio_part part, unsigned offset, unsigned width, uint64_t value)
+{
+    uint64_t *to, mask = bits_mask(width * 8) << offset * 8;
+
+    if (!q || q->enabled)
+        return;
+    to = part == VIRTIO_DESCRIPTORS ? &q->descriptors : part == VIRTIO_DRIVER_AREA ? &q->driver : &q->device;
+    *to = (*to & ~mask) | (value << offset * 8 & mask);
+}
+
 void virtio_set_queue_size(struct virtio *v, unsigned n, uint16_t size)
 {
     if (n < v->queues && !v->queue[n].enabled && bits_is_pow2(size) && size <= VIRTIO_QUEUE_SIZE)
@@ -183,6 +197,17 @@ void virtio_enable_queue(struct virtio *v, unsigned n)
         virtio_break(v, "a queue that is not aligned");
     else
         q->enabled = true;
+}
+
+/* Section 4.2.2: nothing of it is looked at any more; a driver that has it again begins at its first entry (4.2.3.2). */
+void virtio_stop_queue(struct virtio *v, unsigned n)
+{
+    struct virtio_queue *q = virtio_queue_at(v, n);
+
+    if (q) {
+        q->enabled = false;
+        q->next = q->used = q->told = 0;
+    }
 }
 
 /* One at a time: a device's own DMA may hit a notification register. */
@@ -285,7 +310,7 @@ bool virtio_pop(struct virtio *v, unsigned n, struct virtio_chain *c)
     struct virtio_queue *q = &v->queue[n];
     uint16_t index;
 
-    if (!virtio_runs(v) || !v->pops)
+    if (!virtio_runs(v) || !q->enabled || !v->pops)
         return false;
     v->pops--;
     if (!virtio_get16(v, q->driver + RING_INDEX, &index))
@@ -321,7 +346,7 @@ void virtio_push_all(struct virtio *v, unsigned n, const struct virtio_use *use,
     struct virtio_queue *q = &v->queue[n];
     bool ok = true;
 
-    if (!virtio_runs(v))
+    if (!virtio_runs(v) || !q->enabled)
         return;
     for (unsigned i = 0; i < count; i++)
         ok &= virtio_put_used(v, q, (uint16_t)(q->used + i), &use[i]);

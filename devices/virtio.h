@@ -1,9 +1,9 @@
 /*
  * virtio.h - what all virtio devices have in common: features, status, configuration, and queues in guest memory.
  *
- * A device (virtio_blk.c) keeps a transport's struct in its state, which has a `struct virtio` in it, and says with a
- * `struct virtio_kind` what it is; a transport (virtio_pci.c) shows the registers of this to the guest.  Nothing in guest
- * memory is trusted: a queue that cannot be makes the device ask for a reset (DEVICE_NEEDS_RESET).
+ * A device (virtio_blk.c) keeps a `struct virtio_pci` in its state, which begins with a `struct virtio`, and says with a
+ * `struct virtio_kind` what it is; a transport (virtio_pci.c, virtio_mmio.c) shows the registers of this to the guest.  Nothing
+ * in guest memory is trusted: a queue that cannot be makes the device ask for a reset (DEVICE_NEEDS_RESET).
  * Manual: Virtual I/O Device (VIRTIO) 1.2, sections 2.1 to 2.7.
  */
 #ifndef DEVICES_VIRTIO_H
@@ -21,6 +21,7 @@ enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3, VIRTIO_ID_
 enum { /* section 2.1 */
     VIRTIO_ACKNOWLEDGE = 1, VIRTIO_DRIVER = 2, VIRTIO_DRIVER_OK = 4, VIRTIO_FEATURES_OK = 8, VIRTIO_NEEDS_RESET = 64, VIRTIO_FAILED = 128,
 };
+enum { VIRTIO_ISR_QUEUE = 1, VIRTIO_ISR_CONFIGURATION = 2 }; /* sections 4.1.4.5, 4.2.2 */
 enum { VIRTIO_F_INDIRECT_DESC = 28, VIRTIO_F_EVENT_IDX = 29, VIRTIO_F_VERSION_1 = 32, VIRTIO_F_ACCESS_PLATFORM = 33 }; /* section 6 */
 
 /* Section 2.7. */
@@ -50,6 +51,7 @@ struct virtio_kind {
 struct virtio {
     const struct virtio_kind *kind;
     struct device *device;
+    void *transport; /* whatever the next two want */
     /* May it reach memory?  The transport's; NULL: always. */
     bool (*may_dma)(const struct virtio *v);
     /* To the driver: queue n has buffers given back, or VIRTIO_CONFIGURATION has changed.  The transport's. */
@@ -122,13 +124,21 @@ void virtio_accept(struct virtio *v, unsigned half, uint32_t features);
 void virtio_set_status(struct virtio *v, uint8_t status);
 void virtio_set_queue_size(struct virtio *v, unsigned n, uint16_t size);
 void virtio_enable_queue(struct virtio *v, unsigned n);
+void virtio_stop_queue(struct virtio *v, unsigned n);
 void virtio_notify(struct virtio *v, unsigned n);
+/* Half 0 or 1 of a set of features; there is nothing in others. */
+uint32_t virtio_features_half(uint64_t features, uint32_t half);
+/* NULL: the device has no such queue. */
+struct virtio_queue *virtio_queue_at(struct virtio *v, unsigned n);
+/* `width` bytes, at `offset` in them, of where a part of the queue is.  Nothing happens while it is enabled, or if it is NULL. */
+enum virtio_part { VIRTIO_DESCRIPTORS, VIRTIO_DRIVER_AREA, VIRTIO_DEVICE_AREA };
+void virtio_set_address(struct virtio_queue *q, enum virtio_part part, unsigned offset, unsigned width, uint64_t value);
 uint64_t virtio_config_read(const struct virtio *v, unsigned offset, unsigned width);
 void virtio_config_write(struct virtio *v, unsigned offset, unsigned width, uint64_t value);
 
 /* Rows of a device's fields, and what they cannot say. */
 #define VIRTIO_FIELDS(v)                                                                                               \
-    WIRING(v.kind), WIRING(v.device), WIRING(v.may_dma), WIRING(v.interrupt), FIELD(v.offered), FIELD(v.accepted), FIELD(v.status),       \
+    WIRING(v.kind), WIRING(v.device), WIRING(v.transport), WIRING(v.may_dma), WIRING(v.interrupt), FIELD(v.offered), FIELD(v.accepted), FIELD(v.status),       \
         FIELD(v.generation), FIELD_MAX(v.queues, VIRTIO_QUEUES), SCRATCH(v.busy), SCRATCH(v.pops),                   \
         FIELD_EACH(v.queue, descriptors), FIELD_EACH(v.queue, driver), FIELD_EACH(v.queue, device),                    \
         FIELD_EACH_MAX(v.queue, size, VIRTIO_QUEUE_SIZE),                                                              \

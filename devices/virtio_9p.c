@@ -766,13 +766,12 @@ static void virtio_9p_destroy(struct device *device)
     free(d->out);
 }
 
-void virtio_9p_connect(struct device *device, struct device *pci, uint8_t devfn, struct share_backend *backend)
+void virtio_9p_connect(struct device *device, struct share_backend *backend)
 {
     struct virtio_9p *d = device->state;
 
     d->backend = backend;
     virtio_reset(&d->pci.virtio);
-    virtio_pci_connect(device, pci, devfn);
 }
 
 #define STATE struct virtio_9p
@@ -781,7 +780,7 @@ FIELDS(virtio_9p_fields, VIRTIO_PCI_FIELDS(pci), WIRING(backend), SCRATCH(msize)
 
 const struct device_class virtio_9p_class = {
     .name = "virtio_9p",
-    .title = "virtio 9P shared folder over PCI (VIRTIO 1.2 section 4.1; 9P2000.L)",
+    .title = "virtio 9P shared folder (VIRTIO 1.2 section 5; 9P2000.L)",
     .state_size = sizeof(struct virtio_9p),
     .region = { VIRTIO_PCI_REGIONS },
     .create = virtio_9p_create,

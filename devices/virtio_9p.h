@@ -1,4 +1,4 @@
-/* virtio_9p.h - a shared folder on virtio over PCI. */
+/* virtio_9p.h - a shared folder on virtio. */
 #ifndef DEVICES_VIRTIO_9P_H
 #define DEVICES_VIRTIO_9P_H
 
@@ -7,7 +7,7 @@
 
 extern const struct device_class virtio_9p_class;
 
-/* Plugs it in.  backend: the folder, which outlives the device. */
-void virtio_9p_connect(struct device *device, struct device *pci, uint8_t devfn, struct share_backend *backend);
+/* Before it is plugged in.  backend: the folder, which outlives the device. */
+void virtio_9p_connect(struct device *device, struct share_backend *backend);
 
 #endif

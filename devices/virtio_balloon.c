@@ -113,14 +113,12 @@ static const struct pci_identity balloon_identity = VIRTIO_PCI_IDENTITY(VIRTIO_I
 static void virtio_balloon_reset(struct device *device) { virtio_pci_reset(device, &balloon_identity); }
 static void virtio_balloon_create(struct device *device) { virtio_pci_create(device, &balloon_kind); }
 
-void virtio_balloon_connect(struct device *device, struct device *pci, uint8_t devfn,
-                            void (*release)(void *opaque, uint64_t gpa, uint64_t bytes), void *opaque)
+void virtio_balloon_connect(struct device *device, void (*release)(void *opaque, uint64_t gpa, uint64_t bytes), void *opaque)
 {
     struct virtio_balloon *d = device->state;
 
     d->release = release;
     d->opaque = opaque;
-    virtio_pci_connect(device, pci, devfn);
 }
 
 #define STATE struct virtio_balloon
@@ -129,7 +127,7 @@ FIELDS(virtio_balloon_fields, VIRTIO_PCI_FIELDS(pci), WIRING(release), WIRING(op
 
 const struct device_class virtio_balloon_class = {
     .name = "virtio_balloon",
-    .title = "virtio memory balloon over PCI (VIRTIO 1.2 sections 4.1 and 5.5)",
+    .title = "virtio memory balloon (VIRTIO 1.2 section 5.5)",
     .state_size = sizeof(struct virtio_balloon),
     .region = { VIRTIO_PCI_REGIONS },
     .create = virtio_balloon_create,

@@ -238,13 +238,12 @@ static void virtio_blk_create(struct device *device)
 
 static void virtio_blk_destroy(struct device *device) { free(((struct virtio_blk *)device->state)->bounce); }
 
-void virtio_blk_connect(struct device *device, struct device *pci, uint8_t devfn, struct block_backend *backend)
+void virtio_blk_connect(struct device *device, struct block_backend *backend)
 {
     struct virtio_blk *d = device->state;
 
     d->backend = backend;
     virtio_reset(&d->pci.virtio);
-    virtio_pci_connect(device, pci, devfn);
 }
 
 #define STATE struct virtio_blk
@@ -266,7 +265,7 @@ static bool virtio_blk_restored(struct device *device, struct err *err)
 
 const struct device_class virtio_blk_class = {
     .name = "virtio_blk",
-    .title = "virtio block device over PCI (VIRTIO 1.2 sections 4.1 and 5.2)",
+    .title = "virtio block device (VIRTIO 1.2 section 5.2)",
     .state_size = sizeof(struct virtio_blk),
     .region = { VIRTIO_PCI_REGIONS },
     .create = virtio_blk_create,

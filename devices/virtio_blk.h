@@ -1,4 +1,4 @@
-/* virtio_blk.h - a disk on virtio over PCI. */
+/* virtio_blk.h - a disk on virtio. */
 #ifndef DEVICES_VIRTIO_BLK_H
 #define DEVICES_VIRTIO_BLK_H
 
@@ -9,7 +9,7 @@ extern const struct device_class virtio_blk_class;
 
 enum { VIRTIO_BLK_QUEUES = 4 };
 
-/* Plugs it in.  backend: the disk's content, which outlives the device. */
-void virtio_blk_connect(struct device *device, struct device *pci, uint8_t devfn, struct block_backend *backend);
+/* Before it is plugged in.  backend: the disk's content, which outlives the device. */
+void virtio_blk_connect(struct device *device, struct block_backend *backend);
 
 #endif

@@ -117,7 +117,7 @@ static const struct pci_identity console_identity = VIRTIO_PCI_IDENTITY(VIRTIO_I
 static void virtio_console_reset(struct device *device) { virtio_pci_reset(device, &console_identity); }
 static void virtio_console_create(struct device *device) { virtio_pci_create(device, &console_kind); }
 
-void virtio_console_connect(struct device *device, struct device *pci, uint8_t devfn, struct char_backend *backend)
+void virtio_console_connect(struct device *device, struct char_backend *backend)
 {
     ((struct virtio_console *)device->state)->backend = backend;
     if (backend) {
@@ -125,7 +125,6 @@ void virtio_console_connect(struct device *device, struct device *pci, uint8_t d
         backend->input = console_input;
         backend->device = device;
     }
-    virtio_pci_connect(device, pci, devfn);
 }
 
 #define STATE struct virtio_console
@@ -134,7 +133,7 @@ FIELDS(virtio_console_fields, VIRTIO_PCI_FIELDS(pci), WIRING(backend), FIELD_ARR
 
 const struct device_class virtio_console_class = {
     .name = "virtio_console",
-    .title = "virtio console over PCI (VIRTIO 1.2 sections 4.1 and 5.3)",
+    .title = "virtio console (VIRTIO 1.2 section 5.3)",
     .state_size = sizeof(struct virtio_console),
     .region = { VIRTIO_PCI_REGIONS },
     .create = virtio_console_create,

@@ -1,4 +1,4 @@
-/* virtio_console.h - a console on virtio over PCI. */
+/* virtio_console.h - a console on virtio. */
 #ifndef DEVICES_VIRTIO_CONSOLE_H
 #define DEVICES_VIRTIO_CONSOLE_H
 
@@ -6,7 +6,7 @@
 
 extern const struct device_class virtio_console_class;
 
-/* Plugs it in.  backend: where its bytes go and come from; NULL: nowhere. */
-void virtio_console_connect(struct device *device, struct device *pci, uint8_t devfn, struct char_backend *backend);
+/* Before it is plugged in.  backend: where its bytes go and come from; NULL: nowhere. */
+void virtio_console_connect(struct device *device, struct char_backend *backend);
 
 #endif

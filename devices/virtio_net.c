@@ -334,7 +334,7 @@ static void virtio_net_create(struct device *device)
 
 static void virtio_net_destroy(struct device *device) { free(((struct virtio_net *)device->state)->bounce); }
 
-void virtio_net_connect(struct device *device, struct device *pci, uint8_t devfn, struct net_backend *backend)
+void virtio_net_connect(struct device *device, struct net_backend *backend)
 {
     struct virtio_net *d = device->state;
 
@@ -348,7 +348,6 @@ void virtio_net_connect(struct device *device, struct device *pci, uint8_t devfn
         device_reset(device);
     }
     virtio_reset(&d->pci.virtio);
-    virtio_pci_connect(device, pci, devfn);
 }
 
 #define STATE struct virtio_net
@@ -358,7 +357,7 @@ FIELDS(virtio_net_fields, VIRTIO_PCI_FIELDS(pci), WIRING(backend), WIRING(bounce
 
 const struct device_class virtio_net_class = {
     .name = "virtio_net",
-    .title = "virtio network card over PCI (VIRTIO 1.2 sections 4.1 and 5.1)",
+    .title = "virtio network card (VIRTIO 1.2 section 5.1)",
     .state_size = sizeof(struct virtio_net),
     .region = { VIRTIO_PCI_REGIONS, { REGION_MMIO, 0, PCI_ROM_LEAST, &net_rom_ops, true } },
     .create = virtio_net_create,

@@ -1,4 +1,4 @@
-/* virtio_net.h - a network card on virtio over PCI. */
+/* virtio_net.h - a network card on virtio. */
 #ifndef DEVICES_VIRTIO_NET_H
 #define DEVICES_VIRTIO_NET_H
 
@@ -7,7 +7,7 @@
 
 extern const struct device_class virtio_net_class;
 
-/* Plugs it in.  backend: its network, which outlives the device; NULL: the cable is not plugged in. */
-void virtio_net_connect(struct device *device, struct device *pci, uint8_t devfn, struct net_backend *backend);
+/* Before it is plugged in.  backend: its network, which outlives the device; NULL: the cable is not plugged in. */
+void virtio_net_connect(struct device *device, struct net_backend *backend);
 
 #endif

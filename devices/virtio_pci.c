@@ -18,7 +18,7 @@ enum { /* section 4.1.4.3: the common configuration */
     NUM_QUEUES = 0x12, DEVICE_STATUS = 0x14, CONFIG_GENERATION = 0x15, QUEUE_SELECT = 0x16, QUEUE_SIZE = 0x18, QUEUE_VECTOR = 0x1a,
     QUEUE_ENABLE = 0x1c, QUEUE_NOTIFY_OFF = 0x1e, QUEUE_DESC = 0x20, QUEUE_DRIVER = 0x28, QUEUE_DEVICE = 0x30,
 };
-enum { ISR_QUEUE = 1, ISR_CONFIGURATION = 2, NO_VECTOR = 0xffff };
+enum { NO_VECTOR = 0xffff };
 
 /* -- interrupts --------------------------------------------------------------------------------------------------------- */
 
@@ -33,7 +33,7 @@ static void pci_interrupt(struct virtio *v, int n)
         msix_send(&p->msix, n == VIRTIO_CONFIGURATION ? p->config_vector : p->vector[n]);
         return;
     }
-    p->isr |= n == VIRTIO_CONFIGURATION ? ISR_CONFIGURATION : ISR_QUEUE;
+    p->isr |= n == VIRTIO_CONFIGURATION ? VIRTIO_ISR_CONFIGURATION : VIRTIO_ISR_QUEUE;
     pci_update_isr(p);
 }
 
@@ -61,18 +61,13 @@ static void pci_write_isr(void *state, uint64_t offset, unsigned width, uint64_t
 
 /* -- the common configuration --------------------------------------------------------------------------------------------- */
 
-static struct virtio_queue *pci_queue(struct virtio_pci *p)
-{
-    return p->queue < p->virtio.queues ? &p->virtio.queue[p->queue] : NULL;
-}
+static struct virtio_queue *pci_queue(struct virtio_pci *p) { return virtio_queue_at(&p->virtio, p->queue); }
 
 static void pci_put(uint8_t *image, unsigned at, unsigned width, uint64_t value)
 {
     for (unsigned i = 0; i < width; i++)
         image[at + i] = (uint8_t)(value >> i * 8);
 }
-
-static uint32_t pci_half(uint64_t features, uint32_t select) { return select > 1 ? 0 : (uint32_t)(features >> select * 32); }
 
 /* A queue that is not there has size 0. */
 static void pci_image_queue(struct virtio_pci *p, uint8_t *image)
@@ -97,9 +92,9 @@ static void pci_image(struct virtio_pci *p, uint8_t image[VIRTIO_PCI_COMMON_BYTE
 
     memset(image, 0, VIRTIO_PCI_COMMON_BYTES);
     pci_put(image, DEVICE_FEATURE_SELECT, 4, p->device_feature);
-    pci_put(image, DEVICE_FEATURE, 4, pci_half(v->offered, p->device_feature));
+    pci_put(image, DEVICE_FEATURE, 4, virtio_features_half(v->offered, p->device_feature));
     pci_put(image, DRIVER_FEATURE_SELECT, 4, p->driver_feature);
-    pci_put(image, DRIVER_FEATURE, 4, pci_half(v->accepted, p->driver_feature));
+    pci_put(image, DRIVER_FEATURE, 4, virtio_features_half(v->accepted, p->driver_feature));
     pci_put(image, CONFIG_VECTOR, 2, p->config_vector);
     pci_put(image, NUM_QUEUES, 2, v->queues);
     pci_put(image, DEVICE_STATUS, 1, v->status);
@@ -143,14 +138,9 @@ static void pci_write_status(struct virtio_pci *p, uint8_t status)
         pci_reset_virtio(p);
 }
 
-static void pci_write_address(struct virtio_queue *q, unsigned offset, unsigned width, uint64_t value)
+static enum virtio_part pci_part(unsigned offset)
 {
-    uint64_t *to = offset < QUEUE_DRIVER ? &q->descriptors : offset < QUEUE_DEVICE ? &q->driver : &q->device;
-    unsigned shift = (offset & 4) * 8;
-    uint64_t mask = bits_mask(width * 8) << shift;
-
-    if (!q->enabled)
-        *to = (*to & ~mask) | (value << shift & mask);
+    return offset < QUEUE_DRIVER ? VIRTIO_DESCRIPTORS : offset < QUEUE_DEVICE ? VIRTIO_DRIVER_AREA : VIRTIO_DEVICE_AREA;
 }
 
 static void pci_write_queue(struct virtio_pci *p, unsigned offset, unsigned width, uint64_t value)
@@ -160,7 +150,7 @@ static void pci_write_queue(struct virtio_pci *p, unsigned offset, unsigned widt
     if (!q)
         return;
     if (offset >= QUEUE_DESC && offset < QUEUE_DEVICE + 8 && width >= 4)
-        pci_write_address(q, offset, width, value);
+        virtio_set_address(q, pci_part(offset), offset & 4, width, value);
     else if (offset == QUEUE_SIZE)
         virtio_set_queue_size(&p->virtio, p->queue, (uint16_t)value);
     else if (offset == QUEUE_VECTOR)

@@ -66,10 +66,9 @@ static void virtio_rng_reset(struct device *device)
 
 static void virtio_rng_create(struct device *device) { virtio_pci_create(device, &rng_kind); }
 
-void virtio_rng_connect(struct device *device, struct device *pci, uint8_t devfn, void (*fill)(void *data, size_t bytes))
+void virtio_rng_connect(struct device *device, void (*fill)(void *data, size_t bytes))
 {
     ((struct virtio_rng *)device->state)->fill = fill;
-    virtio_pci_connect(device, pci, devfn);
 }
 
 #define STATE struct virtio_rng
@@ -78,7 +77,7 @@ FIELDS(virtio_rng_fields, VIRTIO_PCI_FIELDS(pci), WIRING(fill), FIELD(generator)
 
 const struct device_class virtio_rng_class = {
     .name = "virtio_rng",
-    .title = "virtio entropy device over PCI (VIRTIO 1.2 sections 4.1 and 5.4)",
+    .title = "virtio entropy device (VIRTIO 1.2 section 5.4)",
     .state_size = sizeof(struct virtio_rng),
     .region = { VIRTIO_PCI_REGIONS },
     .create = virtio_rng_create,

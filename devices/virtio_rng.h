@@ -1,4 +1,4 @@
-/* virtio_rng.h - a source of random bytes on virtio over PCI. */
+/* virtio_rng.h - a source of random bytes on virtio. */
 #ifndef DEVICES_VIRTIO_RNG_H
 #define DEVICES_VIRTIO_RNG_H
 
@@ -6,7 +6,7 @@
 
 extern const struct device_class virtio_rng_class;
 
-/* Plugs it in.  fill: where the bytes come from; NULL: the device's own generator, which gives the same ones in every run. */
-void virtio_rng_connect(struct device *device, struct device *pci, uint8_t devfn, void (*fill)(void *data, size_t bytes));
+/* Before it is plugged in.  fill: where the bytes come from; NULL: the device's own generator, which gives the same ones in every run. */
+void virtio_rng_connect(struct device *device, void (*fill)(void *data, size_t bytes));
 
 #endif

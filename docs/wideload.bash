@@ -1,6 +1,6 @@
 # wideload.bash - bash completion: commands, options, engines, policies, log categories, clocks, files.
 
-_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --smp= --testdev --edu --iommu --rng --balloon --virtio-console= --disk= --cdrom= --boot=
+_wideload_guest='--cpu= --memory= --bios= --kernel= --initrd= --append= --smp= --virtio= --testdev --edu --iommu --rng --balloon --virtio-console= --disk= --cdrom= --boot=
     --display= --vgabios= --serial= --debugcon= --split= --clock= --log= --log-file= --limit=
     --until= --journeys= --jit-cache= --jit-off= --help'
 _wideload_policies='whole natural kvm qemu bochs unicorn bus:4 bus:8 bus:16 bus:32 bus:64 pcie'
@@ -42,6 +42,7 @@ _wideload_value() { # option, what is typed of its value
     --jit-cache) _wideload_words '1M 16M 64M 256M' "$2" ;;
     --memory | -m) _wideload_words '64M 128M 512M 1G 4G' "$2" ;;
     --disk | --cdrom | --share) _wideload_files '' "$2" ;;
+    --virtio) _wideload_words 'pci mmio' "$2" ;;
     --on-panic) _wideload_words 'exit continue' "$2" ;;
     --display) _wideload_words 'none curses png:' "$2" ;;
     --boot) _wideload_words 'c d cd dc n c,menu=on' "$2" ;;

@@ -36,11 +36,14 @@
 #include "virtio_balloon.h"
 #include "virtio_blk.h"
 #include "virtio_console.h"
+#include "virtio_mmio.h"
 #include "virtio_net.h"
+#include "virtio_pci.h"
 #include "virtio_rng.h"
 #include "widereg.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -53,7 +56,7 @@
 
 /* -- interrupt lines: several sources, one level ------------------------------------------------------------------ */
 
-enum { SOURCE_DEVICE, SOURCE_LPC, SOURCE_HPET, SOURCE_PIC, SOURCE_TESTDEV };
+enum { SOURCE_DEVICE, SOURCE_LPC, SOURCE_HPET, SOURCE_PIC, SOURCE_TESTDEV, SOURCE_VIRTIO };
 #define LINE(n, source) ((int)((n) | (source) << 8))
 
 static void board_set_source(struct irq *line, uint8_t *sources, unsigned source, bool level)
@@ -235,6 +238,15 @@ static void board_be_woken(void *opaque, int line, bool level)
         b->config.woken(b->config.opaque);
 }
 
+static unsigned board_count_virtio(const struct board_config *c)
+{
+    unsigned n = c->disks + c->nets + c->shares;
+
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        n += c->virtio[i];
+    return n;
+}
+
 static bool board_check_config(const struct board_config *c, struct err *err)
 {
     if (c->ram_bytes < MIB(1) || c->ram_bytes & 0xfff || c->ram_bytes > GIB(1024))
@@ -252,6 +264,8 @@ static bool board_check_config(const struct board_config *c, struct err *err)
         return err_set(err, "board: %u shared folders: %u at most", c->shares, BOARD_SHARES);
     if (c->nets > BOARD_NETS)
         return err_set(err, "board: %u network cards: %u at most", c->nets, BOARD_NETS);
+    if (c->virtio_mmio && board_count_virtio(c) > BOARD_MMIOS)
+        return err_set(err, "board: %u virtio devices on MMIO: %u at most", board_count_virtio(c), BOARD_MMIOS);
     return true;
 }
 
@@ -331,6 +345,12 @@ static struct device *board_create_function(struct board *b, const struct device
     return device_create(class, &own);
 }
 
+/* Off PCI there is no IOMMU in front of memory. */
+static struct device *board_create_virtio(struct board *b, const struct device_class *class, const struct device_host *host, unsigned slot)
+{
+    return b->config.virtio_mmio ? device_create(class, host) : board_create_function(b, class, host, slot);
+}
+
 static void board_create_functions(struct board *b, const struct device_host *host)
 {
     b->widereg = board_create_function(b, &widereg_class, host, BOARD_WIDEREG_SLOT);
@@ -338,13 +358,13 @@ static void board_create_functions(struct board *b, const struct device_host *ho
     b->vga = b->config.vga ? board_create_function(b, &vga_class, host, BOARD_VGA_SLOT) : NULL;
     b->ahci = b->config.drives ? board_create_function(b, &ahci_class, host, BOARD_AHCI_SLOT) : NULL;
     for (unsigned i = 0; i < b->config.disks; i++)
-        b->disk[i] = board_create_function(b, &virtio_blk_class, host, BOARD_DISK_SLOT + i);
+        b->disk[i] = board_create_virtio(b, &virtio_blk_class, host, BOARD_DISK_SLOT + i);
     for (unsigned i = 0; i < b->config.nets; i++)
-        b->net[i] = board_create_function(b, &virtio_net_class, host, BOARD_NET_SLOT + i);
+        b->net[i] = board_create_virtio(b, &virtio_net_class, host, BOARD_NET_SLOT + i);
     for (unsigned i = 0; i < b->config.shares; i++)
-        b->share[i] = board_create_function(b, &virtio_9p_class, host, BOARD_SHARE_SLOT + i);
+        b->share[i] = board_create_virtio(b, &virtio_9p_class, host, BOARD_SHARE_SLOT + i);
     for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
-        b->virtio[i] = b->config.virtio[i] ? board_create_function(b, board_virtio_class[i], host, BOARD_VIRTIO_SLOT + i) : NULL;
+        b->virtio[i] = b->config.virtio[i] ? board_create_virtio(b, board_virtio_class[i], host, BOARD_VIRTIO_SLOT + i) : NULL;
 }
 
 static void board_create_devices(struct board *b)
@@ -403,6 +423,24 @@ static void board_wire_interrupts(struct board *b)
     uart_connect(b->com[1], board_isa(b, 3), b->config.com[1]);
 }
 
+/* ISA lines that nothing else here has, which the PICs have too, and those of PCI's pins. */
+static const uint8_t board_mmio_line[BOARD_MMIOS] = { 5, 6, 7, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23 };
+
+/* A virtio device whose other end is connected: in its slot, or at the next window. */
+static void board_plug(struct board *b, struct device *device, unsigned slot)
+{
+    unsigned n = b->mmios;
+
+    if (!b->config.virtio_mmio) {
+        virtio_pci_connect(device, b->pci, (uint8_t)PCI_DEVFN(slot, 0));
+        return;
+    }
+    b->mmio[b->mmios++] = device_create(&virtio_mmio_class, &device->host);
+    virtio_mmio_connect(b->mmio[n], device, BOARD_MMIO_BASE + n * VIRTIO_MMIO_BYTES,
+                        (struct irq){ .set = board_mmio_line[n] < 16 ? board_set_isa : board_set_ioapic, .opaque = b,
+                                      .line = LINE(board_mmio_line[n], SOURCE_VIRTIO) });
+}
+
 static void board_wire_chipset(struct board *b)
 {
     struct lpc_wires lpc = { .acpi_pm = b->acpi_pm };
@@ -430,10 +468,6 @@ static void board_wire_chipset(struct board *b)
     }
     if (b->ahci)
         ahci_connect(b->ahci, b->pci, PCI_DEVFN(BOARD_AHCI_SLOT, 0), b->config.drive, b->config.drives);
-    for (unsigned i = 0; i < b->config.disks; i++)
-        virtio_blk_connect(b->disk[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_DISK_SLOT + i, 0), b->config.disk[i]);
-    for (unsigned i = 0; i < b->config.nets; i++)
-        virtio_net_connect(b->net[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_NET_SLOT + i, 0), b->config.net[i]);
 }
 
 static void board_release_from(const struct board *b, const struct phys_memory *ram, uint64_t gpa, uint64_t bytes)
@@ -456,14 +490,21 @@ static void board_release(void *opaque, uint64_t gpa, uint64_t bytes)
 
 static void board_wire_virtio(struct board *b)
 {
+    for (unsigned i = 0; i < b->config.disks; i++)
+        virtio_blk_connect(b->disk[i], b->config.disk[i]), board_plug(b, b->disk[i], BOARD_DISK_SLOT + i);
+    for (unsigned i = 0; i < b->config.nets; i++)
+        virtio_net_connect(b->net[i], b->config.net[i]), board_plug(b, b->net[i], BOARD_NET_SLOT + i);
     for (unsigned i = 0; i < b->config.shares; i++)
-        virtio_9p_connect(b->share[i], b->pci, (uint8_t)PCI_DEVFN(BOARD_SHARE_SLOT + i, 0), b->config.share[i]);
+        virtio_9p_connect(b->share[i], b->config.share[i]), board_plug(b, b->share[i], BOARD_SHARE_SLOT + i);
     if (b->virtio[BOARD_RNG])
-        virtio_rng_connect(b->virtio[BOARD_RNG], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_RNG, 0), b->config.random);
+        virtio_rng_connect(b->virtio[BOARD_RNG], b->config.random);
     if (b->virtio[BOARD_HVC])
-        virtio_console_connect(b->virtio[BOARD_HVC], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_HVC, 0), b->config.hvc);
+        virtio_console_connect(b->virtio[BOARD_HVC], b->config.hvc);
     if (b->virtio[BOARD_BALLOON])
-        virtio_balloon_connect(b->virtio[BOARD_BALLOON], b->pci, PCI_DEVFN(BOARD_VIRTIO_SLOT + BOARD_BALLOON, 0), board_release, b);
+        virtio_balloon_connect(b->virtio[BOARD_BALLOON], board_release, b);
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        if (b->virtio[i])
+            board_plug(b, b->virtio[i], BOARD_VIRTIO_SLOT + i);
 }
 
 static void board_wire_rest(struct board *b)
@@ -507,7 +548,8 @@ static void board_fill_cmos(struct board *b)
 static struct acpi_config board_acpi(const struct board *b)
 {
     return (struct acpi_config){ .cpus = b->config.cpus, .ecam_base = BOARD_ECAM_BASE, .window_base = BOARD_ECAM_BASE + MIB(256),
-                                 .window_end = 0xfec00000, .pm_base = BOARD_PM_BASE, .iommu_base = b->iommu ? IOMMU_BASE : 0 };
+                                 .window_end = 0xfec00000, .pm_base = BOARD_PM_BASE, .mmio_base = BOARD_MMIO_BASE,
+                                 .mmio_line = board_mmio_line, .mmios = b->mmios, .iommu_base = b->iommu ? IOMMU_BASE : 0 };
 }
 
 /* Firmware places the tables and finds their addresses. */
@@ -578,9 +620,12 @@ static void board_place_smbios(struct board *b)
 
 /* -- what firmware boots from: paths as Open Firmware has them, and as SeaBIOS and OVMF compare them ----------------------- */
 
+/* Disks have the first windows. */
 static void boot_disks(const struct board *b, GString *out)
 {
-    for (unsigned i = 0; i < b->config.disks; i++)
+    for (unsigned i = 0; i < b->config.disks && b->mmios; i++)
+        g_string_append_printf(out, "/virtio-mmio@%016" PRIx64 "/disk@0,0\n", BOARD_MMIO_BASE + i * VIRTIO_MMIO_BYTES);
+    for (unsigned i = 0; i < b->config.disks && !b->mmios; i++)
         g_string_append_printf(out, "/pci@i0cf8/scsi@%x/disk@0,0\n", BOARD_DISK_SLOT + i);
 }
 
@@ -697,6 +742,19 @@ static void board_place_interrupts(struct board *b)
     board_write_port(b->pit, 0, PIT_COUNTER, 0);
 }
 
+static void board_place_virtio(struct board *b)
+{
+    for (unsigned i = 0; i < b->config.disks; i++)
+        board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
+    for (unsigned i = 0; i < b->config.nets; i++)
+        board_place_function(b, BOARD_NET_SLOT + i, BOARD_NET_BASE + i * KIB(64));
+    for (unsigned i = 0; i < b->config.shares; i++)
+        board_place_function(b, BOARD_SHARE_SLOT + i, BOARD_SHARE_BASE + i * KIB(64));
+    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
+        if (b->virtio[i])
+            board_place_function(b, BOARD_VIRTIO_SLOT + i, BOARD_VIRTIO_BASE + i * KIB(64));
+}
+
 /* Where nothing runs before the kernel, the chipset is left as firmware leaves it. */
 static void board_place_chipset(struct board *b)
 {
@@ -716,15 +774,8 @@ static void board_place_chipset(struct board *b)
     board_place_function(b, BOARD_WIDEREG_SLOT, BOARD_WIDEREG_BASE);
     if (b->edu)
         board_place_function(b, BOARD_EDU_SLOT, BOARD_EDU_BASE);
-    for (unsigned i = 0; i < b->config.disks; i++)
-        board_place_function(b, BOARD_DISK_SLOT + i, BOARD_DISK_BASE + i * KIB(64));
-    for (unsigned i = 0; i < b->config.nets; i++)
-        board_place_function(b, BOARD_NET_SLOT + i, BOARD_NET_BASE + i * KIB(64));
-    for (unsigned i = 0; i < b->config.shares; i++)
-        board_place_function(b, BOARD_SHARE_SLOT + i, BOARD_SHARE_BASE + i * KIB(64));
-    for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
-        if (b->virtio[i])
-            board_place_function(b, BOARD_VIRTIO_SLOT + i, BOARD_VIRTIO_BASE + i * KIB(64));
+    if (!b->mmios)
+        board_place_virtio(b);
     if (b->vga)
         board_place_bar(b, BOARD_VGA_SLOT, 0, BOARD_VGA_BASE);
     if (b->ahci)
@@ -763,6 +814,9 @@ struct device *board_device(const struct board *b, unsigned i)
     for (unsigned n = 0; n < BOARD_VIRTIOS; n++)
         if (b->virtio[n] && i-- == 0)
             return b->virtio[n];
+    if (i < b->mmios)
+        return b->mmio[i];
+    i -= b->mmios;
     if (b->testdev && i-- == 0)
         return b->testdev;
     if (b->edu && i-- == 0)

@@ -46,6 +46,8 @@
 #define BOARD_VIRTIO_BASE UINT64_C(0xfe240000) /* ... likewise */
 #define BOARD_SHARE_SLOT (BOARD_VIRTIO_SLOT + BOARD_VIRTIOS) /* of the first shared folder */
 #define BOARD_SHARES 3
+#define BOARD_MMIO_BASE UINT64_C(0xfed60000) /* of the windows of virtio devices, where they are not on PCI */
+#define BOARD_MMIOS 13 /* a line of the I/O APIC for each */
 #define BOARD_SHARE_BASE UINT64_C(0xfe280000)  /* ... likewise */
 
 enum board_virtio { BOARD_RNG, BOARD_HVC, BOARD_BALLOON, BOARD_VIRTIOS };
@@ -70,6 +72,7 @@ struct board_config {
     struct share_backend *const *share; /* so many shared folders, up to BOARD_SHARES; likewise */
     unsigned shares;
     bool virtio[BOARD_VIRTIOS];        /* is it there? */
+    bool virtio_mmio;                  /* all these are on MMIO, not on PCI: up to BOARD_MMIOS together */
     void (*random)(void *data, size_t bytes); /* where BOARD_RNG has its bytes from; NULL: the same in every run */
     struct char_backend *hvc;          /* BOARD_HVC's; may be NULL */
     bool testdev, vga, edu, iommu;
@@ -108,6 +111,8 @@ struct board {
     struct device *testdev, *ahci, *vga, *edu, *iommu; /* or NULL */
     struct device *disk[BOARD_DISKS];
     struct device *net[BOARD_NETS], *virtio[BOARD_VIRTIOS], *share[BOARD_SHARES];
+    struct device *mmio[BOARD_MMIOS]; /* the transports of these, in the order in which the board plugs them in */
+    unsigned mmios;
 };
 
 /* NULL and err if the configuration is not one, or there is no memory.  The devices are reset. */

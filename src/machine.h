@@ -69,6 +69,7 @@ struct machine_config {
     const struct share_options *share; /* likewise, of shared folders */
     unsigned shares;
     bool virtio[BOARD_VIRTIOS];       /* likewise, each of the others */
+    bool virtio_mmio;                 /* all of them on MMIO, not on PCI */
     bool input_to_hvc;                /* what is typed goes to BOARD_HVC, not to the first serial port */
     bool testdev, edu, iommu;         /* the board has one */
     bool panic_continues;             /* a panic does not end the run */

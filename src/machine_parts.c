@@ -276,7 +276,7 @@ static struct board *machine_board(struct machine *m, const struct machine_roms 
         .debugcon = &m->console[1], .reset_requested = on_reset, .powered_off = on_power_off, .fell_asleep = on_sleep, .woken = on_wake,
         .debug_exited = on_debug_exit, .panicked = on_panic, .opaque = m, .disk = disk, .drive = drive, .net = net, .nets = m->nets.count,
         .share = m->share, .shares = m->shares, .hvc = &m->console[2],
-        .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL, .testdev = m->config.testdev,
+        .random = m->config.clock == MACHINE_CLOCK_HOST ? host_random : NULL, .testdev = m->config.testdev, .virtio_mmio = m->config.virtio_mmio,
         .edu = m->config.edu, .iommu = m->config.iommu,
         .boot = m->config.boot, .boot_menu = m->config.boot_menu,
     };

@@ -17,6 +17,9 @@ struct acpi_config {
     uint64_t window_base, window_end; /* of memory that PCI devices may have below 4 GiB */
     uint16_t pm_base;                 /* of acpi-pm's registers */
     uint64_t iommu_base;              /* of the IOMMU's; 0: there is none */
+    uint64_t mmio_base;               /* of so many windows of virtio devices, below 4 GiB ... */
+    unsigned mmios;
+    const uint8_t *mmio_line;         /* ... and each one's input of the I/O APIC */
 };
 
 /* The FACS begins `tables`; where it says where to go on after suspend to RAM, 4 bytes. */

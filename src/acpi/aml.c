@@ -161,6 +161,18 @@ void resource_irq(GByteArray *out, unsigned line)
     aml_number(out, 1u << line, 2);
 }
 
+/* ACPI 6.4 section 6.4.3.6. */
+void resource_gsi(GByteArray *out, uint32_t gsi)
+{
+    enum { CONSUMER = 1, ACTIVE_LOW = 4, SHARED = 8 };
+
+    aml_byte(out, 0x89);
+    aml_number(out, 6, 2);
+    aml_byte(out, gsi < 16 ? CONSUMER : CONSUMER | ACTIVE_LOW | SHARED);
+    aml_byte(out, 1); /* of them */
+    aml_number(out, gsi, 4);
+}
+
 void resource_memory(GByteArray *out, uint32_t base, uint32_t bytes)
 {
     aml_byte(out, 0x86);

@@ -38,6 +38,8 @@ void aml_store_argument0(GByteArray *out, const char *name);
 /* Resource descriptors; resource_end() comes last. */
 void resource_io(GByteArray *out, uint16_t base, uint8_t bytes);
 void resource_irq(GByteArray *out, unsigned line); /* edge, active high */
+/* An input of the I/O APIC: level, and like an ISA line or, from 16 on, like one of PCI's. */
+void resource_gsi(GByteArray *out, uint32_t gsi);
 void resource_memory(GByteArray *out, uint32_t base, uint32_t bytes);
 enum resource_kind { RESOURCE_MEMORY, RESOURCE_IO, RESOURCE_BUS };
 /* What a bridge passes on: [first, last], in fields of `width` bytes (2, 4 or 8). */

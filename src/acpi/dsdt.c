@@ -1,6 +1,6 @@
 /*
  * dsdt.c - the DSDT's contents: the PCI host bridge with its windows and interrupt routing, the ISA devices behind the LPC
- * bridge, the HPET, the CPUs, and how the machine is switched off.
+ * bridge, the HPET, virtio devices that are on no bus, the CPUs, and how the machine is switched off.
  *
  * The power button is the fixed one of the FADT.  Interrupts of PCI slots go where devices/pci.c and the LPC bridge lead
  * them: I/O APIC inputs 16 to 23, or, as long as the system uses the PICs (_PIC), IRQ 10 and 11, which is what SeaBIOS and
@@ -175,6 +175,28 @@ static void hpet(GByteArray *out)
     aml_close(out, at);
 }
 
+/* LNRO0005 is Linux' and everybody's name for them. */
+static void virtio_mmio(GByteArray *out, const struct acpi_config *c)
+{
+    enum { WINDOW_BYTES = 0x200 };
+
+    for (unsigned i = 0; i < c->mmios; i++) {
+        GByteArray *r = g_byte_array_new();
+        char name[5];
+        size_t at;
+
+        g_snprintf(name, sizeof(name), "VR%02u", i % 100);
+        at = aml_device(out, name);
+        aml_name(out, "_HID");
+        aml_string(out, "LNRO0005");
+        name_integer(out, "_UID", i);
+        resource_memory(r, (uint32_t)(c->mmio_base + i * WINDOW_BYTES), WINDOW_BYTES);
+        resource_gsi(r, c->mmio_line[i]);
+        name_resources(out, r);
+        aml_close(out, at);
+    }
+}
+
 static void cpus(GByteArray *out, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -214,6 +236,7 @@ void dsdt_body(GByteArray *out, const struct acpi_config *c)
     pci(out, c);
     board_resources(out, c);
     hpet(out);
+    virtio_mmio(out, c);
     cpus(out, c->cpus);
     aml_close(out, at);
     sleep_state(out, "\\_S3", SLEEP_RAM);

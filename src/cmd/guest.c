@@ -27,6 +27,7 @@ const GOptionEntry guest_entries[] = {
     { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A disk on an image (see the manual page); once for each", "FILE[,...]" },
     { "cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.cdrom, "A SATA CD-ROM drive with an image in it; once for each", "FILE" },
     { "smp", 0, 0, G_OPTION_ARG_STRING, &guest_options.smp, "So many processors, 1 to 16; they take turns", "N" },
+    { "virtio", 0, 0, G_OPTION_ARG_STRING, &guest_options.virtio, "Where virtio devices are: pci (default) or mmio", "BUS" },
     { "rng", 0, 0, G_OPTION_ARG_NONE, &guest_options.rng, "A virtio source of random bytes; on the host's clock they are", NULL },
     { "balloon", 0, 0, G_OPTION_ARG_NONE, &guest_options.balloon, "A virtio balloon, for the monitor's command of that name", NULL },
     { "virtio-console", 0, 0, G_OPTION_ARG_STRING, &guest_options.hvc, "A virtio console (hvc0): stdio, none or a file", "TO" },
@@ -245,6 +246,8 @@ static bool agrees_with_snapshot(const struct machine_config *c, const struct sn
     for (unsigned i = 0; i < BOARD_VIRTIOS; i++)
         if (c->virtio[i] != g->virtio[i])
             return err_set(err, "the snapshot's guest has %s %s", g->virtio[i] ? "a" : "no", virtio_names[i]);
+    if (c->virtio_mmio != g->virtio_mmio)
+        return err_set(err, "the snapshot's guest has its virtio devices on %s (--virtio)", g->virtio_mmio ? "mmio" : "pci");
     if (c->disks != g->disks)
         return err_set(err, "the snapshot's guest has %u disks and CD-ROMs: --disk or --cdrom for each, not %u", g->disks, c->disks);
     if (c->vga != g->vga)
@@ -404,6 +407,12 @@ static bool parse_smp(const char *text, unsigned *n)
     return true;
 }
 
+static bool parse_virtio(const char *text, bool *mmio)
+{
+    *mmio = !strcmp(text, "mmio");
+    return *mmio || !strcmp(text, "pci");
+}
+
 /* -- the configuration -------------------------------------------------------------------------------------------------- */
 
 bool guest_configure(struct machine_config *c, const char *flat, struct snapshot *load, struct err *err)
@@ -432,6 +441,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
         return err_set(err, "not a size: '%s'", o->memory);
     if (o->smp && !parse_smp(o->smp, &c->smp))
         return err_set(err, "--smp: not a number of processors from 1 to %u: '%s'", APIC_CPUS, o->smp);
+    if (o->virtio && !parse_virtio(o->virtio, &c->virtio_mmio))
+        return err_set(err, "--virtio: pci or mmio, not '%s'", o->virtio);
     if (o->limit && !parse_number(o->limit, 1000, &c->limit))
         return err_set(err, "not a number of instructions: '%s'", o->limit);
     if (o->until && !*o->until)

@@ -11,7 +11,7 @@
 
 struct guest_options {
     char *engine, *cpu, *memory, *bios, *kernel, *append, *initrd, *serial, *debugcon, *split, *clock, *log, *log_file, *limit, *until, *jit_cache, *jit_off;
-    char *smp, *hvc, *boot, *display, *vgabios;
+    char *smp, *virtio, *hvc, *boot, *display, *vgabios;
     char **disk, **cdrom;
     gboolean testdev, edu, iommu, rng, balloon;
 };

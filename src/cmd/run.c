@@ -315,6 +315,8 @@ static bool configure_nets(struct machine_config *config, struct err *err)
             return err_set(err, "--net: at most %u of them", BOARD_NETS);
         if (!net_parse(*text, &run_nets[config->nets], err))
             return false;
+        if (config->virtio_mmio && run_nets[config->nets].rom)
+            return err_set(err, "--net: rom= is a card's on PCI: without --virtio mmio");
         config->nets++;
     }
     config->net = run_nets;

@@ -275,6 +275,7 @@ static void block_insert(struct jit *j, struct jit_block *b)
         *bucket = b;
     }
     block_protect(j, b);
+    memset(j->beside, 0, sizeof(j->beside));
 }
 
 static uint8_t *refused_level(struct jit *j, uint64_t rip, uint64_t gpa) { return &j->refused[(rip ^ gpa >> 12) % HOT_ENTRIES]; }
@@ -567,12 +568,18 @@ static bool drop_in_page(struct jit *j, uint64_t page, uint64_t gpa, uint64_t wi
     return empty;
 }
 
+/* Data beside code, in its line, may be written all the time: the page's blocks are looked through once. */
 void jit_drop_written(struct jit *j, uint64_t gpa, unsigned width)
 {
     uint64_t first = gpa & ~(uint64_t)PAGE_OFFSET, last = (gpa + width - 1) & ~(uint64_t)PAGE_OFFSET;
+    unsigned n = (unsigned)(gpa >> 1) % BESIDE;
 
+    if (j->beside[n].gpa == gpa && j->beside[n].width == width)
+        return;
     if (drop_in_page(j, first, gpa, width))
         tlb_release(&j->v->mmu, first);
+    else if (last == first)
+        j->beside[n].gpa = gpa, j->beside[n].width = width;
     if (last != first && drop_in_page(j, last, gpa, width))
         tlb_release(&j->v->mmu, last);
 }

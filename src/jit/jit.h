@@ -138,7 +138,8 @@ struct jit_block {
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
 enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 8192, JIT_HASH_BITS = 16, JIT_KNOWN_BITS = 19, JIT_PAGE_HASH = 1 << 16, HOT_ENTRIES = 4096,
-       ARM_BYTES = 5, PAGE_CACHES = 1 << 18, BRIEF_BLOCKS = 1 << 18, WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31 };
+       ARM_BYTES = 5, PAGE_CACHES = 1 << 18, BRIEF_BLOCKS = 1 << 18, WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31,
+       BESIDE = 64 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
 enum { SPANS = 4 };
@@ -228,6 +229,7 @@ struct jit {
     uint64_t seen_flushes, seen_protects;
     unsigned declined_at;           /* instruction at which jit_generate() gave up */
     uint8_t hot[HOT_ENTRIES];       /* how often code that is not translated was looked for */
+    struct { uint64_t gpa; unsigned width; } beside[BESIDE]; /* writes that hit no block of their page while none is added; width 0: none */
     uint8_t written[HOT_ENTRIES];   /* how often blocks of a page, by hash, were dropped by writes */
     uint8_t refused[HOT_ENTRIES];   /* how small windows must be, or none: blocks whose windows were refused too often */
 

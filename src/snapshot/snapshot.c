@@ -26,7 +26,7 @@ struct snapshot {
 #define STATE struct snapshot_guest
 FIELDS(guest_fields, FIELD_MAX(ram_bytes, GIB(1024)), FIELD_MAX(bios_bytes, FLASH_MAX), FIELD(retired), FIELD(journeys),
        FIELD_MAX(clock, MACHINE_CLOCK_JOURNEY), FIELD_MAX(disks, MACHINE_IMAGES), FIELD_MAX(nets, BOARD_NETS), FIELD_MAX(shares, BOARD_SHARES),
-       FIELD_MAX(smp, APIC_CPUS), FIELD(vga), FIELD(testdev), FIELD(edu), FIELD(iommu), FIELD_ARRAY(virtio),
+       FIELD_MAX(smp, APIC_CPUS), FIELD(vga), FIELD(testdev), FIELD(edu), FIELD(iommu), FIELD_ARRAY(virtio), FIELD(virtio_mmio),
        FIELD(signature),
        WIRING(model), WIRING(features), WIRING(cpuid))
 #undef STATE
@@ -125,7 +125,7 @@ static void save_guest(struct snapshot_out *out, const struct machine *m)
         model_of_row(&model_rows[0], &model);
     guest = (struct snapshot_guest){ .ram_bytes = c->ram_bytes, .bios_bytes = m->board->config.bios_bytes, .retired = machine_retired(m), .smp = m->cpus,
                                      .journeys = m->journeys, .clock = c->clock, .disks = c->disks, .nets = c->nets, .shares = c->shares, .vga = c->vga,
-                                     .testdev = c->testdev, .edu = c->edu, .iommu = c->iommu,
+                                     .testdev = c->testdev, .edu = c->edu, .iommu = c->iommu, .virtio_mmio = c->virtio_mmio,
                                      .signature = model.signature };
     memcpy(guest.virtio, c->virtio, sizeof(guest.virtio));
     cpuid_print(&m->vcpu.cpuid, cpuid_text, sizeof(cpuid_text));

@@ -15,7 +15,7 @@ struct snapshot_guest {
     uint64_t retired, journeys;     /* so far */
     uint32_t clock;                 /* enum machine_clock */
     uint32_t disks, nets, shares, smp; /* smp: processors */
-    bool vga, testdev, edu, iommu, virtio[BOARD_VIRTIOS];
+    bool vga, testdev, edu, iommu, virtio[BOARD_VIRTIOS], virtio_mmio;
     uint32_t signature;             /* of the CPU model asked for */
     struct feature_set model;       /* ... and its features */
     struct feature_set features;    /* what the guest has seen */

@@ -64,7 +64,7 @@ FIELDS(board_fields, WIRING(irq_bus), WIRING(config), WIRING(phys), WIRING(ram),
        WIRING(pic), WIRING(ioapic), WIRING(apic), WIRING(pit), WIRING(rtc), WIRING(hpet), WIRING(i8042), WIRING(com), WIRING(pci),
        WIRING(mch), WIRING(lpc), WIRING(acpi_pm), WIRING(fw_cfg), WIRING(debugcon), WIRING(debug_exit), WIRING(pvpanic), WIRING(post),
        WIRING(widereg), WIRING(testdev), WIRING(ahci), WIRING(vga), WIRING(edu), WIRING(iommu), WIRING(disk), WIRING(net), WIRING(virtio),
-       WIRING(share))
+       WIRING(share), WIRING(mmio), WIRING(mmios))
 #undef STATE
 
 /* -- a CPU that can be ----------------------------------------------------------------------------------------------------- */

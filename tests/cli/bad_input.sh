@@ -60,7 +60,7 @@ for cpu in '' frob max,avx max,+frob max,+amx_tile; do
     refused "list: CPU '$cpu'" list cpuid --cpu "$cpu"
 done
 refused "list: --cpu without its value" list cpuid --cpu
-for option in cpu memory bios kernel initrd append disk cdrom boot net share display vgabios serial debugcon virtio-console split clock log \
+for option in cpu memory bios kernel initrd append virtio disk cdrom boot net share display vgabios serial debugcon virtio-console split clock log \
     log-file limit until; do
     refused "run: --$option without its value" run "$loop" --$option
 done
@@ -69,6 +69,10 @@ for option in edu iommu; do
     refused "run: --$option on, which takes no value" run "$loop" --$option on
 done
 
+refused "run: a ROM of a card that is not on PCI" run --virtio mmio --net user,rom=/dev/null "$loop"
+set --
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do set -- "$@" --disk "$loop,readonly"; done
+refused "run: more virtio devices than there are places for off PCI" run --virtio mmio "$@" "$loop"
 refused "run: no such thing to do on a panic" run "$loop" --on-panic frob
 
 # -- images and options of run and diff
@@ -107,6 +111,9 @@ for command in run diff; do
     done
     for size in 0 12x -1 '' 1000 1M1 999T 99999999999999999999 0x; do
         refused "$command: memory of '$size'" $command --memory="$size" "$loop"
+    done
+    for bus in '' frob pci,mmio MMIO; do
+        refused "$command: --virtio '$bus'" $command --virtio="$bus" "$loop"
     done
     for smp in 0 17 -1 '' 2x; do
         refused "$command: --smp '$smp'" $command --smp="$smp" "$loop"

@@ -106,14 +106,30 @@ if [ -r "$bios" ]; then
         leave 1
         echo '.balign 4; 8: .byte 16, 0; .word 1; .word 0x7c00, 0; .quad 1; .org 510; .word 0xaa55'
     } | guest binary 0x7c00 "$images/boot.bin"
+    booted() {
+        [ "$status" = 42 ] && grep -q 'booted$' "$tmp/out" &&
+            [ "$(tail -c +513 "$image" | head -c 512 | cksum)" = "$(head -c 512 "$image" | cksum)" ]
+    }
     for engine in $engines; do
         fresh "$image"
         dd if="$images/boot.bin" of="$image" conv=notrunc status=none
         wideload run --engine $engine --bios $bios --serial none --debugcon stdio --disk "$image"
-        [ "$status" = 42 ] && grep -q 'booted$' "$tmp/out" &&
-            [ "$(tail -c +513 "$image" | head -c 512 | cksum)" = "$(head -c 512 "$image" | cksum)" ]
+        booted
         check "$engine: SeaBIOS boots from a disk, reads and writes" $?
+        fresh "$image"
+        dd if="$images/boot.bin" of="$image" conv=notrunc status=none
+        wideload run --engine $engine --bios $bios --serial none --debugcon stdio --virtio mmio --disk "$image"
+        booted
+        check "$engine: ... and from one that is not on PCI" $?
     done
+    fresh "$image"
+    wideload run --engine $fast --bios $bios --serial none --debugcon stdio --virtio mmio --disk "$image" --disk "$images/boot.bin" --boot c \
+        --until 'found virtio-blk-mmio' --save "$tmp/half"
+    dd if="$images/boot.bin" of="$image" conv=notrunc status=none
+    wideload run --engine interp --load "$tmp/half" --serial none --debugcon stdio --virtio mmio --disk "$image" --disk "$images/boot.bin"
+    booted
+    check "a guest that was saved goes on with disks that are not on PCI" $?
+    refused "--load with disks on another bus" run --load "$tmp/half" --disk "$image" --disk "$images/boot.bin"
 else
     skip "SeaBIOS boots from a disk" "$bios is not installed"
 fi

@@ -174,8 +174,8 @@ static void plug(void)
         share.content[i] = (uint8_t)(i ^ i >> 8);
     p9 = device_create(&virtio_9p_class, &bench.host);
     driver_init();
-    virtio_9p_connect(p9, driver_pci, DRIVER_DEVFN, &share.backend);
-    driver_plugged();
+    virtio_9p_connect(p9, &share.backend);
+    driver_plug(p9);
     driver_begin(VERSION_1 | 1, 1);
 }
 

@@ -25,8 +25,8 @@ static void plug(void)
 {
     balloon = device_create(&virtio_balloon_class, &bench.host);
     driver_init();
-    virtio_balloon_connect(balloon, driver_pci, DRIVER_DEVFN, release, released);
-    driver_plugged();
+    virtio_balloon_connect(balloon, release, released);
+    driver_plug(balloon);
 }
 
 START_TEST(virtio_balloon_tells_how_large_it_shall_be)

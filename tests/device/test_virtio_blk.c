@@ -4,6 +4,7 @@
  * Every constant of the driver's side stands here anew.
  */
 #include "pci.h"
+#include "virtio_pci.h"
 #include "virtio_blk.h"
 
 #include "lib/bench.h"
@@ -97,7 +98,8 @@ static void plug(void)
     pci = device_create(&pci_class, &bench.host);
     blk = device_create(&virtio_blk_class, &bench.host);
     pci_connect(pci, &wires);
-    virtio_blk_connect(blk, pci, 5 << 3, &disk.backend);
+    virtio_blk_connect(blk, &disk.backend);
+    virtio_pci_connect(blk, pci, 5 << 3);
     config_put(0x10, 4, BAR);
     config_put(0x04, 2, 0x0006);
 }

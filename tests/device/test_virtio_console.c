@@ -9,9 +9,11 @@ enum { RX, TX, QUEUES, DATA = DRIVER_FREE };
 
 static void plug(void)
 {
+    struct device *console = device_create(&virtio_console_class, &bench.host);
+
     driver_init();
-    virtio_console_connect(device_create(&virtio_console_class, &bench.host), driver_pci, DRIVER_DEVFN, &bench.backend);
-    driver_plugged();
+    virtio_console_connect(console, &bench.backend);
+    driver_plug(console);
 }
 
 static size_t room(void) { return bench.backend.input_room(bench.backend.device); }

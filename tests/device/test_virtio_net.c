@@ -69,10 +69,12 @@ static void arrive(void) { net.backend.arrived(net.backend.device); }
 
 static void plug_in(void)
 {
+    struct device *card = device_create(&virtio_net_class, &bench.host);
+
     memcpy(net.backend.mac, own, 6);
     driver_init();
-    virtio_net_connect(device_create(&virtio_net_class, &bench.host), driver_pci, DRIVER_DEVFN, &net.backend);
-    driver_plugged();
+    virtio_net_connect(card, &net.backend);
+    driver_plug(card);
 }
 
 static void plug(void)

@@ -21,8 +21,8 @@ static struct device *plug(void (*from)(void *data, size_t bytes))
     struct device *d = device_create(&virtio_rng_class, &bench.host);
 
     driver_init();
-    virtio_rng_connect(d, driver_pci, DRIVER_DEVFN, from);
-    driver_plugged();
+    virtio_rng_connect(d, from);
+    driver_plug(d);
     return d;
 }
 

@@ -868,6 +868,19 @@ START_TEST(code_over_two_pages_whose_second_is_remapped_runs_from_the_new_frame)
 }
 END_TEST
 
+/* The same byte beside code, in its line, again and again; then it is code itself, which runs often; then it is written again. */
+START_TEST(code_where_data_was_written_beside_code_runs_as_written)
+{
+    /* mov ecx, 50; l: call f; mov byte [d + 1], 1; dec ecx; jnz l; mov ecx, 50; m: call d; dec ecx; jnz m; mov byte [d + 1], 42; call d; hlt */
+    BOX_CODE_BYTES(&box, 0xb9, 50, 0, 0, 0, 0xe8, 0x36, 0, 0, 0, 0xc6, 0x05, 0x38, 0, 0, 0, 0x01, 0xff, 0xc9, 0x75, 0xf0, 0xb9, 50, 0, 0, 0,
+                   0xe8, 0x29, 0, 0, 0, 0xff, 0xc9, 0x75, 0xf7, 0xc6, 0x05, 0x1f, 0, 0, 0, 0x42, 0xe8, 0x19, 0, 0, 0, 0xf4);
+    memcpy(box.ram + BOX_CODE + 0x40, "\xff\xc2\xc3", 3); /* f: inc edx; ret */
+    memcpy(box.ram + BOX_CODE + 0x48, "\xb0\x01\xc3", 3); /* d: mov al, 1; ret */
+    ck_assert_int_eq(box_run(&box, 2000), BOX_NOTHING);
+    ck_assert_uint_eq(box.vcpu.cpu.slot[RAX] & 0xff, 0x42);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("walk");
@@ -925,6 +938,7 @@ int main(void)
     tcase_add_test(engine, code_written_through_another_linear_address_runs_as_written);
     tcase_add_test(engine, code_written_by_rep_movs_runs_as_written);
     tcase_add_test(engine, code_over_two_pages_written_on_the_second_runs_as_written);
+    tcase_add_test(engine, code_where_data_was_written_beside_code_runs_as_written);
     tcase_add_test(engine, code_over_two_pages_whose_second_is_remapped_runs_from_the_new_frame);
     suite_add_tcase(suite, engine);
 

@@ -1,14 +1,14 @@
 /* driver.c - see driver.h; every constant stands here anew. */
 #include "driver.h"
 
-#include "pci.h"
+#include "virtio_pci.h"
 
 #include <stdlib.h>
 
 enum { FUNCTION = 0x80000000 | DRIVER_DEVFN << 8, QUEUE_BYTES = 0x400, AVAIL = 0x100, USED = 0x200, FIRST = 0x1000 };
 enum { INTX = 4 + 1 }; /* slot 5, pin A: PIRQF */
 
-struct device *driver_pci;
+static struct device *driver_pci;
 struct probe driver_intx;
 static uint16_t available[DRIVER_QUEUES];
 
@@ -33,6 +33,12 @@ void driver_init(void)
     wires.pirq[INTX] = bench_probe(&driver_intx);
     driver_pci = device_create(&pci_class, &bench.host);
     pci_connect(driver_pci, &wires);
+}
+
+void driver_plug(struct device *device)
+{
+    virtio_pci_connect(device, driver_pci, DRIVER_DEVFN);
+    driver_plugged();
 }
 
 void driver_plugged(void)

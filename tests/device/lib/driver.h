@@ -14,11 +14,11 @@ enum { NEXT = 1, WRITE = 2, IS_INDIRECT = 4 };
 #define EVENT_IDX ((uint64_t)1 << 29)
 #define INDIRECT_DESC ((uint64_t)1 << 28)
 
-extern struct device *driver_pci; /* to plug the device in */
 extern struct probe driver_intx;  /* its INTA# */
 
-void driver_init(void);    /* makes the bus */
-void driver_plugged(void); /* places the BAR */
+void driver_init(void);                  /* makes the bus */
+void driver_plug(struct device *device); /* plugs it in, and ... */
+void driver_plugged(void);               /* ... places the BAR: also after a reset */
 
 uint32_t driver_pci_get(unsigned offset, unsigned width);
 void driver_pci_put(unsigned offset, unsigned width, uint32_t v);
