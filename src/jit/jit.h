@@ -156,7 +156,8 @@ struct page_cache {
     uint64_t base, span[SPANS];
     uintptr_t delta;
     struct page_cache *next; /* in the list of those that are not empty */
-    uint64_t local; /* it has held a page that is not global: it is in that list */
+    uint32_t local; /* it has held a page that is not global: it is in that list */
+    uint32_t writes; /* ... written through it: likewise */
 };
 
 struct jump_entry {
@@ -220,7 +221,7 @@ struct jit {
     struct jump_table *by_mode[64]; /* by jit_mode_hash() */
     struct jit_block *dead;
     struct jit_block *page[JIT_PAGE_HASH]; /* by guest-physical page, through page_next */
-    struct page_cache *filled_caches[2]; /* [1]: of global pages alone */
+    struct page_cache *filled_caches[4]; /* 2: of global pages alone; 1: to be written through */
     unsigned filled_count;
     bool jump_pages[JUMP_PAGES];    /* pages, by hash, with an entry in a table of jumps */
     unsigned caches;                /* of `cache`, given to blocks */

@@ -11,7 +11,7 @@ enum { NEIGHBOURS = 15 /* pages to look at on either side */, FEW_CACHES = 4096 
 /* What it has held stays known. */
 static void empty(struct jit *j, struct page_cache *c)
 {
-    *c = (struct page_cache){ .local = c->local };
+    *c = (struct page_cache){ .local = c->local, .writes = c->writes };
     j->filled_count--;
 }
 
@@ -26,10 +26,12 @@ static void clear_list(struct jit *j, struct page_cache **list)
     *list = NULL;
 }
 
+static struct page_cache **list_of(struct jit *j, bool global, bool writes) { return &j->filled_caches[2 * global + writes]; }
+
 void jit_clear_caches(struct jit *j)
 {
-    clear_list(j, &j->filled_caches[false]);
-    clear_list(j, &j->filled_caches[true]);
+    for (unsigned i = 0; i < ARRAY_LEN(j->filled_caches); i++)
+        clear_list(j, &j->filled_caches[i]);
 }
 
 /* -- after the TLB -------------------------------------------------------------------------------------------------------- */
@@ -55,8 +57,8 @@ static void clear_page(struct jit *j, uint64_t page)
         jit_clear_caches(j);
         return;
     }
-    clear_page_in(j, &j->filled_caches[false], page);
-    clear_page_in(j, &j->filled_caches[true], page);
+    for (unsigned i = 0; i < ARRAY_LEN(j->filled_caches); i++)
+        clear_page_in(j, &j->filled_caches[i], page);
 }
 
 static void follow_page(struct jit *j, uint64_t page)
@@ -74,16 +76,19 @@ static void follow_each(struct jit *j)
 
     if (mmu->flushed_local > j->seen_flushes) {
         jit_clear_local_jumps(j);
-        clear_list(j, &j->filled_caches[false]);
+        clear_list(j, list_of(j, false, false));
+        clear_list(j, list_of(j, false, true));
     }
     for (uint64_t n = j->seen_flushes + 1; n <= mmu->flushes; n++)
         follow_page(j, mmu->flushed_page[n % FLUSHED_PAGES]);
 }
 
+/* Where nothing is written, nothing is different. */
 void jit_follow_protects(struct jit *j)
 {
     j->seen_protects = j->v->mmu.protects;
-    jit_clear_caches(j);
+    clear_list(j, list_of(j, false, true));
+    clear_list(j, list_of(j, true, true));
 }
 
 void jit_follow_flushes(struct jit *j)
@@ -149,21 +154,28 @@ static void stretch(const struct jit *j, const struct tlb_entry *e, enum tlb_int
         *base -= PAGE_BYTES, *size += PAGE_BYTES;
 }
 
-/* It comes onto its list; one that has held global pages alone leaves that for good when it is to hold another. */
-static void list_cache(struct jit *j, struct page_cache *c, bool global)
+static void unlist_cache(struct jit *j, struct page_cache *c)
 {
-    struct page_cache **at = &j->filled_caches[true];
+    struct page_cache **at = list_of(j, !c->local, c->writes);
 
-    if (c->span[0] && !c->local && !global) {
-        while (*at != c)
-            at = &(*at)->next;
-        *at = c->next;
-        empty(j, c);
-    }
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+    empty(j, c);
+}
+
+/* It comes onto its list; one that has held global pages alone, or been read through, leaves that for good when that changes. */
+static void list_cache(struct jit *j, struct page_cache *c, bool global, bool writes)
+{
+    struct page_cache **at;
+
+    if (c->span[0] && ((!c->local && !global) || (!c->writes && writes)))
+        unlist_cache(j, c);
     c->local |= !global;
+    c->writes |= writes;
     if (c->span[0])
         return;
-    at = &j->filled_caches[!c->local];
+    at = list_of(j, !c->local, c->writes);
     c->next = *at;
     *at = c;
     j->filled_count++;
@@ -176,7 +188,7 @@ void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, unsigned 
 
     if (e->tag[intent] != base)
         return;
-    list_cache(j, c, e->page & TLB_GLOBAL);
+    list_cache(j, c, e->page & TLB_GLOBAL, intent == TLB_WRITE);
     stretch(j, e, intent, gva + jit_span_bytes[jit_span(bytes)], &base, &size);
     c->base = base;
     c->delta = (uintptr_t)e->addend;
