@@ -84,24 +84,45 @@ bool tlb_next(struct mmu *mmu, struct tlb_place *at)
     return false;
 }
 
-/* Is this address in a large page of which something is cached? */
+/* May this address be in a large page of which something is cached? */
 static bool tlb_in_large(const struct mmu *mmu, uint64_t gva)
 {
-    if (mmu->large > LARGE_PAGES)
-        return true;
     for (unsigned i = 0; i < mmu->large; i++)
-        if (!((mmu->large_page[i] ^ gva) >> (mmu->large_page[i] & PAGE_OFFSET)))
+        if (gva - mmu->large_run[i].first <= mmu->large_run[i].last - mmu->large_run[i].first)
             return true;
     return false;
 }
 
+static uint64_t run_distance(const struct tlb_run *a, const struct tlb_run *b)
+{
+    return b->first > a->last ? b->first - a->last : a->first > b->last ? a->first - b->last : 0;
+}
+
+/* The run that is nearest to it; NULL: there is none. */
+static struct tlb_run *run_nearest(struct mmu *mmu, const struct tlb_run *new)
+{
+    struct tlb_run *best = mmu->large ? mmu->large_run : NULL;
+
+    for (unsigned i = 1; i < mmu->large; i++)
+        if (run_distance(&mmu->large_run[i], new) < run_distance(best, new))
+            best = &mmu->large_run[i];
+    return best;
+}
+
+/* A large page joins a neighbour; where there is no room for another run, the nearest gets long enough for it. */
 static void tlb_note_large(struct mmu *mmu, uint64_t page, unsigned shift)
 {
+    struct tlb_run new = { page & ~bits_mask(shift), page | bits_mask(shift) }, *run;
+
     if (shift == 12 || !(mmu->cr0 & CR0_PG) || tlb_in_large(mmu, page))
         return;
-    if (mmu->large < LARGE_PAGES)
-        mmu->large_page[mmu->large] = (page & ~bits_mask(shift)) | shift;
-    mmu->large++;
+    run = run_nearest(mmu, &new);
+    if (!run || (run_distance(run, &new) > 1 && mmu->large < LARGE_RUNS)) {
+        mmu->large_run[mmu->large++] = new;
+        return;
+    }
+    run->first = bits_min(run->first, new.first);
+    run->last = bits_max(run->last, new.last);
 }
 
 /* INVLPG drops all of a large page, however many entries it has here (SDM 3A 5.10.4.1). */

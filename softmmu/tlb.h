@@ -80,7 +80,12 @@ struct watch {
 };
 
 /* The guest's, by DR0 to DR3, and behind them a debugger's. */
-enum { WATCHES = 4, WATCHES_ALL = 8, LARGE_PAGES = 8, FLUSHED_PAGES = 8 };
+enum { WATCHES = 4, WATCHES_ALL = 8, LARGE_RUNS = 8, FLUSHED_PAGES = 8 };
+
+/* Linear addresses. */
+struct tlb_run {
+    uint64_t first, last;
+};
 
 /* What the control registers say of the entries of a level; 1 is the last. */
 struct walk_level {
@@ -134,8 +139,8 @@ struct mmu {
     unsigned watch_hits; /* one bit each; the engine clears them */
 
     struct mmu_fault fault;
-    unsigned large;                     /* pages of more than 4 KiB that some entry belongs to; more than fit: any may be */
-    uint64_t large_page[LARGE_PAGES];   /* their addresses; in the low bits, log2 of their sizes */
+    unsigned large;                      /* so many: */
+    struct tlb_run large_run[LARGE_RUNS]; /* all pages of more than 4 KiB that some entry belongs to lie in these */
     bool ready;           /* all tags have been TLB_NONE once; tlb_flush() sees to it */
     uint64_t walks, flushes, protects;
     uint64_t flushed_all;                  /* `flushes` after the last that was not of one 4 KiB page, ... */

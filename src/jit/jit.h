@@ -139,7 +139,7 @@ struct jit_block {
 
 enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 8192, JIT_HASH_BITS = 16, JIT_KNOWN_BITS = 19, JIT_PAGE_HASH = 1 << 16, HOT_ENTRIES = 4096,
        ARM_BYTES = 5, PAGE_CACHES = 1 << 18, BRIEF_BLOCKS = 1 << 18, WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31,
-       BESIDE = 64 };
+       BESIDE = 64, CACHED_REGIONS = 4096 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
 enum { SPANS = 4 };
@@ -223,6 +223,7 @@ struct jit {
     struct jit_block *page[JIT_PAGE_HASH]; /* by guest-physical page, through page_next */
     struct page_cache *filled_caches[4]; /* 2: of global pages alone; 1: to be written through */
     unsigned filled_count;
+    bool cached_region[CACHED_REGIONS]; /* 2 MiB, by hash, into which one of them reaches, maybe */
     bool jump_pages[JUMP_PAGES];    /* pages, by hash, with an entry in a table of jumps */
     unsigned caches;                /* of `cache`, given to blocks */
     int32_t patience[BRIEF_BLOCKS];

@@ -6,7 +6,7 @@
  */
 #include "jit/jit.h"
 
-enum { NEIGHBOURS = 15 /* pages to look at on either side */, FEW_CACHES = 4096 };
+enum { NEIGHBOURS = 15 /* pages to look at on either side */, FEW_CACHES = 4096, REGION_SHIFT = 21 };
 
 /* What it has held stays known. */
 static void empty(struct jit *j, struct page_cache *c)
@@ -32,33 +32,60 @@ void jit_clear_caches(struct jit *j)
 {
     for (unsigned i = 0; i < ARRAY_LEN(j->filled_caches); i++)
         clear_list(j, &j->filled_caches[i]);
+    memset(j->cached_region, 0, sizeof(j->cached_region));
 }
 
 /* -- after the TLB -------------------------------------------------------------------------------------------------------- */
 
-static void clear_page_in(struct jit *j, struct page_cache **at, uint64_t page)
+/* Which 2 MiB, by hash. */
+static unsigned region_hash(uint64_t gva) { return gva >> REGION_SHIFT & (CACHED_REGIONS - 1); }
+
+static void note_regions(struct jit *j, uint64_t base, uint64_t size)
 {
+    for (uint64_t at = base >> REGION_SHIFT; at <= (base + size - 1) >> REGION_SHIFT; at++)
+        j->cached_region[region_hash(at << REGION_SHIFT)] = true;
+}
+
+static bool reaches_into(const struct page_cache *c, unsigned region)
+{
+    for (uint64_t at = c->base >> REGION_SHIFT; at <= (c->base + c->span[0]) >> REGION_SHIFT; at++)
+        if (region_hash(at << REGION_SHIFT) == region)
+            return true;
+    return false;
+}
+
+/* True when others reach into the same 2 MiB. */
+static bool clear_page_in(struct jit *j, struct page_cache **at, uint64_t page)
+{
+    bool others = false;
     struct page_cache *c;
 
     while ((c = *at)) {
         if (likely(page - c->base > c->span[0])) { /* both are whole pages, but for jit_span_bytes[0] - 1 */
+            others = others || reaches_into(c, region_hash(page));
             at = &c->next;
             continue;
         }
         *at = c->next;
         empty(j, c);
     }
+    return others;
 }
 
 /* Caches that reach into the page go; of many all do, which is quicker than to look at each. */
 static void clear_page(struct jit *j, uint64_t page)
 {
+    bool others = false;
+
+    if (!j->cached_region[region_hash(page)])
+        return;
     if (j->filled_count > FEW_CACHES) {
         jit_clear_caches(j);
         return;
     }
     for (unsigned i = 0; i < ARRAY_LEN(j->filled_caches); i++)
-        clear_page_in(j, &j->filled_caches[i], page);
+        others |= clear_page_in(j, &j->filled_caches[i], page);
+    j->cached_region[region_hash(page)] = others;
 }
 
 static void follow_page(struct jit *j, uint64_t page)
@@ -190,6 +217,7 @@ void jit_fill_cache(struct jit *j, struct page_cache *c, uint64_t gva, unsigned 
         return;
     list_cache(j, c, e->page & TLB_GLOBAL, intent == TLB_WRITE);
     stretch(j, e, intent, gva + jit_span_bytes[jit_span(bytes)], &base, &size);
+    note_regions(j, base, size);
     c->base = base;
     c->delta = (uintptr_t)e->addend;
     for (unsigned i = 0; i < SPANS; i++)
