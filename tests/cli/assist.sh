@@ -53,6 +53,10 @@ for engine in jit "kvm --assist burst"; do
     [ "$status" = 0 ] && [ "$(cat "$tmp/out")" = tsstpubg ]
     check "CPL 3 and the ways out of it: $engine" $?
 done
+wideload run --engine kvm --assist burst --serial none --debugcon stdio --until tss --save "$tmp/saved" --kernel "$images/user.elf"
+wideload run --engine jit --load "$tmp/saved"
+[ "$status" = 0 ]
+check "saved under --assist burst, it goes on with the JIT" $?
 "$WIDELOAD" bench assist >"$tmp/out" # as long as it takes
 status=$?
 [ "$status" = 0 ] && [ "$(grep -c '^copy 64 bytes.* [0-9.]*$' "$tmp/out")" = 4 ]
