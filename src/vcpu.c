@@ -64,7 +64,15 @@ uint64_t vcpu_tsc(struct vcpu *v)
 {
     uint64_t ns = v->host.time_ns ? v->host.time_ns(v->host.opaque) : vcpu_retired(v);
 
-    return v->cpu.tsc_base + ns * (TSC_HZ / 1000000000u);
+    return v->cpu.tsc_base + (uint64_t)((unsigned __int128)ns * v->tsc_khz / 1000000);
+}
+
+void vcpu_set_tsc_khz(struct vcpu *v, uint32_t khz)
+{
+    uint64_t now = vcpu_tsc(v);
+
+    v->tsc_khz = khz;
+    v->cpu.tsc_base += now - vcpu_tsc(v);
 }
 
 static void vcpu_wrote(void *opaque, uint64_t gpa, unsigned width)
@@ -111,6 +119,7 @@ void vcpu_init(struct vcpu *v, struct phys *phys)
 
     memset(v, 0, sizeof(*v));
     v->cpus = 1;
+    v->tsc_khz = TSC_KHZ;
     v->fault.vector = -1;
     v->first_fault = -1;
     v->bus = (struct bus){ .phys = phys, .policy = &split_whole, .wrote = vcpu_wrote, .wrote_opaque = v };

@@ -56,7 +56,7 @@ struct vcpu_debug {
 /* A fault that is none: the instruction has a breakpoint, and has not begun. */
 enum { FAULT_STOP = 0x100 };
 
-enum { TSC_HZ = 1000000000 };
+enum { TSC_KHZ = 1000000 };
 
 struct vcpu {
     struct cpu cpu; /* first: IR operands are offsets from here */
@@ -76,6 +76,7 @@ struct vcpu {
     struct cpuid_table cpuid;    /* ... and what CPUID says */
     enum cpu_vendor vendor;      /* as CPUID does */
 
+    uint32_t tsc_khz;
     uint64_t retired;        /* instructions since reset, up to the block under way ... */
     uint64_t in_block;       /* ... and within it, when a device may ask for the time */
     uint64_t end;            /* run() comes back when so many have; vcpu_end_sooner() */
@@ -157,6 +158,8 @@ static inline bool vcpu_wakes(const struct vcpu *v)
 
 /* The time-stamp counter now. */
 uint64_t vcpu_tsc(struct vcpu *v);
+/* How fast it goes, from where it is now; TSC_KHZ unless something else is asked for. */
+void vcpu_set_tsc_khz(struct vcpu *v, uint32_t khz);
 
 /* A CPU with everything that is implemented. */
 void vcpu_init(struct vcpu *v, struct phys *phys);

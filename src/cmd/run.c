@@ -355,11 +355,11 @@ static bool configure(struct machine_config *config, struct err *err)
     config->panic_continues = run_on_panic && run_on_panic[0] == 'c';
     config->no_reboot = run_no_reboot;
     config->shutdown_resets = true;
-    config->counts = run_save; /* so that who loads it may go on counting */
     if (run_loaded && run_journeys && run_journeys_max <= snapshot_guest(run_loaded)->journeys)
         return err_set(err, "--journeys %s: the snapshot's guest has made %" PRIu64, run_journeys, snapshot_guest(run_loaded)->journeys);
     if (!configure_nets(config, err) || !configure_shares(config, err) || !parse_assist(config, err) || !parse_switches(config, err))
         return false;
+    config->counts = run_save && config->assist != ASSIST_BURST; /* so that who loads it may go on counting */
     if ((run_perf_map || run_jitdump) && config->engine->id != ENGINE_JIT)
         return err_set(err, "--perf-map and --jitdump are about translated code: with --engine jit");
     jit_options.count = run_stats;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KERNEL_INSNS = 1 << 15 /* at most so many before its CPL is looked at */ };
 enum { DRAIN_MAX = 256, BURST_FIRST = 16, BURST_MAX = 1 << 16, BURST_AGAIN_US = 300 };
 
 /* -- the soft engine ------------------------------------------------------------------------------------------------------------ */
@@ -79,15 +80,16 @@ static void code_copy(struct kvm_assist *a, uint64_t gpa)
 static bool code_remember(struct kvm_assist *a)
 {
     const struct code *code = &a->cpu->v->code;
+    unsigned most = a->kernel ? KVM_CODE_COPIES_KERNEL : KVM_CODE_COPIES;
 
-    if (!a->copy && !(a->copy = malloc(KVM_CODE_COPIES * sizeof(*a->copy))))
+    if (!a->copy && !(a->copy = malloc(most * sizeof(*a->copy))))
         abort();
     a->copies = 0;
     for (uint64_t near = 0; near < code->pages; near += CODE_PAGES_NEAR)
         for (uint64_t page = near; code->marked[near / CODE_PAGES_NEAR] && page < near + CODE_PAGES_NEAR; page++) {
             if (!code->lines[page])
                 continue;
-            if (a->copies == KVM_CODE_COPIES)
+            if (a->copies == most)
                 return false;
             code_copy(a, page * PAGE_BYTES);
         }
@@ -174,6 +176,70 @@ bool kvm_assist_is_stuck(struct kvm_assist *a)
     const struct kvm_vcpu_events *e = &a->cpu->run->s.regs.events;
 
     return !(e->exception.injected || e->exception.pending) || e->exception.nr == EXCEPTION_UD;
+}
+
+/* -- CPL 0, where KVM emulates it ------------------------------------------------------------------------------------------------ */
+
+bool kvm_assist_hold(struct kvm_assist *a, struct err *err)
+{
+    if (!soft_ready(a, err))
+        return false;
+    code_check(a);
+    a->has_guest = a->soft->set_state(a->engine, err);
+    a->flushes = a->cpu->v->mmu.flushes;
+    return a->has_guest;
+}
+
+/* KVM has got as far as LSTAR: back to the SYSCALL, which has put RIP and RFLAGS where they can be had again (SDM 2 SYSCALL). */
+static void undo_syscall(struct cpu *c)
+{
+    c->rip = c->slot[RCX] - 2;
+    cpu_set_rflags(c, c->slot[R11]);
+}
+
+bool kvm_assist_take(struct kvm_assist *a, bool forget, struct err *err)
+{
+    struct cpu *c = &a->cpu->v->cpu;
+    struct kvm_event event;
+
+    if (!(forget ? kvm_fetch_parts(a->cpu, KVM_PARTS_ALL, &event, err) : kvm_fetch_state(a->cpu, err)))
+        return false;
+    if (a->cpu->user && c->rip == KVM_USER_LSTAR)
+        undo_syscall(c);
+    a->cpu->user = false;
+    return kvm_assist_hold(a, err);
+}
+
+/*
+ * KVM has not seen what was written to page tables meanwhile.  Where the guest has flushed nothing, a processor might go by the
+ * old ones as well (SDM 3A 5.10.4).
+ */
+bool kvm_assist_give(struct kvm_assist *a, struct err *err)
+{
+    bool stale = a->cpu->v->mmu.flushes != a->flushes;
+
+    a->has_guest = false;
+    if (!a->soft->get_state(a->engine, err))
+        return false;
+    if (!code_remember(a))
+        soft_drop(a);
+    return (!stale || kvm_forget_tables(a->kvm, err)) && kvm_put_state(a->cpu, err);
+}
+
+/* A PVM knows nothing of breakpoints at CPL 3, and who single-steps leaves at once. */
+static bool may_give(const struct cpu *c) { return c->cpl == 3 && !(c->rflags & FLAG_TF) && !(c->dr[7] & 0xff); }
+
+enum stop_reason kvm_assist_run(struct kvm_assist *a, uint64_t budget, struct err *err)
+{
+    struct vcpu *v = a->cpu->v;
+    uint64_t retired = v->retired;
+    enum stop_reason stop = a->soft->run(a->engine, bits_min(budget, KERNEL_INSNS), err);
+
+    v->assist.instructions += v->retired - retired;
+    v->retired = retired;
+    if (stop != STOP_BUDGET)
+        return stop;
+    return !may_give(&v->cpu) || kvm_assist_give(a, err) ? STOP_KICK : STOP_FAILED;
 }
 
 /* -- a load that KVM cannot say whole -------------------------------------------------------------------------------------------- */

@@ -5,12 +5,11 @@
  * APIC through KVM_INTERRUPT.  After every access the instruction is brought to its end with `immediate_exit`: KVM
  * then reports the instruction's next access, or EINTR at the boundary, and nothing else runs.
  *
- * Not modelled: x2APIC MSRs of our APIC (KVM answers them itself: #GP), more than one vCPU.
+ * Not modelled: more than one vCPU.
  */
 #include "kvm/kvm.h"
 
 #include "base/log.h"
-#include "x86/cpuid.h"
 #include "x86/decode.h"
 #include "x86/fault.h"
 
@@ -100,30 +99,6 @@ bool kvm_protect_memory(struct kvm_engine *k, bool on, struct err *err) { return
 
 /* -- creation --------------------------------------------------------------------------------------------------------- */
 
-static void cpuid_out(const struct cpuid_table *t, struct kvm_cpuid2 *c)
-{
-    c->nent = t->n;
-    for (unsigned i = 0; i < t->n; i++)
-        c->entries[i] = (struct kvm_cpuid_entry2){
-            .function = t->row[i].leaf, .index = t->row[i].subleaf, .eax = t->row[i].r.eax, .ebx = t->row[i].r.ebx,
-            .ecx = t->row[i].r.ecx, .edx = t->row[i].r.edx, .flags = t->row[i].indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
-        };
-}
-
-/* Gives KVM our table and takes back what the guest will see: some KVMs add what the host cannot hide. */
-static bool create_cpuid(struct kvm_engine *k, struct err *err)
-{
-    struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_ROWS * sizeof(c->entries[0]));
-    bool ok;
-
-    if (!c)
-        abort();
-    cpuid_out(&k->cpu.v->cpuid, c);
-    ok = ioctl(k->cpu.fd, KVM_SET_CPUID2, c) == 0 || err_set(err, "KVM_SET_CPUID2: %s", strerror(errno));
-    free(c);
-    return ok && kvm_adopt_cpuid(&k->cpu, err);
-}
-
 static bool create_vcpu(struct kvm_engine *k, struct err *err)
 {
     uint64_t identity = IDENTITY_MAP;
@@ -133,6 +108,8 @@ static bool create_vcpu(struct kvm_engine *k, struct err *err)
     ioctl(k->vm, KVM_SET_TSS_ADDR, IDENTITY_MAP + 0x1000);
     if (ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_ON_EMULATION_FAILURE) > 0)
         ioctl(k->vm, KVM_ENABLE_CAP, &cap);
+    if (!kvm_take_msrs(k->system, k->vm, err))
+        return false;
     if ((k->cpu.fd = ioctl(k->vm, KVM_CREATE_VCPU, 0)) < 0)
         return err_set(err, "KVM_CREATE_VCPU: %s", strerror(errno));
     k->run_bytes = (size_t)ioctl(k->system, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -142,7 +119,7 @@ static bool create_vcpu(struct kvm_engine *k, struct err *err)
         return err_set(err, "KVM run page: %s", strerror(errno));
     }
     k->cpu.run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
-    return create_cpuid(k, err);
+    return kvm_create_cpuid(&k->cpu, k->system, err);
 }
 
 static bool create_vm(struct kvm_engine *k, struct err *err)
@@ -157,6 +134,15 @@ static bool create_vm(struct kvm_engine *k, struct err *err)
         return err_set(err, "/dev/kvm: this KVM lacks KVM_CAP_SYNC_REGS or KVM_CAP_IMMEDIATE_EXIT");
     k->vm = ioctl(k->system, KVM_CREATE_VM, 0);
     return k->vm >= 0 || err_set(err, "KVM_CREATE_VM: %s", strerror(errno));
+}
+
+/* A guest that is now here and now on a soft engine has one clock. */
+static void create_tsc(struct kvm_engine *k)
+{
+    int khz = ioctl(k->cpu.fd, KVM_GET_TSC_KHZ, 0);
+
+    if (k->cpu.v->assist.mode == ASSIST_BURST && khz > 0)
+        vcpu_set_tsc_khz(k->cpu.v, (uint32_t)khz);
 }
 
 static void kvm_destroy(void *self)
@@ -179,9 +165,12 @@ static void kvm_destroy(void *self)
 static void *kvm_create(struct vcpu *v, struct err *err)
 {
     struct kvm_engine *k = calloc(1, sizeof(*k));
+    struct kvm_probe probe;
 
     if (!k)
         abort();
+    kvm_probe(&probe);
+    k->assist.kernel = k->cpu.user_only = probe.kind == KVM_KIND_PVM && v->assist.mode == ASSIST_BURST;
     k->cpu.v = v;
     k->system = k->vm = k->cpu.fd = -1;
     k->assist.cpu = &k->cpu;
@@ -189,8 +178,10 @@ static void *kvm_create(struct vcpu *v, struct err *err)
     k->listener.changed = slots_changed;
     phys_listen(v->bus.phys, &k->listener);
     v->bus.origin.engine = ENGINE_KVM;
-    if (create_vm(k, err) && create_vcpu(k, err) && kvm_sync_slots(k, err))
+    if (create_vm(k, err) && create_vcpu(k, err) && kvm_sync_slots(k, err)) {
+        create_tsc(k);
         return k;
+    }
     kvm_destroy(k);
     return NULL;
 }
@@ -443,7 +434,6 @@ static struct kvm_guest_debug wanted_debug(const struct vcpu_debug *v, bool step
 static bool set_debug(struct kvm_engine *k, bool step, struct err *err)
 {
     struct kvm_guest_debug d = wanted_debug(&k->cpu.v->debug, step);
-
     if (!memcmp(&d, &k->debug, sizeof(d)))
         return true;
     k->debug = d;
@@ -494,6 +484,24 @@ static bool goes_on(struct kvm_engine *k, enum stop_reason *stop)
     return false;
 }
 
+/* A PVM emulates CPL 0: is it there, between two instructions, and nobody asks what KVM does with them? */
+static bool soft_may_take(struct kvm_engine *k)
+{
+    struct vcpu *v = k->cpu.v;
+
+    if (!k->assist.kernel || v->exact || v->stop_on_touch || v->debug.step || k->in_instruction || k->repeating || k->assist.answers.n)
+        return false;
+    kvm_peek_state(&k->cpu, &v->cpu);
+    return v->cpu.cpl < 3;
+}
+
+/* False, as KVM does not go on then. */
+static bool soft_takes(struct kvm_engine *k, bool forget, enum stop_reason *stop, struct err *err)
+{
+    *stop = kvm_assist_take(&k->assist, forget, err) ? STOP_KICK : STOP_FAILED;
+    return false;
+}
+
 /* What KVM does not do, and err says why, unless nobody is there to do it instead. */
 static bool by_soft_engine(struct kvm_engine *k, enum stop_reason *stop, struct err *err)
 {
@@ -503,6 +511,8 @@ static bool by_soft_engine(struct kvm_engine *k, enum stop_reason *stop, struct 
     *stop = STOP_FAILED;
     if (v->assist.mode == ASSIST_OFF)
         return false;
+    if (soft_may_take(k) || (k->cpu.user && !k->assist.answers.n))
+        return soft_takes(k, true, stop, err);
     kvm_peek_state(&k->cpu, &v->cpu);
     k->exit_wrote = v->rip_after = false;
     k->exit_rip = v->cpu.rip;
@@ -593,6 +603,10 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
     k->idle_ticks = 0;
     switch (r->exit_reason) {
     case KVM_EXIT_IO: exit_io(k); return true;
+    case KVM_EXIT_X86_RDMSR: case KVM_EXIT_X86_WRMSR:
+        begin_instruction(k, false);
+        kvm_exit_msr(&k->cpu);
+        return true;
     case KVM_EXIT_MMIO: return exit_mmio(k, stop, err);
     case KVM_EXIT_HLT:
         k->cpu.v->retired += k->cpu.v->exact;
@@ -605,7 +619,11 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
         if (k->cpu.v->host.write_cr8)
             k->cpu.v->host.write_cr8(k->cpu.v->host.opaque, r->cr8);
         return true;
-    case KVM_EXIT_SHUTDOWN: *stop = STOP_SHUTDOWN; return false;
+    case KVM_EXIT_SHUTDOWN:
+        if (k->cpu.user)
+            return soft_takes(k, true, stop, err);
+        *stop = STOP_SHUTDOWN;
+        return false;
     case KVM_EXIT_DEBUG: return exit_debug(k, stop, err);
     case KVM_EXIT_INTR: return true;
     case KVM_EXIT_INTERNAL_ERROR:
@@ -646,6 +664,8 @@ static bool run_once(struct kvm_engine *k, enum stop_reason *stop, struct err *e
     if (finishing)
         return finish(k, stop, err);
     k->idle_ticks++;
+    if (!v->attention && soft_may_take(k))
+        return soft_takes(k, false, stop, err);
     if (!v->attention && is_spinning(k)) {
         err_set(err, "goes round for ever at %#llx", k->cpu.run->s.regs.regs.rip);
         return by_soft_engine(k, stop, err);
@@ -660,11 +680,30 @@ static bool run_once(struct kvm_engine *k, enum stop_reason *stop, struct err *e
     return false;
 }
 
+/* The soft engine has the guest, unless somebody wants to see what it does. */
+static bool soft_goes_on(struct kvm_engine *k, uint64_t budget, enum stop_reason *stop, struct err *err)
+{
+    const struct vcpu *v = k->cpu.v;
+
+    *stop = STOP_FAILED;
+    if (k->cpu.user && !k->in_instruction && (v->exact || v->stop_on_touch)) /* KVM is to run all of it */
+        return !kvm_fetch_state(&k->cpu, err) || !kvm_put_state(&k->cpu, err);
+    if (!k->assist.has_guest)
+        return false;
+    if (v->exact || v->stop_on_touch)
+        return !kvm_assist_give(&k->assist, err);
+    *stop = kvm_assist_run(&k->assist, budget, err);
+    return true;
+}
+
 static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *err)
 {
     struct kvm_engine *k = self;
-    enum stop_reason stop = STOP_KICK;
+    enum stop_reason stop;
 
+    if (soft_goes_on(k, budget, &stop, err))
+        return stop;
+    stop = STOP_KICK;
     k->until = k->cpu.v->retired + budget;
     k->cpu.v->assist.gave_up[0] = 0;
     if (!k->in_instruction && !k->repeating)
@@ -675,6 +714,10 @@ static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *e
         if (!k->in_instruction) {
             if (halted_still(k))
                 return STOP_HALT;
+            if (k->cpu.user && (k->cpu.v->pins.nmi || k->cpu.v->pins.intr)) {
+                soft_takes(k, false, &stop, err);
+                return stop;
+            }
             if (!set_debug(k, k->cpu.v->exact || (k->repeating && k->cpu.v->stop_on_touch), err) || !inject(k, err))
                 return STOP_FAILED;
             k->cpu.v->cpu.activity = CPU_RUNNING;
@@ -718,14 +761,21 @@ static void kvm_kick(void *self)
     k->cpu.run->immediate_exit = 1;
 }
 
-static bool kvm_get(void *self, struct err *err) { return kvm_fetch_state(&((struct kvm_engine *)self)->cpu, err); }
+static bool kvm_get(void *self, struct err *err)
+{
+    struct kvm_engine *k = self;
+
+    return k->assist.has_guest ? k->assist.soft->get_state(k->assist.engine, err) : kvm_fetch_state(&k->cpu, err);
+}
 
 static bool kvm_set(void *self, struct err *err)
 {
     struct kvm_engine *k = self;
 
-    k->in_instruction = k->repeating = false;
-    return kvm_put_state(&k->cpu, err);
+    k->in_instruction = k->repeating = k->assist.has_guest = false;
+    if (!kvm_put_state(&k->cpu, err))
+        return false;
+    return !soft_may_take(k) || k->cpu.user || (kvm_forget_tables(k, err) && kvm_assist_take(&k->assist, false, err));
 }
 
 const struct engine engine_kvm = {

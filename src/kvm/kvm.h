@@ -27,6 +27,12 @@ struct kvm_cpu {
     bool event;             /* KVM was about to deliver something */
     struct cpu before;      /* as it was */
     struct kvm_xsave xsave; /* ... with what is not ours */
+    /*
+     * KVM runs CPL 3 only: with an IDT too short, and LSTAR where nothing can be executed, what leaves CPL 3 is a triple fault,
+     * with RIP where it was.  Not so #DE, #DB, NMI and #BP: of a trap nothing would be left.
+     */
+    bool user_only, user;   /* so it is to be; so it is, and the guest's own IDTR is this */
+    struct descriptor_table idtr;
     uint16_t msrs;          /* which of ours this KVM has */
     bool msrs_known;
 };
@@ -38,6 +44,9 @@ struct kvm_event {
     bool has_error;
     uint32_t error;
 };
+
+/* What SYSCALL jumps to in KVM there. */
+#define KVM_USER_LSTAR UINT64_C(0xffff800000000000)
 
 /* v->cpu to KVM, whole; no event is pending there then. */
 bool kvm_put_state(struct kvm_cpu *k, struct err *err);
@@ -56,6 +65,8 @@ void kvm_peek_state(const struct kvm_cpu *k, struct cpu *cpu);
 /* The guest's code at a RIP, with the state of v->cpu; NULL: not in plain memory, on two pages, or no instruction. */
 const uint8_t *kvm_code_at(struct kvm_cpu *k, uint64_t rip, struct insn *insn);
 
+/* v's CPUID to KVM, as far as KVM carries it out; `system` is /dev/kvm.  And as KVM has it then, for v too. */
+bool kvm_create_cpuid(struct kvm_cpu *k, int system, struct err *err);
 /* The guest's CPUID, as KVM has it, for v too. */
 bool kvm_adopt_cpuid(struct kvm_cpu *k, struct err *err);
 
@@ -65,9 +76,19 @@ bool kvm_adopt_cpuid(struct kvm_cpu *k, struct err *err);
  */
 int kvm_advance(const struct kvm_cpu *k, struct err *err);
 
+/* -- model-specific registers (msr.c) ------------------------------------------------------------------------------------------------ */
+
+/* Can KVM leave registers to us?  `system` is /dev/kvm. */
+bool kvm_leaves_msrs(int system);
+/* From now on it does: those of the local APIC, and those it does not know. */
+bool kvm_take_msrs(int system, int vm, struct err *err);
+/* KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR. */
+void kvm_exit_msr(struct kvm_cpu *k);
+
 /* -- assist (assist.c) ------------------------------------------------------------------------------------------------------------ */
 
-enum { KVM_CODE_COPIES = 64 };
+/* Pages of code that are compared before each use; as many as a kernel has where the soft engine runs it. */
+enum { KVM_CODE_COPIES = 64, KVM_CODE_COPIES_KERNEL = 4096 };
 
 struct kvm_code_copy {
     uint64_t gpa;
@@ -81,6 +102,9 @@ struct kvm_assist {
     struct kvm_engine *kvm;          /* whose memory slots it may change; NULL: nobody's */
     const struct engine *soft;
     void *engine;                    /* of `soft`; NULL until it is needed */
+    bool kernel;                     /* it runs CPL 0 to 2, where KVM emulates that: ASSIST_BURST on a PVM */
+    bool has_guest;                  /* ... and does so now: the state is in v->cpu */
+    uint64_t flushes;                /* of the soft-MMU's TLB before KVM's page tables were last up to date */
     struct kvm_code_copy *copy;      /* pages that it has translated, as they were */
     unsigned copies;
     uint64_t burst;                  /* instructions of the next one */
@@ -108,6 +132,18 @@ enum kvm_assisted kvm_assist_access(struct kvm_assist *a, enum stop_reason *stop
  * it.  Loads of which `answers` tells do not reach the device again.  An exception that KVM wants to deliver is forgotten.
  */
 bool kvm_assist_instruction(struct kvm_assist *a, enum stop_reason *stop, struct err *err);
+
+/* The guest is with the soft engine, in v->cpu, and runs there until it comes to CPL 3. */
+bool kvm_assist_hold(struct kvm_assist *a, struct err *err);
+/*
+ * ... from KVM.  What KVM was about to deliver is delivered, or with `forget` not: KVM has given up on an instruction, or could
+ * not leave CPL 3.
+ */
+bool kvm_assist_take(struct kvm_assist *a, bool forget, struct err *err);
+/* ... and back to KVM. */
+bool kvm_assist_give(struct kvm_assist *a, struct err *err);
+/* The soft engine goes on with it; the guest may be KVM's again afterwards. */
+enum stop_reason kvm_assist_run(struct kvm_assist *a, uint64_t budget, struct err *err);
 
 /* Has KVM stopped at RIP, an access done, without an exception that is the guest's?  #UD is looked at once more. */
 bool kvm_assist_is_stuck(struct kvm_assist *a);

@@ -4,7 +4,6 @@
  */
 #include "kvm/kvm.h"
 
-#include "base/log.h"
 #include "x86/cpuid.h"
 #include "x86/fault.h"
 
@@ -93,6 +92,8 @@ void kvm_peek_state(const struct kvm_cpu *k, struct cpu *cpu)
 {
     regs_in(cpu, &k->run->s.regs.regs);
     sregs_in(cpu, &k->run->s.regs.sregs);
+    if (k->user)
+        cpu->idtr = k->idtr;
     cpu_update(cpu);
 }
 
@@ -113,6 +114,8 @@ static const struct state_msr state_msrs[] = {
 #undef ROW
 
 enum { MSR_TSC = 0x10 };
+enum { USER_IDT_LIMIT = (EXCEPTION_BP + 1) * 16 - 1 };
+#define MSR_LSTAR 0xc0000082u
 
 struct msr_list {
     struct kvm_msrs head;
@@ -135,6 +138,14 @@ static void msrs_learn(struct kvm_cpu *k)
     k->msrs_known = true;
 }
 
+/* Where KVM has another value than the guest. */
+static bool msr_is_ours(const struct kvm_cpu *k, unsigned i) { return k->user && state_msrs[i].index == MSR_LSTAR; }
+
+static uint64_t msr_for_kvm(const struct kvm_cpu *k, struct cpu *c, unsigned i)
+{
+    return msr_is_ours(k, i) ? KVM_USER_LSTAR : *msr_field(c, i);
+}
+
 static void msrs_move(struct kvm_cpu *k, struct cpu *c, bool put)
 {
     struct msr_list m = { .head.nmsrs = 0 };
@@ -144,14 +155,14 @@ static void msrs_move(struct kvm_cpu *k, struct cpu *c, bool put)
         msrs_learn(k);
     for (unsigned i = 0; i < ARRAY_LEN(state_msrs); i++)
         if (k->msrs >> i & 1)
-            m.entry[m.head.nmsrs++] = (struct kvm_msr_entry){ .index = state_msrs[i].index, .data = *msr_field(c, i) };
+            m.entry[m.head.nmsrs++] = (struct kvm_msr_entry){ .index = state_msrs[i].index, .data = msr_for_kvm(k, c, i) };
     tsc = &m.entry[m.head.nmsrs++];
     *tsc = (struct kvm_msr_entry){ .index = MSR_TSC, .data = vcpu_tsc(k->v) };
     ioctl(k->fd, put ? KVM_SET_MSRS : KVM_GET_MSRS, &m);
     if (!put)
         c->tsc_base += tsc->data - vcpu_tsc(k->v); /* it goes on from there */
     for (unsigned i = 0, n = 0; i < ARRAY_LEN(state_msrs) && !put; i++)
-        if (k->msrs >> i & 1)
+        if (k->msrs >> i & 1 && !(msr_is_ours(k, i) && ++n))
             *msr_field(c, i) = m.entry[n++].data;
 }
 
@@ -330,6 +341,14 @@ static void readiness_out(const struct cpu *c, struct kvm_run *r)
 
 /* -- all of it ------------------------------------------------------------------------------------------------------------------- */
 
+static void sregs_for_kvm(struct kvm_cpu *k, struct kvm_sregs *s)
+{
+    sregs_out(&k->v->cpu, s);
+    k->idtr = k->v->cpu.idtr;
+    if (k->user)
+        s->idt.limit = (uint16_t)bits_min(s->idt.limit, USER_IDT_LIMIT);
+}
+
 /*
  * Registers, segments, control registers and events are in the shared page, as KVM_RUN left them; what is written there with
  * kvm_dirty_regs KVM takes at the next KVM_RUN.  So the page always has the truth about them, also before the first one.
@@ -339,10 +358,11 @@ bool kvm_put_state(struct kvm_cpu *k, struct err *err)
     struct kvm_sync_regs *page = &k->run->s.regs;
     struct cpu *c = &k->v->cpu;
 
+    k->user = k->user_only && c->cpl == 3 && !k->v->exact && !k->v->stop_on_touch;
     if (ioctl(k->fd, KVM_GET_SREGS, &page->sregs) < 0 || ioctl(k->fd, KVM_GET_VCPU_EVENTS, &page->events) < 0)
         return err_set(err, "KVM_GET_SREGS: %s", strerror(errno));
     memset(page->sregs.interrupt_bitmap, 0, sizeof(page->sregs.interrupt_bitmap));
-    sregs_out(c, &page->sregs);
+    sregs_for_kvm(k, &page->sregs);
     regs_out(c, &page->regs);
     events_out(c, &page->events);
     readiness_out(c, k->run);
@@ -398,7 +418,7 @@ static void page_put(struct kvm_cpu *k, bool events)
     readiness_out(c, k->run);
     k->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
     memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
-    sregs_out(c, &sregs);
+    sregs_for_kvm(k, &sregs);
     if (memcmp(&sregs, &page->sregs, sizeof(sregs)) != 0) {
         page->sregs = sregs;
         k->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
@@ -477,45 +497,4 @@ int kvm_advance(const struct kvm_cpu *k, struct err *err)
         return 0;
     err_set(err, "KVM_RUN: %s", strerror(errno));
     return -1;
-}
-
-/* -- CPUID -------------------------------------------------------------------------------------------------------------------- */
-
-static void cpuid_in(struct cpuid_table *t, const struct kvm_cpuid2 *c)
-{
-    t->n = (unsigned)bits_min(c->nent, CPUID_ROWS);
-    for (unsigned i = 0; i < t->n; i++) {
-        const struct kvm_cpuid_entry2 *e = &c->entries[i];
-
-        t->row[i] = (struct cpuid_row){ .leaf = e->function, .subleaf = e->index, .r = { e->eax, e->ebx, e->ecx, e->edx },
-                                        .indexed = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX };
-    }
-}
-
-/* The features that a guest sees in spite of its model. */
-static void log_not_hidden(const struct vcpu *v, const struct cpuid_table *seen)
-{
-    for (unsigned f = 1; f < FEATURES; f++)
-        if (cpuid_offers(seen, f) && !feature_has(&v->features, f))
-            log_printf(LOG_KVM, "CPUID offers %s all the same\n", feature_rows[f].name);
-}
-
-bool kvm_adopt_cpuid(struct kvm_cpu *k, struct err *err)
-{
-    struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_ROWS * sizeof(c->entries[0]));
-    struct cpuid_table seen;
-    bool ok;
-
-    if (!c)
-        abort();
-    c->nent = CPUID_ROWS;
-    ok = ioctl(k->fd, KVM_GET_CPUID2, c) == 0 || err_set(err, "KVM_GET_CPUID2: %s", strerror(errno));
-    if (ok) {
-        cpuid_in(&seen, c);
-        if (log_on(LOG_KVM))
-            log_not_hidden(k->v, &seen);
-        vcpu_set_cpuid(k->v, &seen);
-    }
-    free(c);
-    return ok;
 }

@@ -35,8 +35,8 @@ FIELDS(cpu_fields, FIELD_FIRST(slot, GPRS), SCRATCH_REST(slot, GPRS), FIELD(rip)
  * next instruction.
  */
 #define STATE struct vcpu
-FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(next_rip), SCRATCH(delivered), FIELD(again), SCRATCH(mmu),
-       FIELD_ARRAY(mmu.pdpte), FIELD_MAX(mmu.watch_hits, 15), SCRATCH(bus),
+FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(next_rip), SCRATCH(delivered), FIELD(again), FIELD(tsc_khz),
+       SCRATCH(mmu), FIELD_ARRAY(mmu.pdpte), FIELD_MAX(mmu.watch_hits, 15), SCRATCH(bus),
        FIELD(bus.touched), SCRATCH(code), FIELD(pins.intr), FIELD(pins.nmi), FIELD(pins.init),
        FIELD(pins.startup), FIELD(pins.startup_vector), WIRING(pins.acknowledge), WIRING(pins.opaque), WIRING(pins.changed),
        WIRING(pins.engine), WIRING(host), SCRATCH(features), SCRATCH(cpuid), SCRATCH(vendor), FIELD_MAX(retired, INT64_MAX), SCRATCH(in_block),

@@ -248,6 +248,15 @@ bool cpuid_offers(const struct cpuid_table *t, unsigned feature)
     return cpuid_has_bit(&r, feature);
 }
 
+void cpuid_withdraw(struct cpuid_table *t, unsigned feature)
+{
+    const struct feature_row *f = &feature_rows[feature];
+    unsigned i = cpuid_find_row(t, f->leaf, f->subleaf);
+
+    if (i < t->n)
+        *(uint32_t *)(void *)((char *)&t->row[i].r + f->reg) &= ~(1u << f->bit);
+}
+
 struct cpuid_result cpuid(const struct cpuid_table *t, const struct cpu *cpu, uint32_t leaf, uint32_t subleaf)
 {
     uint32_t highest = cpuid_find(t, leaf >= 0x80000000 ? 0x80000000 : 0, 0).eax;

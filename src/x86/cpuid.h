@@ -43,6 +43,8 @@ void cpuid_place(struct cpuid_table *table, unsigned id, unsigned cpus);
 bool cpuid_has_bit(const struct cpuid_result *r, unsigned feature);
 /* Does the table say that this feature is there? */
 bool cpuid_offers(const struct cpuid_table *table, unsigned feature);
+/* Not any more. */
+void cpuid_withdraw(struct cpuid_table *table, unsigned feature);
 
 /* CPUID(leaf, subleaf) in this state (SDM 2 CPUID). */
 struct cpuid_result cpuid(const struct cpuid_table *table, const struct cpu *cpu, uint32_t leaf, uint32_t subleaf);

@@ -2,7 +2,7 @@
 # assist.sh - run --engine kvm --assist: a guest that KVM cannot carry out runs to its end.
 . tests/cli/tap
 
-for image in wide corners; do
+for image in wide corners user; do
     as --64 -o "$tmp/$image.o" tests/guest/$image.S && ld -Ttext=0x100000 -o "$images/$image.elf" "$tmp/$image.o"
 done
 refused "bench of nothing" bench
@@ -43,6 +43,20 @@ for assist in instruction burst; do
     wideload run --engine kvm --assist $assist --kernel "$images/corners.elf"
     check "... and on the host's clock" "$status"
 done
+# CR4 takes what CPUID offers, the APIC's registers are ours, its timer wakes from HLT: with nobody's help.
+wideload run --engine kvm --serial none --debugcon stdio --kernel "$images/user.elf"
+grep -q '^t' "$tmp/out"
+check "control registers, x2APIC, timer and HLT on KVM alone" $?
+for engine in jit "kvm --assist burst"; do
+    # shellcheck disable=SC2086 # options
+    wideload run --engine $engine --clock host --serial none --debugcon stdio --kernel "$images/user.elf"
+    [ "$status" = 0 ] && [ "$(cat "$tmp/out")" = tsstpubg ]
+    check "CPL 3 and the ways out of it: $engine" $?
+done
+wideload run --engine kvm --assist burst --serial none --debugcon stdio --until tss --save "$tmp/saved" --kernel "$images/user.elf"
+wideload run --engine jit --load "$tmp/saved"
+[ "$status" = 0 ]
+check "saved under --assist burst, it goes on with the JIT" $?
 "$WIDELOAD" bench assist >"$tmp/out" # as long as it takes
 status=$?
 [ "$status" = 0 ] && [ "$(grep -c '^copy 64 bytes.* [0-9.]*$' "$tmp/out")" = 4 ]
