@@ -64,7 +64,7 @@ uint64_t vcpu_tsc(struct vcpu *v)
 {
     uint64_t ns = v->host.time_ns ? v->host.time_ns(v->host.opaque) : vcpu_retired(v);
 
-    return v->cpu.tsc_base + (uint64_t)((unsigned __int128)ns * v->tsc_khz / 1000000);
+    return v->cpu.tsc_base + (likely(v->tsc_khz == TSC_KHZ) ? ns : (uint64_t)((unsigned __int128)ns * v->tsc_khz / 1000000));
 }
 
 void vcpu_set_tsc_khz(struct vcpu *v, uint32_t khz)

@@ -434,6 +434,7 @@ static struct kvm_guest_debug wanted_debug(const struct vcpu_debug *v, bool step
 static bool set_debug(struct kvm_engine *k, bool step, struct err *err)
 {
     struct kvm_guest_debug d = wanted_debug(&k->cpu.v->debug, step);
+
     if (!memcmp(&d, &k->debug, sizeof(d)))
         return true;
     k->debug = d;
