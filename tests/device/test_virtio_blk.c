@@ -622,7 +622,7 @@ START_TEST(virtio_blk_that_writes_to_its_own_registers_ends)
 
     plug();
     begin(FEATURES);
-    loops = (struct dma){ bench.dma.read, loop_write };
+    loops = (struct dma){ .read = bench.dma.read, .write = loop_write };
     blk->host.dma = &loops;
     set_common(0x14, 1, 0);
     set_common(0x14, 1, 3);
