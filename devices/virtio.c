@@ -189,9 +189,9 @@ void virtio_set_queue_size(struct virtio *v, unsigned n, uint16_t size)
 /* Section 2.7: the parts' alignment is 16, 2 and 4. */
 void virtio_enable_queue(struct virtio *v, unsigned n)
 {
-    struct virtio_queue *q = &v->queue[n];
+    struct virtio_queue *q = virtio_queue_at(v, n);
 
-    if (n >= v->queues || q->enabled)
+    if (!q || q->enabled)
         return;
     if (q->descriptors & 15 || q->driver & 1 || q->device & 3)
         virtio_break(v, "a queue that is not aligned");
