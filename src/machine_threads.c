@@ -62,7 +62,8 @@ static void cpu_run(struct machine_threads *t, struct machine_cpu *cpu)
     if (stop != STOP_SHUTDOWN && stop != STOP_FAILED)
         return;
     t->stop = stop;
-    t->err = err;
+    if (stop == STOP_FAILED)
+        t->err = err;
     machine_ring(cpu->machine);
 }
 

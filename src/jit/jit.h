@@ -137,9 +137,9 @@ struct jit_block {
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 
-enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 8192, JIT_HASH_BITS = 16, JIT_KNOWN_BITS = 19, JIT_PAGE_HASH = 1 << 16, HOT_ENTRIES = 4096,
-       ARM_BYTES = 5, PAGE_CACHES = 1 << 18, BRIEF_BLOCKS = 1 << 18, WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3, WRITTEN_MOST = 31,
-       BESIDE = 64, CACHED_REGIONS = 4096 };
+enum { JUMP_ENTRIES = 1 << 16, JUMP_TABLES = 16, JUMP_PAGES = 8192, JIT_HASH_BITS = 16, JIT_KNOWN_BITS = 19, JIT_PAGE_HASH = 1 << 16,
+       HOT_ENTRIES = 4096, ARM_BYTES = 5, PAGE_CACHES = 1 << 18, BRIEF_BLOCKS = 1 << 18, WINDOW_REFUSALS = 8, REFUSED_LEVELS = 3,
+       WRITTEN_MOST = 31, BESIDE = 64, CACHED_REGIONS = 4096 };
 
 /* Sizes of accesses and windows, for which a page cache knows where the last one may begin. */
 enum { SPANS = 4 };

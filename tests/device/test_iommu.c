@@ -35,13 +35,9 @@ static uint64_t record(unsigned n, bool high) { return reg(records() + n * 16 + 
 static unsigned reason(unsigned n) { return (unsigned)(record(n, true) >> 32 & 0xff); }
 static bool there(unsigned n) { return record(n, true) >> 63; }
 
-/* One after the other: the map still has those before it. */
-static struct device *plugged[64];
-static unsigned plugs;
-
 static void plug(void)
 {
-    plugged[plugs++ % 64] = iommu = device_create(&iommu_class, &bench.host);
+    iommu = bench_plug(&iommu_class);
     port = iommu_dma(iommu, SOURCE);
 }
 

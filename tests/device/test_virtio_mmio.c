@@ -24,14 +24,10 @@ static void put(unsigned offset, uint32_t v) { bench_store(BASE + offset, 4, v);
 
 static void fill(void *data, size_t bytes) { memset(data, 0x5a, bytes); }
 
-/* One after the other: the map still has those before it. */
-static struct device *plugged[64];
-static unsigned plugs;
-
 static struct device *plug(const struct device_class *class)
 {
-    plugged[plugs++ % 64] = mmio = device_create(&virtio_mmio_class, &bench.host);
-    plugged[plugs++ % 64] = device = device_create(class, &bench.host);
+    mmio = bench_plug(&virtio_mmio_class);
+    device = bench_plug(class);
     virtio_mmio_connect(mmio, device, BASE, bench_probe(&wire));
     return device;
 }

@@ -71,6 +71,15 @@ void bench_init(void)
     bench.host = (struct device_host){ &bench.map, &bench.clock, &bench.dma, &bench.irq_bus };
 }
 
+struct device *bench_plug(const struct device_class *class)
+{
+    static struct device *plugged[256];
+    static unsigned n;
+
+    ck_assert_uint_lt(n, sizeof(plugged) / sizeof(plugged[0]));
+    return plugged[n++] = device_create(class, &bench.host);
+}
+
 static void bench_set_probe(void *opaque, int line, bool level)
 {
     struct probe *probe = opaque;

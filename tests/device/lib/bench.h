@@ -41,6 +41,8 @@ struct bench {
 extern struct bench bench;
 
 void bench_init(void);
+/* A device of this class on the bench; it stays known when bench_init() clears the bench for another. */
+struct device *bench_plug(const struct device_class *class);
 struct irq bench_probe(struct probe *probe);
 
 /* Moves the clock, stopping at every deadline on the way. */
