@@ -698,6 +698,34 @@ START_TEST(tlb_flush_page_of_a_large_page_drops_all_of_it)
 }
 END_TEST
 
+/* However many large pages are in use, INVLPG of a small one is that of one page, and of a large one drops all of that. */
+START_TEST(tlb_flush_page_tells_small_pages_from_many_large_ones)
+{
+    enum { LARGE = 12, APART = 3 };
+    uint64_t flushed, *pde = NULL, large = TWO;
+
+    two_pages();
+    tlb_flush(&mmu);
+    ram[0x20000] = 1;
+    ram[0x23000] = 3;
+    for (unsigned i = 1; i <= LARGE; i++) {
+        large = TWO + i * APART * MIB(2);
+        pde = (uint64_t *)(void *)(ram + entry_at(2, large));
+        *pde = 0 | P | W | U | PS;
+        ck_assert_uint_eq(load_byte(large + 0x20000), 1);
+        ck_assert_uint_eq(load_byte(large + 0x23000), 3);
+    }
+    load_byte(TWO);
+    flushed = mmu.flushed_all;
+    tlb_flush_page(&mmu, TWO);
+    ck_assert_uint_eq(mmu.flushed_all, flushed);
+    *pde = 0; /* of the last, which shares a run */
+    tlb_flush_page(&mmu, large + 0x100000);
+    ck_assert(!access_probe(&mmu, large + 0x20000, 1, ACCESS_READ) && !access_probe(&mmu, large + 0x23000, 1, ACCESS_READ));
+    ck_assert_uint_eq(load_byte(TWO + APART * MIB(2) + 0x20000), 1);
+}
+END_TEST
+
 START_TEST(tlb_user_and_supervisor_do_not_share_rights)
 {
     uint64_t *pte = two_pages();
@@ -924,6 +952,7 @@ int main(void)
     tcase_add_test(walks, access_over_the_end_of_4_gib_wraps_outside_long_mode);
     tcase_add_test(walks, tlb_translation_may_be_stale_until_its_page_is_flushed);
     tcase_add_test(walks, tlb_flush_page_of_a_large_page_drops_all_of_it);
+    tcase_add_test(walks, tlb_flush_page_tells_small_pages_from_many_large_ones);
     tcase_add_test(walks, tlb_user_and_supervisor_do_not_share_rights);
     suite_add_tcase(suite, walks);
 
