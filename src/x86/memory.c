@@ -315,6 +315,17 @@ static uint64_t atomic_store(struct vcpu *v, struct access *a, struct memory_sha
     return old;
 }
 
+/* Devices wait; over the end of a page, where the host has no instruction for it, other CPUs do too (SDM 3A 9.1.2.2, a bus lock). */
+static void atomic_alone(struct vcpu *v, const struct access *a, bool on)
+{
+    if (on)
+        exclusion_devices(v->bus.exclusion, true);
+    if (a->pieces > 1)
+        exclusion_others(v->bus.exclusion, on);
+    if (!on)
+        exclusion_devices(v->bus.exclusion, false);
+}
+
 bool guest_atomic(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint64_t operand, uint64_t compare,
                   uint64_t *old)
 {
@@ -336,10 +347,10 @@ bool guest_atomic(struct vcpu *v, uint64_t gva, struct memory_shape shape, uint6
         return true;
     if (!memory_prepare(v, &a, shape, ACCESS_READ | ACCESS_WRITE))
         return false;
-    exclusion_devices(v->bus.exclusion, true);
+    atomic_alone(v, &a, true);
     access_perform(&v->mmu, &a);
     *old = a.type == TRANSACTION_LOAD ? atomic_store(v, &a, shape, operand) : a.data.q[0];
-    exclusion_devices(v->bus.exclusion, false);
+    atomic_alone(v, &a, false);
     return true;
 }
 

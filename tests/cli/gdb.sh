@@ -165,7 +165,7 @@ END
     said "an interrupt between processors is seen where it comes" 'woken 2'
     said "the monitor shows both" '  1: rip .* runs, .*'
     said "monitor cpu chooses one" '\* 1: rip .* runs, .*'
-    grep -q -x 'smp lockstep 300 step 10dbd974' "$tmp/said"
+    grep -q -x 'smp lockstep 300 step 206c390f' "$tmp/said"
     check "and the guest computes what it does alone, on $engine" $?
     symbols=
 done

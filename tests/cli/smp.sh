@@ -1,6 +1,6 @@
 #!/bin/sh
 # smp.sh - processors that take turns, and that run at the same time: the same comes of it (tests/lockstep/guest/smp.c, which QEMU's
-# threads agree on: 091ea1ed for long orders, 10dbd974 for short ones).
+# threads agree on: 288cba5e for long orders, 206c390f for short ones).
 # shellcheck disable=SC2046,SC2086 # options are words
 . tests/cli/tap
 maze=$BUILD/$OBJ/bench/maze.elf
@@ -20,15 +20,15 @@ sums() { # what, row and rounds, checksum, option...
 }
 
 for engine in $engines; do
-    sums "short orders to another processor, on $engine" "smp 10" 10dbd974 $(on $engine)
-    sums "long ones, on $engine" "smp_long 1" 091ea1ed $(on $engine)
+    sums "short orders to another processor, on $engine" "smp 10" 206c390f $(on $engine)
+    sums "long ones, on $engine" "smp_long 1" 288cba5e $(on $engine)
 done
 case $engines in
 *jit*)
     all=$("$WIDELOAD" list jit-switches | sed 's/ .*//' | tr '\n' ,)
-    sums "... with nothing that makes the JIT fast" "smp_long 1" 091ea1ed $(on jit+threads) --jit-off "${all%,}"
-    sums "... with little memory for code" "smp 5" 10dbd974 $(on jit+threads) --jit-cache 1M
-    sums "... with sixteen processors, most of which wait" "smp 5" 10dbd974 $(on jit+threads) --smp 16
+    sums "... with nothing that makes the JIT fast" "smp_long 1" 288cba5e $(on jit+threads) --jit-off "${all%,}"
+    sums "... with little memory for code" "smp 5" 206c390f $(on jit+threads) --jit-cache 1M
+    sums "... with sixteen processors, most of which wait" "smp 5" 206c390f $(on jit+threads) --smp 16
     ;;
 esac
 for engine in $engines; do

@@ -9,15 +9,17 @@
 
 #define APIC(reg) (*(volatile u32 *)(0xfee00000ull + (reg)))
 #define TRAMPOLINE 0x8000ull
+#define CROSSED ((volatile u32 *)window_page(5) - 1)
 #define STEPS 300
 enum { TIMES = 50, TIMES_LONG = 8000 }; /* most of an order; where both shall be at it at once */
 enum { WAKE = 0x41, FLUSH = 0x42 };
-enum { LOCKED = 1, GUARDED, CALLS, READS, PAIRS, SPLIT, BESIDE, ORDERS };
+enum { LOCKED = 1, GUARDED, CALLS, READS, PAIRS, SPLIT, CROSSING, BESIDE, ORDERS };
 
 extern u8 trampoline[], trampoline_end[];
 extern volatile u64 trampoline_cr[3]; /* CR0, CR3, CR4 */
 static u8 stack[8192] __attribute__((aligned(16)));
 static u8 frames[4][4096] __attribute__((aligned(4096)));
+static u8 crossed[2][4096] __attribute__((aligned(4096)));
 static u8 code[4096] __attribute__((aligned(4096)));
 static volatile u32 up, order, argument, answer, flushed, woken, lock;
 static volatile u64 locked, guarded;
@@ -84,6 +86,18 @@ static void count_split(u32 n)
     }
 }
 
+/* Over the end of a page, and on a part of it that lies within one: nothing of either is lost. */
+static void count_crossing(u32 n)
+{
+    volatile u32 *at = CROSSED;
+
+    while (n--) {
+        __asm__ volatile("lock addq %1, %0" : "+m"(*(volatile u64 *)at) : "r"(0x300000001ull) : "memory");
+        for (u32 i = 0; i < 8; i++)
+            __asm__ volatile("lock incl %0; lock decl %1" : "+m"(at[0]), "+m"(at[1])::"memory");
+    }
+}
+
 /* In a page with code that both run. */
 static void count_beside(u32 n)
 {
@@ -142,6 +156,7 @@ static u32 obey(u32 what, u32 n)
     case READS: return read_page(n);
     case PAIRS: count_pairs(n); return 0;
     case SPLIT: count_split(n); return 0;
+    case CROSSING: count_crossing(n); return 0;
     case BESIDE: count_beside(n); return 0;
     default: return 0;
     }
@@ -228,6 +243,8 @@ static int smp_setup(void)
     guest_set_gate(WAKE, on_wake);
     guest_set_gate(FLUSH, on_flush);
     window_table[3] = (u64)frames[0] | 3;
+    window_table[4] = (u64)crossed[1] | 3;
+    window_table[5] = (u64)crossed[0] | 3;
     APIC(0xf0) = 0x1ff;
     start_second();
     return up == 1;
@@ -289,6 +306,7 @@ static u32 orders(u32 times)
     for (u32 i = 0; i < 4; i++)
         for (u32 k = 0; k < 4096; k++)
             frames[i][k] = (u8)(i + k);
+    CROSSED[0] = CROSSED[1] = 0;
     write_code();
     for (u32 i = 0; i < STEPS; i++) {
         u32 what = 1 + draw(ORDERS - 1), n = 1 + draw(times);
@@ -304,6 +322,7 @@ static u32 orders(u32 times)
         if (what == READS)
             sum = mix(sum, obey(what, n));
     }
+    sum = mix(sum, sum_of(CROSSED, 2));
     sum = mix(mix(sum, sum_of(pair, 4)), mix(sum_of((void *)split, 32), sum_of(code + 2048, 3)));
     return mix(mix(sum, (u32)locked), (u32)guarded);
 }
