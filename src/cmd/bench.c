@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include "base/low.h"
+#include "cmd/options.h"
 #include "fuzz/guest.h"
 #include "widereg.h"
 
@@ -163,39 +164,27 @@ static const GOptionEntry bench_entries[] = {
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
 
-static int fail(const char *text)
-{
-    fprintf(stderr, "wideload bench: %s\n", text);
-    return 2;
-}
-
 static int bench_assist(void)
 {
     static double ns[ROWS][ROUNDS];
     struct err err;
 
     if (!measure_all(ns, &err))
-        return fail(err.text);
+        return options_fail(&err);
     print_rows(ns);
     return 0;
 }
 
 int cmd_bench(int argc, char **argv)
 {
-    GOptionContext *context = g_option_context_new("- what an assisted access costs under KVM");
-    GError *error = NULL;
-    int status = 2;
+    static const GOptionEntry *const tables[] = { bench_entries, NULL };
+    struct err err;
 
-    g_set_prgname("wideload bench");
-    g_option_context_add_main_entries(context, bench_entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        fail(error->message);
-        g_error_free(error);
-    } else if (!bench_what || strcmp(bench_what[0], "assist") != 0 || bench_what[1]) {
-        fail("what to measure: assist (the JIT's speed: make bench)");
-    } else {
-        status = bench_assist();
+    if (!options_parse("wideload bench", "- what an assisted access costs under KVM", tables, &argc, &argv))
+        return 2;
+    if (!bench_what || strcmp(bench_what[0], "assist") != 0 || bench_what[1]) {
+        err_set(&err, "what to measure: assist (the JIT's speed: make bench)");
+        return options_fail(&err);
     }
-    g_option_context_free(context);
-    return status;
+    return bench_assist();
 }

@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include "cmd/guest.h"
+#include "cmd/options.h"
 #include "diff/diff.h"
 #include "kvm/kvm.h"
 #include "print/disasm.h"
@@ -27,12 +28,6 @@ static const GOptionEntry diff_entries[] = {
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &diff_files, NULL, "[FLAT]" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
-
-static int fail(const struct err *err)
-{
-    fprintf(stderr, "wideload diff: %s\n", err->text);
-    return 2;
-}
 
 /* -- progress -------------------------------------------------------------------------------------------------------- */
 
@@ -188,7 +183,7 @@ static int run_diff(struct diff_config *config, const char *command)
     int status;
 
     if (!d)
-        return fail(&err);
+        return options_fail(&err);
     guest_keep_outputs();
     progress_since = g_get_monotonic_time();
     guest_catch_signals(d->side[0].machine, d->side[1].machine);
@@ -201,7 +196,7 @@ static int run_diff(struct diff_config *config, const char *command)
         fprintf(stderr, "wideload diff: interrupted\n");
         status = 130;
     } else if (!ok) {
-        fail(&err);
+        options_fail(&err);
     } else if (diff_format && !strcmp(diff_format, "json")) {
         print_json(d, command);
     } else {
@@ -240,27 +235,16 @@ static bool configure(struct diff_config *c, struct err *err)
 
 int cmd_diff(int argc, char **argv)
 {
-    GOptionContext *context = g_option_context_new("- run a guest on two engines and compare every device access");
+    static const GOptionEntry *const tables[] = { diff_entries, guest_entries, NULL };
     char *command = guest_command_line(argc, argv, "--journeys", 'n');
     struct diff_config config = { .journeys = 0 };
-    GError *error = NULL;
     struct err err;
     int status = 2;
 
-    g_set_prgname("wideload diff");
-    g_option_context_add_main_entries(context, diff_entries, NULL);
-    g_option_context_add_main_entries(context, guest_entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        fprintf(stderr, "wideload diff: %s\n", error->message);
-        g_error_free(error);
-    } else if (!configure(&config, &err)) {
-        status = fail(&err);
-    } else {
-        status = run_diff(&config, command);
-    }
+    if (options_parse("wideload diff", "- run a guest on two engines and compare every device access", tables, &argc, &argv))
+        status = configure(&config, &err) ? run_diff(&config, command) : options_fail(&err);
     guest_close_console();
     guest_free_disks();
     g_free(command);
-    g_option_context_free(context);
     return status;
 }

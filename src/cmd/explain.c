@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include "cmd/guest.h"
+#include "cmd/options.h"
 #include "explain/assemble.h"
 #include "explain/explain.h"
 #include "x86/decode.h"
@@ -19,12 +20,6 @@ static const GOptionEntry explain_entries[] = {
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &explain_texts, NULL, "['INSTRUCTION']" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
-
-static int fail(const struct err *err)
-{
-    fprintf(stderr, "wideload explain: %s\n", err->text);
-    return 2;
-}
 
 static bool parse_hex(const char *text, uint8_t *bytes, size_t size, size_t *n, struct err *err)
 {
@@ -99,35 +94,23 @@ static bool configure(struct explain_request *r, struct err *err)
            check_single(r, err);
 }
 
-static void add_registers(GOptionContext *context)
+static const GOptionEntry *register_entries(void)
 {
     static GOptionEntry entries[GPRS + 1];
 
     for (unsigned i = 0; i < GPRS; i++)
         entries[i] = (GOptionEntry){ cpu_gpr_names[i], 0, i == RDI ? 0 : G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &explain_registers[i],
                                      "A register's value (also --rax, --rsi ...; RDI and RSI: the region's base)", "VALUE" };
-    g_option_context_add_main_entries(context, entries, NULL);
+    return entries;
 }
 
 int cmd_explain(int argc, char **argv)
 {
-    GOptionContext *context = g_option_context_new("- draw the journey of one instruction's access to a device");
+    const GOptionEntry *const tables[] = { explain_entries, register_entries(), NULL };
     struct explain_request request;
-    GError *error = NULL;
     struct err err;
-    int status = 2;
 
-    g_set_prgname("wideload explain");
-    g_option_context_add_main_entries(context, explain_entries, NULL);
-    add_registers(context);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        fprintf(stderr, "wideload explain: %s\n", error->message);
-        g_error_free(error);
-    } else if (!configure(&request, &err) || !explain(&request, stdout, &err)) {
-        status = fail(&err);
-    } else {
-        status = 0;
-    }
-    g_option_context_free(context);
-    return status;
+    if (!options_parse("wideload explain", "- draw the journey of one instruction's access to a device", tables, &argc, &argv))
+        return 2;
+    return configure(&request, &err) && explain(&request, stdout, &err) ? 0 : options_fail(&err);
 }

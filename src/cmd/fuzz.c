@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include "cmd/guest.h"
+#include "cmd/options.h"
 #include "fuzz/campaign.h"
 #include "fuzz/report.h"
 
@@ -37,12 +38,6 @@ static const GOptionEntry fuzz_entries[] = {
     { "replay", 0, 0, G_OPTION_ARG_STRING, &fuzz_replay_what, "Run a difference of --db by its number, SEED:CASE, or all of a database", "WHAT" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
-
-static int fail(const struct err *err)
-{
-    fprintf(stderr, "wideload fuzz: %s\n", err->text);
-    return 2;
-}
 
 static void on_interrupt(int number)
 {
@@ -179,7 +174,7 @@ static int run_campaign(enum report_format format, struct err *err)
     bool ok;
 
     if (!prepare(&r, err))
-        return fail(err);
+        return options_fail(err);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     r.campaign.f = r.f;
@@ -200,7 +195,7 @@ static int run_campaign(enum report_format format, struct err *err)
     fuzz_destroy(r.f);
     if (!ok || r.failed) {
         store_close(r.store);
-        return fail(ok ? &r.err : err);
+        return options_fail(ok ? &r.err : err);
     }
     differences = report_print(r.store, format, stdout);
     if (format == REPORT_TEXT && r.campaign.not_on_host)
@@ -248,7 +243,7 @@ static int merge(char **paths, enum report_format format, struct err *err)
     if (!ok) {
         if (store)
             store_close(store);
-        return fail(err);
+        return options_fail(err);
     }
     differences = report_print(store, format, stdout);
     if (fuzz_coverage)
@@ -352,7 +347,7 @@ static int replay(struct err *err)
     char rest;
 
     if (!configure(&config, &cases, err))
-        return fail(err);
+        return options_fail(err);
     if (sscanf(fuzz_replay_what, "%" SCNu64 ":%" SCNu64 "%c", &seed, &number, &rest) == 2) {
         ok = replay_number(&config, seed, number, c, &differs, err);
     } else if (g_ascii_string_to_unsigned(fuzz_replay_what, 10, 1, INT64_MAX, &id, NULL)) {
@@ -367,30 +362,27 @@ static int replay(struct err *err)
         store_close(s);
     }
     g_free(c);
-    return ok ? differs : fail(err);
+    return ok ? differs : options_fail(err);
 }
 
 int cmd_fuzz(int argc, char **argv)
 {
-    GOptionContext *context = g_option_context_new("[DB...] - random instructions on engines and on the host's processor");
+    static const GOptionEntry *const tables[] = { fuzz_entries, NULL };
     enum report_format format;
-    GError *error = NULL;
     struct err err;
-    bool parsed;
 
-    g_option_context_add_main_entries(context, fuzz_entries, NULL);
-    parsed = g_option_context_parse(context, &argc, &argv, &error);
-    g_option_context_free(context);
-    if (!parsed || (argc > 1 && !fuzz_merge)) {
-        err_set(&err, "%s", error ? error->message : "no argument is expected but with --merge");
-        return fail(&err);
+    if (!options_parse("wideload fuzz", "[DB...] - random instructions on engines and on the host's processor", tables, &argc, &argv))
+        return 2;
+    if (argc > 1 && !fuzz_merge) {
+        err_set(&err, "no argument is expected but with --merge");
+        return options_fail(&err);
     }
     if (fuzz_merge && (!fuzz_db || fuzz_replay_what)) {
         err_set(&err, fuzz_db ? "--merge and --replay: one at a time" : "--merge: into which database?  Say --db FILE");
-        return fail(&err);
+        return options_fail(&err);
     }
     if (!parse_report(&format, &err))
-        return fail(&err);
+        return options_fail(&err);
     if (fuzz_replay_what)
         return replay(&err);
     return fuzz_merge ? merge(argv + 1, format, &err) : run_campaign(format, &err);

@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include "cmd/guest.h"
+#include "cmd/options.h"
 #include "console/console.h"
 #include "console/terminal.h"
 #include "display/picture.h"
@@ -44,12 +45,6 @@ static const GOptionEntry run_entries[] = {
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &run_files, NULL, "[FLAT]" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
 };
-
-static int fail(const struct err *err)
-{
-    fprintf(stderr, "wideload run: %s\n", err->text);
-    return 2;
-}
 
 static void print_stats(const struct machine *m, double seconds)
 {
@@ -152,7 +147,7 @@ static int run_saves(struct machine *m, enum machine_end end, int status)
     ok = snapshot_save(m, run_save, show ? show_saving : NULL, &err);
     if (show && g_get_monotonic_time() - saving_since > 2 * G_USEC_PER_SEC)
         fprintf(stderr, "\r              \r");
-    return ok ? status : fail(&err);
+    return ok ? status : options_fail(&err);
 }
 
 static int run_machine(struct machine *m, struct recorder *r, const char *command)
@@ -169,7 +164,7 @@ static int run_machine(struct machine *m, struct recorder *r, const char *comman
         run_begins(m);
         end = machine_run(m, &err);
     } else if (!run_with_trace(m, r, command, &end, &err)) {
-        return fail(&err);
+        return options_fail(&err);
     }
     guest_catch_signals(NULL, NULL);
     terminal_restore();
@@ -177,7 +172,7 @@ static int run_machine(struct machine *m, struct recorder *r, const char *comman
         print_stats(m, (double)(g_get_monotonic_time() - start) / 1e6);
     status = run_status(m, end, &err);
     if (guest_picture() && !picture_write(m->board->vga, guest_picture(), &err))
-        status = fail(&err);
+        status = options_fail(&err);
     if (m->config.attendant)
         console_end(&run_console, status);
     return run_save ? run_saves(m, end, status) : status;
@@ -202,7 +197,7 @@ static int run_guest(struct machine_config *config, const char *command)
     m = machine_create(config, &err);
     snapshot_close(run_loaded);
     run_loaded = NULL;
-    status = m ? run_machine(m, &recorder, command) : fail(&err);
+    status = m ? run_machine(m, &recorder, command) : options_fail(&err);
     machine_destroy(m);
     recorder_free(&recorder);
     return status;
@@ -376,26 +371,16 @@ static bool configure(struct machine_config *config, struct err *err)
 
 int cmd_run(int argc, char **argv)
 {
-    GOptionContext *context = g_option_context_new("- run a guest");
+    static const GOptionEntry *const tables[] = { run_entries, guest_entries, NULL };
     struct machine_config config;
     char *command = guest_command_line(argc, argv, "--trace", 0);
-    GError *error = NULL;
     struct err err;
     int status = 2;
 
-    g_set_prgname("wideload run");
     console_init(&run_console, console_has_input());
     mark_jitdump(argc, argv);
-    g_option_context_add_main_entries(context, run_entries, NULL);
-    g_option_context_add_main_entries(context, guest_entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        fprintf(stderr, "wideload run: %s\n", error->message);
-        g_error_free(error);
-    } else if (!configure(&config, &err)) {
-        status = fail(&err);
-    } else {
-        status = run_guest(&config, command);
-    }
+    if (options_parse("wideload run", "- run a guest", tables, &argc, &argv))
+        status = configure(&config, &err) ? run_guest(&config, command) : options_fail(&err);
     guest_close_console();
     guest_free_disks();
     gdb_close(run_console.gdb);
@@ -409,6 +394,5 @@ int cmd_run(int argc, char **argv)
     g_strfreev(run_share);
     g_strfreev(run_net);
     g_free(command);
-    g_option_context_free(context);
     return status;
 }

@@ -52,6 +52,11 @@ for command in run diff explain; do
     refused "$command: an unknown option" $command --frobnicate
     refused "$command: no image, no instruction" $command
 done
+refused "run: a value for an option without one" run --no-reboot=no "$images/good.bin"
+refused "diff: a value for an option without one" diff --rng=no --engines interp,interp "$images/good.bin"
+refused "fuzz: a value for an option without one" fuzz --first= --system --count 1
+wideload run --append --rng=1 "$images/good.bin"
+check "run: a value that looks like an option" "$status"
 refused "list: nothing to list" list
 refused "list: an unknown list" list frobnications
 refused "list: two lists" list devices engines
