@@ -29,7 +29,6 @@ static void cpu_reset_segments(struct cpu *c)
 static void cpu_reset_common(struct cpu *c)
 {
     memset(c->slot, 0, sizeof(c->slot));
-    c->slot[RDX] = 0x806f8; /* signature, as CPUID.1:EAX */
     c->rip = 0xfff0;
     c->rflags = FLAG_ONE;
     flags_put(c, 0);

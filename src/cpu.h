@@ -171,7 +171,7 @@ enum cpu_mode_bits {
     MODE_STATE = MODE_EM | MODE_TS | MODE_MP | MODE_OSFXSR | MODE_AVX | MODE_AVX512 | MODE_OSXSAVE | MODE_SIMD_TRAPS | MODE_X87_TRAPS,
 };
 
-/* The state after RESET# (SDM 3A table 10-1); `cpu` keeps nothing. */
+/* The state after RESET# (SDM 3A table 10-1) but RDX, which says what processor it is; `cpu` keeps nothing. */
 void cpu_reset(struct cpu *cpu);
 
 /* After INIT: as reset, but MSRs, vector state and caches' controls stay. */

@@ -132,9 +132,10 @@ void vcpu_init(struct vcpu *v, struct phys *phys)
     vcpu_reset(v);
 }
 
-/* All but the bootstrap processor wait then (SDM 3A 11.4.2). */
-static void vcpu_wait_for_start(struct vcpu *v)
+/* RDX is the processor's signature (SDM 3A table 10-1), and all but the bootstrap processor wait (SDM 3A 11.4.2). */
+static void vcpu_begin(struct vcpu *v)
 {
+    v->cpu.slot[RDX] = cpuid(&v->cpuid, &v->cpu, 1, 0).eax;
     if (!v->id)
         return;
     v->cpu.activity = CPU_WAIT_SIPI;
@@ -149,14 +150,14 @@ void vcpu_reset(struct vcpu *v)
     v->cpu.watched = watched;
     v->fault.vector = -1;
     v->again = false;
-    vcpu_wait_for_start(v);
+    vcpu_begin(v);
     vcpu_sync(v);
 }
 
 void vcpu_init_signal(struct vcpu *v)
 {
     cpu_init(&v->cpu);
-    vcpu_wait_for_start(v);
+    vcpu_begin(v);
     vcpu_sync(v);
 }
 

@@ -29,6 +29,19 @@ wideload list cpuid --cpu=x86-64-v1
 grep -q '^0000000d' "$tmp/max" && ! grep -q '^0000000d' "$tmp/out"
 check "list cpuid --cpu x86-64-v1: no leaf D" $?
 
+# -- at reset EDX is the signature
+{
+    echo '.code16; .globl _start; _start: mov %edx, %esi; mov $1, %eax; cpuid; cmp %eax, %esi; jne 8f'
+    leave 5; echo '8:'; leave 6; echo '.org 0xfff0; jmp _start; .org 0x10000'
+} | guest binary 0 "$images/signature.bin"
+for engine in $soft; do
+    for model in $models; do
+        wideload run --engine $engine --cpu $model --bios "$images/signature.bin"
+        [ "$status" = 5 ]
+        check "EDX at reset is the signature of $model, on $engine" $?
+    done
+done
+
 # -- one instruction
 {
     echo '.globl _start; _start: mov $0xff, %ecx; popcnt %ecx, %eax; cmp $8, %eax; jne 8f'
