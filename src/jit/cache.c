@@ -79,7 +79,7 @@ static bool second_page_holds(const struct jit_block *b, struct vcpu *v)
     if (b->gpa[1] == b->gpa[0])
         return true;
     for (unsigned i = 0; i < b->insns; i++)
-        last = bits_max(last, b->insn[i].rip + b->insn[i].length - 1);
+        last = bits_max(last, jit_insn_rip(b, i) + b->insn[i].length - 1);
     e = tlb_translate(&v->mmu, code_linear(v, last), ACCESS_EXECUTE, v->mmu.bank);
     return e && e->gpa == b->gpa[1];
 }
@@ -195,6 +195,8 @@ void jit_fill_jump(struct jit *j, const struct jit_block *b)
 
 static bool op_has_site(const struct ir_op *o)
 {
+    if (o->cover == COVER_FOLLOWS)
+        return false;
     switch (o->op) {
     case IR_LD: case IR_LDW: case IR_ST: case IR_LDX: case IR_STX: case IR_ATOMIC: case IR_SEGCHECK: case IR_DIV: case IR_IDIV:
     case IR_HELPER: case IR_HELPER_END: return true;
@@ -215,12 +217,11 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
         sites += op_has_site(&ir->op[i]);
         edges += ir_leaves(&ir->op[i]) + (ir->op[i].cover == COVER_LEADS ? 2 : 0); /* no window; it is not aligned */
     }
-    b = calloc(1, sizeof(*b) + sites * sizeof(*b->site) + edges * sizeof(*b->edge) + ir->insns * (sizeof(*b->insn) + sizeof(*b->boundary)) +
-                      ir->consts * sizeof(*b->konst));
+    b = calloc(1, sizeof(*b) + sites * sizeof(*b->site) + edges * sizeof(*b->edge) + ir->consts * sizeof(*b->konst) + ir->insns * sizeof(*b->insn));
     if (!b)
         abort();
     p = (char *)(b + 1);
-    *b = (struct jit_block){ .jit = j, .rip = ir->rip, .mode = ir->mode, .insns = ir->insns,
+    *b = (struct jit_block){ .jit = j, .rip = ir->rip, .mode = ir->mode, .insns = (uint16_t)ir->insns,
                              .cs_base = code_base(j->v), .jumps = jumps_of(j, ir->mode), .careful = kind == BLOCK_CAREFUL,
                              .gpa = { f->gpa[0], f->gpa[1] } };
     if (kind == BLOCK_BRIEF) {
@@ -229,12 +230,20 @@ static struct jit_block *block_allocate(struct jit *j, const struct ir_block *ir
     }
     b->site = (void *)p, p += sites * sizeof(*b->site);
     b->edge = (void *)p, p += edges * sizeof(*b->edge);
-    b->boundary = (void *)p, p += ir->insns * sizeof(*b->boundary);
     b->konst = (void *)p, p += ir->consts * sizeof(*b->konst);
     b->insn = (void *)p;
-    memcpy(b->insn, ir->insn, ir->insns * sizeof(*b->insn));
     memcpy(b->konst, ir->konst, ir->consts * sizeof(*b->konst));
+    for (unsigned i = 0; i < ir->insns; i++)
+        b->insn[i] = (struct jit_insn){ .from = (uint32_t)(ir->insn[i].rip - ir->rip), .length = ir->insn[i].length };
     return b;
+}
+
+static void block_free(struct jit_block *b)
+{
+    for (unsigned i = 0; i < b->sites; i++)
+        free(b->site[i].spot);
+    free(b->ahead);
+    free(b);
 }
 
 static void protect(struct jit *j, uint64_t gpa, uint64_t size)
@@ -244,9 +253,9 @@ static void protect(struct jit *j, uint64_t gpa, uint64_t size)
 }
 
 /* Where the instruction is: in the block's first page, or behind it. */
-static uint64_t insn_gpa(const struct jit_block *b, const struct ir_insn *insn)
+static uint64_t insn_gpa(const struct jit_block *b, unsigned insn)
 {
-    uint64_t linear = b->cs_base + insn->rip;
+    uint64_t linear = b->cs_base + jit_insn_rip(b, insn);
 
     return b->gpa[((linear ^ (b->cs_base + b->rip)) & ~(uint64_t)PAGE_OFFSET) != 0] + (linear & PAGE_OFFSET);
 }
@@ -254,7 +263,7 @@ static uint64_t insn_gpa(const struct jit_block *b, const struct ir_insn *insn)
 static void block_protect(struct jit *j, const struct jit_block *b)
 {
     for (unsigned i = 0; i < b->insns; i++) {
-        uint64_t at = insn_gpa(b, &b->insn[i]), first = bits_min(b->insn[i].length, PAGE_BYTES - (at & PAGE_OFFSET));
+        uint64_t at = insn_gpa(b, i), first = bits_min(b->insn[i].length, PAGE_BYTES - (at & PAGE_OFFSET));
 
         protect(j, at, first);
         if (b->insn[i].length > first)
@@ -305,7 +314,7 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
         j->e.full = false;
         j->declined_at = 0;
         if (jit_generate(j, b, ir, &plan)) {
-            b->bytes = (size_t)(j->e.at - start);
+            b->bytes = (uint32_t)(j->e.at - start);
             return true;
         }
         j->e.at = start;
@@ -318,7 +327,7 @@ static bool block_generate(struct jit *j, struct ir_block *ir, struct jit_block 
             j->e.full = false;
             return false;
         }
-        free(b);
+        block_free(b);
     }
     *out = block_allocate(j, ir, f, kind);
     return false;
@@ -417,6 +426,16 @@ struct jit_block *jit_lookup(struct jit *j, bool careful)
 
 /* -- chaining ------------------------------------------------------------------------------------------------------------------- */
 
+static uint8_t *writable(const struct jit *j, const uint8_t *code) { return j->write + (code - j->run); }
+
+/* NULL: to what comes after the jump. */
+static void edge_point(const struct jit *j, const struct jit_edge *e, const uint8_t *to)
+{
+    const uint8_t *displacement = e->from->checked + e->jump;
+
+    emit_point(writable(j, displacement), j->e.run, to ? to : displacement + 4);
+}
+
 void jit_link(struct jit *j, struct jit_edge *edge, struct jit_block *to)
 {
     if (edge->to || edge->from->dead || to->dead || to->gpa[1] != to->gpa[0] || to->gpa[0] != edge->from->gpa[0])
@@ -424,7 +443,7 @@ void jit_link(struct jit *j, struct jit_edge *edge, struct jit_block *to)
     edge->to = to;
     edge->next = to->incoming;
     to->incoming = edge;
-    emit_point(edge->displacement, j->e.run, to->entry);
+    edge_point(j, edge, to->entry);
     j->stats.links++;
 }
 
@@ -432,7 +451,7 @@ static void unlink_incoming(struct jit *j, struct jit_block *b)
 {
     for (struct jit_edge *e = b->incoming, *next; e; e = next) {
         next = e->next;
-        emit_point(e->displacement, j->e.run, e->stub);
+        edge_point(j, e, NULL);
         e->to = NULL;
         e->next = NULL;
     }
@@ -531,7 +550,7 @@ void jit_free_dead(struct jit *j)
         struct jit_block *b = j->dead;
 
         j->dead = b->next;
-        free(b);
+        block_free(b);
     }
 }
 
@@ -539,7 +558,7 @@ void jit_free_dead(struct jit *j)
 static bool block_overlaps(const struct jit_block *b, uint64_t gpa, uint64_t width)
 {
     for (unsigned i = 0; i < b->insns; i++) {
-        uint64_t at = insn_gpa(b, &b->insn[i]), first = bits_min(b->insn[i].length, PAGE_BYTES - (at & PAGE_OFFSET));
+        uint64_t at = insn_gpa(b, i), first = bits_min(b->insn[i].length, PAGE_BYTES - (at & PAGE_OFFSET));
 
         if (at < gpa + width && gpa < at + first)
             return true;
@@ -586,7 +605,7 @@ void jit_drop_written(struct jit *j, uint64_t gpa, unsigned width)
 
 /* -- getting out in the middle ------------------------------------------------------------------------------------------------------ */
 
-static uint8_t *writable(const struct jit *j, const uint8_t *code) { return j->write + (code - j->run); }
+static uint8_t *insn_code(const struct jit *j, const struct jit_block *b, unsigned insn) { return writable(j, b->checked + b->insn[insn].code); }
 
 void jit_force_out(struct jit *j, struct jit_block *b, unsigned insn)
 {
@@ -601,7 +620,7 @@ void jit_force_out(struct jit *j, struct jit_block *b, unsigned insn)
         return;
     j->armed = b;
     j->armed_insn = insn;
-    at = writable(j, b->boundary[insn].code);
+    at = insn_code(j, b, insn);
     memcpy(j->armed_bytes, at, ARM_BYTES);
     at[0] = 0xe9;
     emit_point(at + 1, j->e.run, j->stub_exit[EXIT_ARMED]);
@@ -610,6 +629,6 @@ void jit_force_out(struct jit *j, struct jit_block *b, unsigned insn)
 void jit_disarm(struct jit *j)
 {
     if (j->armed)
-        memcpy(writable(j, j->armed->boundary[j->armed_insn].code), j->armed_bytes, ARM_BYTES);
+        memcpy(insn_code(j, j->armed, j->armed_insn), j->armed_bytes, ARM_BYTES);
     j->armed = NULL;
 }

@@ -75,26 +75,35 @@ static const struct jit_block *next_block(struct jit *j, enum jit_exit reason)
     return b;
 }
 
+/* What of the guest is not in the vcpu yet, before the instruction that was armed; or NULL. */
+static const struct jit_ahead *armed_ahead(const struct jit *j)
+{
+    unsigned n = j->armed->insn[j->armed_insn].ahead;
+
+    return n ? &j->armed->ahead[n - 1] : NULL;
+}
+
 /* What the host's vector registers have that the vcpu has not; stub_exit[EXIT_ARMED] has put them aside. */
-static void vectors_out(struct jit *j, const struct vec_state *s)
+static void vectors_out(struct jit *j, const struct jit_ahead *a)
 {
     struct cpu *c = &j->v->cpu;
 
-    for (unsigned reg = 0; reg < 32; reg++)
-        if (s->dirty[0] >> reg & 1)
-            memcpy(&c->zmm[reg], &j->vector[reg], s->dirty[2] >> reg & 1 ? 64 : s->dirty[1] >> reg & 1 ? 32 : 16);
+    for (unsigned reg = 0; a && reg < 32; reg++)
+        if (a->dirty[0] >> reg & 1)
+            memcpy(&c->zmm[reg], &j->vector[reg], a->dirty[2] >> reg & 1 ? 64 : a->dirty[1] >> reg & 1 ? 32 : 16);
 }
 
 /* Before the instruction that was armed. */
 static void leave_armed(struct jit *j)
 {
-    struct jit_block *b = j->armed;
+    const struct jit_block *b = j->armed;
+    const struct jit_insn *insn = &b->insn[j->armed_insn];
 
-    j->v->cpu.rip = b->insn[j->armed_insn].rip;
+    j->v->cpu.rip = jit_insn_rip(b, j->armed_insn);
     j->left += b->insns - j->armed_insn;
-    j->v->cpu.slot[RSP] += (uint64_t)(int64_t)b->boundary[j->armed_insn].sp;
-    vectors_out(j, &b->boundary[j->armed_insn].vec);
-    jit_flags_out(j, b, &b->boundary[j->armed_insn].flags);
+    j->v->cpu.slot[RSP] += (uint64_t)(int64_t)insn->sp;
+    vectors_out(j, armed_ahead(j));
+    jit_flags_out(j, b, &insn->flags);
 }
 
 /* After an instruction that touched a device: a load's value still has to go where it belongs. */
@@ -104,11 +113,11 @@ static void leave_after(struct jit *j)
     const struct jit_block *b = site->block;
     unsigned next = site->insn + 1u;
 
-    if (site->op.d < GPRS)
-        j->v->cpu.slot[site->op.d] = j->after_value;
-    j->v->cpu.rip = b->insn[next].rip;
+    if (site->d < GPRS)
+        j->v->cpu.slot[site->d] = j->after_value;
+    j->v->cpu.rip = jit_insn_rip(b, next);
     j->left += b->insns - next;
-    jit_flags_out(j, b, &b->boundary[next].flags);
+    jit_flags_out(j, b, &b->insn[next].flags);
 }
 
 /* With what the code has not noted before the instruction that was armed. */
@@ -117,8 +126,8 @@ static void x87_out(struct jit *j, enum jit_exit reason)
     if (!j->x87_inside)
         return;
     jit_x87_out(j);
-    if (reason == EXIT_ARMED)
-        jit_x87_note(j, &j->armed->boundary[j->armed_insn].x87.note);
+    if (reason == EXIT_ARMED && armed_ahead(j))
+        jit_x87_note(j, &armed_ahead(j)->note);
 }
 
 static void run_blocks(struct jit *j, const uint8_t *code)

@@ -38,12 +38,15 @@ struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
     if ((void *)s >= (void *)g->block->edge)
         abort(); /* more than block_allocate() has counted */
     *s = (struct jit_site){
-        .jit = g->jit, .block = g->block, .rip = g->ir->insn[o->insn].rip, .insn = o->insn, .rest = (uint16_t)(g->ir->insns - o->insn),
-        .flags = gen_flags_at(g), .op = *o, .shape = site_shape(o),
+        .block = g->block, .insn = o->insn, .flags = gen_flags_at(g), .shape = site_shape(o), .op = o->op, .cc = o->cc, .d = o->d, .aux = o->aux,
+        .imm = o->imm,
     };
     s->last = o + 1 < g->ir->op + g->ir->ops && o[1].insn != o->insn;
     return s;
 }
+
+/* Of the next host instruction, in the block's code. */
+static uint32_t gen_offset(const struct gen *g) { return (uint32_t)((const uint8_t *)emit_address(g->e) - g->block->checked); }
 
 static void gen_budget(struct gen *g, enum host_alu op, unsigned insns)
 {
@@ -122,11 +125,11 @@ static void gen_edge(struct gen *g, uint64_t rip, bool careful)
 {
     struct jit_edge *edge = &g->block->edge[g->block->edges++];
 
-    if ((void *)edge >= (void *)g->block->boundary)
+    if ((void *)edge >= (void *)g->block->konst)
         abort(); /* more than block_allocate() has counted */
-    *edge = (struct jit_edge){ .from = g->block, .rip = rip, .careful = careful, .displacement = emit_jmp(g->e) };
-    edge->stub = emit_address(g->e);
-    emit_here(g->e, edge->displacement);
+    *edge = (struct jit_edge){ .from = g->block, .rip = rip, .careful = careful };
+    emit_here(g->e, emit_jmp(g->e));
+    edge->jump = gen_offset(g) - 4;
     emit_mov_imm(g->e, H_RAX, (uint64_t)(uintptr_t)edge);
     emit_jmp_to(g->e, g->jit->stub_exit[EXIT_LINK]);
 }
@@ -224,15 +227,11 @@ static void gen_jz(struct gen *g)
 
 struct jit_site *gen_site_of_helper(struct gen *g, const struct ir_op *o)
 {
-    const struct ir_insn *insn = &g->ir->insn[o->insn];
     struct jit_site *s = gen_site(g, o);
 
     s->helper = (uint64_t(*)(struct vcpu *, uint64_t, uint64_t, uint64_t, uint64_t))helpers[o->aux].function;
     s->uses_flags = o->fx == FX_USE;
     s->uses_mxcsr = helpers[o->aux].effects & HELP_MXCSR;
-    s->next_rip = insn->rip + insn->length;
-    if (!(g->ir->mode & MODE_CODE64))
-        s->next_rip = (uint32_t)s->next_rip;
     return s;
 }
 
@@ -409,7 +408,6 @@ static void gen_helper(struct gen *g)
     }
     site = gen_site_of_helper(g, o);
     emit_mov_imm(g->e, H_RCX, (uint64_t)(uintptr_t)site);
-    site->code = emit_address(g->e);
     if (ends) {
         emit_jmp_to(g->e, j->stub_helper_end);
         return;
@@ -490,14 +488,41 @@ static void gen_entry(struct gen *g, uint8_t *from[3])
     }
 }
 
+/* As struct jit_insn has it. */
+static uint16_t gen_note_ahead(struct gen *g)
+{
+    if (!g->vec.dirty[0] && !g->x87.note.due && !g->x87.note.segment)
+        return 0;
+    g->ahead[g->aheads] = (struct jit_ahead){ .note = g->x87.note };
+    memcpy(g->ahead[g->aheads].dirty, g->vec.dirty, sizeof(g->vec.dirty));
+    return (uint16_t)++g->aheads;
+}
+
+static void gen_keep_ahead(struct gen *g)
+{
+    size_t size = g->aheads * sizeof(g->ahead[0]);
+
+    if (!size)
+        return;
+    g->block->ahead = malloc(size);
+    if (!g->block->ahead)
+        abort();
+    memcpy(g->block->ahead, g->ahead, size);
+}
+
 static void gen_begin_boundary(struct gen *g)
 {
-    const struct jit_boundary here = { emit_address(g->e), gen_flags_at(g), g->vec, g->x87, g->sp };
+    uint32_t code = gen_offset(g);
+    struct flags_at flags = gen_flags_at(g);
+    uint16_t ahead = gen_note_ahead(g);
 
+    for (unsigned i = g->op->insn + 1u; i-- > 0 && !g->block->insn[i].code;) { /* also those without operations */
+        struct jit_insn *insn = &g->block->insn[i];
+
+        insn->code = code, insn->sp = g->sp, insn->flags = flags, insn->ahead = ahead;
+    }
     gen_begin_insn(g);
     gen_vector_begin(g);
-    for (unsigned i = g->op->insn + 1u; i-- > 0 && !g->block->boundary[i].code;) /* also those without operations */
-        g->block->boundary[i] = here;
 }
 
 static bool gen_op(struct gen *g)
@@ -557,5 +582,8 @@ bool jit_generate(struct jit *jit, struct jit_block *block, const struct ir_bloc
         gen_out(&g, from[0], jit->stub_exit[EXIT_LOOKUP], false);
     if (from[2])
         gen_out(&g, from[2], jit->stub_exit[EXIT_LOOKUP], true);
-    return !jit->e.full && !g.declined;
+    if (jit->e.full || g.declined)
+        return false;
+    gen_keep_ahead(&g);
+    return true;
 }

@@ -96,8 +96,9 @@ struct gen {
 
     struct x87_state x87;
 
-    unsigned stubs;
-    struct gen_stub stub[GEN_STUBS];
+    unsigned stubs, aheads;
+    struct gen_stub stub[GEN_STUBS]; /* from here on nothing has to be zero */
+    struct jit_ahead ahead[BLOCK_INSNS];
 };
 
 /* -- gen_value.c ---------------------------------------------------------------------------------------------------- */

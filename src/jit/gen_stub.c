@@ -225,8 +225,6 @@ void gen_memory_stub(struct gen *g, struct gen_stub *s)
     for (unsigned i = 0; i < ARRAY_LEN(s->from); i++)
         if (s->from[i])
             emit_here(g->e, s->from[i]);
-    if (s->site)
-        s->site->code = emit_address(g->e);
     switch (s->kind) {
     case STUB_WINDOW: stub_window(g, s); return;
     case STUB_CAREFUL:

@@ -144,7 +144,7 @@ static void make_access(struct gen *g)
     note(g);
     w.opcode = opcode_of(g) & 0x7ff;
     if (s)
-        s->site->op.imm = w.imm;
+        s->site->imm = w.imm;
 }
 
 /* -- registers ------------------------------------------------------------------------------------------------------------------ */

@@ -28,12 +28,12 @@ static void log_block(const struct jit_block *b)
     char text[128];
     unsigned insn = 0;
 
-    log_printf(LOG_OUT_ASM, "%016" PRIx64 ", %u instructions, %zu bytes\n", b->rip, b->insns, b->bytes);
+    log_printf(LOG_OUT_ASM, "%016" PRIx64 ", %u instructions, %u bytes\n", b->rip, b->insns, b->bytes);
     while (at < end) {
         unsigned n;
 
-        for (; insn < b->insns && b->boundary[insn].code <= at; insn++)
-            log_printf(LOG_OUT_ASM, "  -- %016" PRIx64 "\n", b->insn[insn].rip);
+        for (; insn < b->insns && b->checked + b->insn[insn].code <= at; insn++)
+            log_printf(LOG_OUT_ASM, "  -- %016" PRIx64 "\n", jit_insn_rip(b, insn));
         n = disasm_one(64, at, (size_t)(end - at), (uint64_t)(uintptr_t)at, text, sizeof(text));
         log_printf(LOG_OUT_ASM, "  %p  %s\n", (const void *)at, text);
         at += n ? n : 1;
@@ -64,7 +64,7 @@ static bool open_map(struct jit *j, struct err *err)
 
 static void map_block(struct jit *j, const struct jit_block *b)
 {
-    fprintf(j->perf_map, "%" PRIxPTR " %zx guest:%" PRIx64 "\n", (uintptr_t)b->checked, b->bytes, b->rip);
+    fprintf(j->perf_map, "%" PRIxPTR " %x guest:%" PRIx64 "\n", (uintptr_t)b->checked, b->bytes, b->rip);
     fflush(j->perf_map); /* perf reads it while we run, or after a signal ended us */
 }
 

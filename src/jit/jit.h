@@ -66,33 +66,32 @@ struct jit_block;
 
 /* A place of a block from which out-of-line work begins. */
 struct jit_site {
-    struct jit *jit;
     struct jit_block *block;
-    uint64_t rip;
-    uint16_t insn, rest;       /* the instruction, and how many the block has from it on */
-    struct flags_at flags;
-    struct memory_shape shape; /* of an access, as memory.h wants it */
-    struct ir_op op;
     union {
         struct page_cache *cache; /* of a load, store or window; NULL: none */
         uint64_t (*helper)(struct vcpu *, uint64_t, uint64_t, uint64_t, uint64_t); /* takes fewer arguments, maybe */
     };
-    uint16_t size;            /* of a window: bytes from its low end */
-    bool last;                /* nothing of its instruction comes after it */
+    struct memory_spot *spot;  /* of an access that has met a region; else NULL */
+    int64_t imm;               /* with op, cc, d and aux: as its operation has them (ir.h) */
+    uint32_t aux;
+    ir_operand d;
+    uint16_t insn;             /* index of its instruction */
+    struct flags_at flags;
+    struct memory_shape shape; /* of an access, as memory.h wants it */
+    uint8_t op, cc;
+    uint16_t size;             /* of a window: bytes from its low end */
+    bool last;                 /* nothing of its instruction comes after it */
     bool uses_flags, uses_mxcsr; /* of a helper */
-    uint64_t next_rip;        /* of a helper */
-    struct memory_spot spot;  /* of an access */
-    const uint8_t *code;      /* where its slow path begins, for explain and the logs */
 };
+_Static_assert(sizeof(struct jit_site) == 64, "there are millions");
 
-/* A jump to another block of the same page, patched when that is known. */
+/* A jump to another block of the same page, patched when that is known; until then it goes to what comes after it. */
 struct jit_edge {
     struct jit_block *from, *to;
     uint64_t rip;
-    bool careful;             /* to a block that is */
-    uint8_t *displacement;    /* of the jump, writable view */
-    const void *stub;         /* where it goes while not linked */
     struct jit_edge *next;    /* among those that lead to the same block */
+    uint32_t jump;            /* where its displacement is, from the block's code on */
+    bool careful;             /* to a block that is */
 };
 
 /*
@@ -103,37 +102,53 @@ struct vec_state {
     uint32_t valid[3], dirty[3]; /* as in the vcpu, or newer; newer */
 };
 
-struct jit_boundary {
-    const uint8_t *code;
-    struct flags_at flags;
-    struct vec_state vec;
-    struct x87_state x87;
+/* State of the guest that the host's vector and x87 registers have, and the vcpu gets only when somebody asks. */
+struct jit_ahead {
+    uint32_t dirty[3];        /* of struct vec_state */
+    struct x87_note note;
+};
+
+/* An instruction of a block, and how things stand before it. */
+struct jit_insn {
+    uint32_t from;            /* its RIP, less the block's (jit_insn_rip) */
+    uint32_t code;            /* of the host, from the block's on; 0: there is none yet */
     int32_t sp;               /* RSP is so much more than its register */
+    struct flags_at flags;
+    uint16_t ahead;           /* of the block's, from 1; 0: nothing is */
+    uint8_t length;
 };
 
 struct jit_block {
-    struct jit *jit;
     uint64_t rip, cs_base;
     uint64_t gpa[2];          /* as struct iblock has it */
     struct jit_block *next;   /* hash bucket, or the dead list */
     uint32_t mode;
-    unsigned insns;
+    uint16_t insns;
     bool dead, declined;      /* declined: the interpreter's */
     bool careful;             /* without windows; entered where a window did not hold, and left at its end */
+    uint8_t refused;          /* windows that met a device, a page with code or the same page's end */
+    uint16_t edges, sites;
+    struct jit *jit;
     int32_t *patience;        /* of a brief one: executions left until it is made again, longer; NULL: it is final */
-    unsigned refused;         /* windows that met a device, a page with code or the same page's end */
     uint64_t refused_page;
     const uint8_t *entry, *checked; /* checked: compares CS base first; the same in 64-bit code */
     struct jump_table *jumps;  /* of its mode */
-    size_t bytes;             /* of code, from `checked` on */
     struct jit_block *page_next[2]; /* in the chains of its pages */
     struct jit_edge *incoming, *edge;
-    unsigned edges, sites;
     struct jit_site *site;
-    struct ir_insn *insn;
-    struct jit_boundary *boundary; /* one an instruction */
+    struct jit_insn *insn;
+    struct jit_ahead *ahead;  /* NULL: none */
     uint64_t *konst;
+    uint32_t bytes;           /* of code, from `checked` on */
 };
+
+/* RIP of instruction n. */
+static inline uint64_t jit_insn_rip(const struct jit_block *b, unsigned n)
+{
+    uint64_t rip = b->rip + (uint64_t)(int64_t)(int32_t)b->insn[n].from;
+
+    return b->mode & MODE_CODE64 ? rip : (uint32_t)rip;
+}
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 

@@ -251,8 +251,8 @@ bool jit_print_insn(void *engine, FILE *out)
 
     if (!b)
         return false;
-    s.from = b->boundary[0].code;
-    s.to = b->insns > 1 ? b->boundary[1].code : first_jump_end(s.from, b->checked + b->bytes);
+    s.from = b->checked + b->insn[0].code;
+    s.to = b->insns > 1 ? b->checked + b->insn[1].code : first_jump_end(s.from, b->checked + b->bytes);
     if (s.from == s.to) {
         fprintf(out, "  (none)\n");
         return true;

@@ -12,6 +12,8 @@
 #include "x86/memory.h"
 #include "x86/segment.h"
 
+#include <stdlib.h>
+
 /* -- flags ----------------------------------------------------------------------------------------------------------------- */
 
 static void flags_unpack(struct cpu *c, uint16_t packed)
@@ -83,12 +85,15 @@ void jit_flags_pack(struct jit *j)
 
 /* -- an instruction under way ------------------------------------------------------------------------------------------------ */
 
+/* Instructions of the block from its own on. */
+static inline unsigned site_rest(const struct jit_site *site) { return site->block->insns - site->insn; }
+
 static inline struct vcpu *site_enter(struct jit *j, const struct jit_site *site)
 {
     struct vcpu *v = j->v;
 
-    v->retired = jit_retired(j) - site->rest;
-    v->cpu.rip = v->bus.origin.rip = site->rip;
+    v->retired = jit_retired(j) - site_rest(site);
+    v->cpu.rip = v->bus.origin.rip = jit_insn_rip(site->block, site->insn);
     return v;
 }
 
@@ -132,7 +137,7 @@ static struct slow_result site_disturbed(struct jit *j, const struct jit_site *s
 
     if (flushed)
         jit_follow_flushes(j);
-    if ((flushed && site->rest > 1) || site->block->dead || (v->bus.touched && vcpu_wanted(v)))
+    if ((flushed && site_rest(site) > 1) || site->block->dead || (v->bus.touched && vcpu_wanted(v)))
         return site_out(j, site, value);
     return (struct slow_result){ value, 0 };
 }
@@ -159,21 +164,34 @@ static void note_way(struct jit *j, enum memory_way way, uint64_t walks)
         j->stats.slow_other++;
 }
 
+/* The region that the site has met before, if this access goes there too. */
+static inline struct region *site_region(const struct jit_site *site, uint64_t gva, uint64_t *offset)
+{
+    return site->spot ? memory_spot_region(site->block->jit->v, site->spot, gva, offset) : NULL;
+}
+
+static void keep_region(struct jit_site *site, uint64_t gva)
+{
+    if (!site->spot && !(site->spot = malloc(sizeof(*site->spot))))
+        abort();
+    memory_spot_keep(site->block->jit->v, site->spot, gva, site->shape);
+}
+
 /* Plain memory: the page cache learns where it is, and gets the next access in line.  A region: the site does. */
 static void note_place(struct jit *j, struct jit_site *site, enum memory_way way, uint64_t gva, enum tlb_intent intent)
 {
     if (way == MEMORY_PLAIN && site->cache)
-        jit_fill_cache(j, site->cache, gva, site->op.width, intent);
+        jit_fill_cache(j, site->cache, gva, site->shape.width, intent);
     else if (way == MEMORY_REGION)
-        memory_spot_keep(j->v, &site->spot, gva, site->shape);
+        keep_region(site, gva);
 }
 
 struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva)
 {
-    struct jit *j = site->jit;
+    struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t value, offset, walks = v->mmu.walks;
-    struct region *region = memory_spot_region(v, &site->spot, gva, &offset);
+    struct region *region = site_region(site, gva, &offset);
     enum memory_way way = MEMORY_REGION;
 
     if (likely(region)) {
@@ -182,7 +200,7 @@ struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva)
         way = guest_load(v, gva, site->shape, &value);
         if (way == MEMORY_FAULT)
             return site_fault(j, site);
-        note_place(j, site, way, gva, site->op.op == IR_LDW ? TLB_WRITE : TLB_READ);
+        note_place(j, site, way, gva, site->op == IR_LDW ? TLB_WRITE : TLB_READ);
     }
     note_way(j, way, walks);
     return site_done(j, site, value);
@@ -190,10 +208,10 @@ struct slow_result jit_slow_load(struct jit_site *site, uint64_t gva)
 
 struct slow_result jit_slow_store(struct jit_site *site, uint64_t gva, uint64_t value)
 {
-    struct jit *j = site->jit;
+    struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t offset, walks = v->mmu.walks;
-    struct region *region = memory_spot_region(v, &site->spot, gva, &offset);
+    struct region *region = site_region(site, gva, &offset);
     enum memory_way way = MEMORY_REGION;
 
     if (likely(region)) {
@@ -237,11 +255,11 @@ struct slow_result jit_slow_window(const struct jit_site *site, uint64_t gva)
 
 static inline __attribute__((always_inline)) struct slow_result slow_wide(struct jit_site *site, uint64_t gva, bool store)
 {
-    struct jit *j = site->jit;
+    struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
-    uint8_t *state = (uint8_t *)&v->cpu + site->op.aux;
+    uint8_t *state = (uint8_t *)&v->cpu + site->aux;
     uint64_t offset, walks = v->mmu.walks;
-    struct region *region = memory_spot_region(v, &site->spot, gva, &offset);
+    struct region *region = site_region(site, gva, &offset);
     enum memory_way way = MEMORY_REGION;
 
     if (unlikely(!region)) {
@@ -263,48 +281,48 @@ struct slow_result jit_slow_store_wide(struct jit_site *site, uint64_t gva) { re
 
 struct slow_result jit_slow_x87(const struct jit_site *site, uint64_t gva, uint64_t offset)
 {
-    struct jit *j = site->jit;
+    struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
-    uint64_t (*helper)(struct vcpu *, uint64_t, uint64_t, uint64_t) = site->op.op == IR_LDX ? help_x87_load : help_x87_store;
+    uint64_t (*helper)(struct vcpu *, uint64_t, uint64_t, uint64_t) = site->op == IR_LDX ? help_x87_load : help_x87_store;
     uint64_t walks = v->mmu.walks;
 
-    if (!helper(v, gva, offset, (uint64_t)site->op.imm))
+    if (!helper(v, gva, offset, (uint64_t)site->imm))
         return site_fault(j, site);
     if (site->cache)
-        jit_fill_cache(j, site->cache, gva, site->op.width, TLB_WRITE);
+        jit_fill_cache(j, site->cache, gva, site->shape.width, TLB_WRITE);
     note_way(j, MEMORY_ANY, walks);
     return site_done(j, site, 0);
 }
 
 struct slow_result jit_slow_atomic(const struct jit_site *site, uint64_t gva)
 {
-    struct jit *j = site->jit;
+    struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t old, walks = v->mmu.walks;
 
     if (!guest_atomic(v, gva, site->shape, j->argument[0], j->argument[1], &old))
         return site_fault(j, site);
     note_way(j, MEMORY_ANY, walks);
-    return site_done(j, site, bits_trunc(old, site->op.width));
+    return site_done(j, site, bits_trunc(old, site->shape.width));
 }
 
 struct slow_result jit_slow_segment(const struct jit_site *site, uint64_t offset)
 {
-    struct jit *j = site->jit;
+    struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
     uint64_t linear;
 
     j->stats.segments++;
-    if (!segment_linear(v, site->op.aux, (uint32_t)offset, (unsigned)site->op.imm, site->op.cc, &linear))
+    if (!segment_linear(v, site->aux, (uint32_t)offset, (unsigned)site->imm, site->cc, &linear))
         return site_fault(j, site);
     return (struct slow_result){ linear, 0 };
 }
 
 struct slow_result jit_slow_divide(const struct jit_site *site, uint64_t divisor)
 {
-    struct jit *j = site->jit;
+    struct jit *j = site->block->jit;
     struct vcpu *v = site_enter(j, site);
-    bool ok = site->op.op == IR_DIV ? guest_divide(v, divisor, site->op.width) : guest_divide_signed(v, divisor, site->op.width);
+    bool ok = site->op == IR_DIV ? guest_divide(v, divisor, site->shape.width) : guest_divide_signed(v, divisor, site->shape.width);
 
     j->stats.divides++;
     return ok ? (struct slow_result){ 0, 0 } : site_fault(j, site);
@@ -330,7 +348,9 @@ static inline bool site_helper(struct jit *j, const struct jit_site *site, uint6
     const uint64_t *a = j->argument;
 
     j->stats.helpers++;
-    v->next_rip = site->next_rip;
+    v->next_rip = v->cpu.rip + site->block->insn[site->insn].length;
+    if (!(site->block->mode & MODE_CODE64))
+        v->next_rip = (uint32_t)v->next_rip;
     if (site->uses_flags && likely(site->flags.place == FLAGS_MEMORY && !j->recipe))
         flags_unpack(&v->cpu, j->flags);
     else if (site->uses_flags)
@@ -355,7 +375,7 @@ static inline bool may_stop(const struct vcpu *v)
 
 struct slow_result jit_slow_helper(const struct jit_site *site)
 {
-    struct jit *j = site->jit;
+    struct jit *j = site->block->jit;
     bool flushed, out;
     uint64_t result;
 
@@ -366,7 +386,7 @@ struct slow_result jit_slow_helper(const struct jit_site *site)
     if (unlikely(flushed))
         jit_follow_flushes(j);
     out = unlikely(j->v->cpu.shadow | vcpu_may_want(j->v)) && (j->v->cpu.shadow || vcpu_wanted(j->v));
-    if (unlikely(out || site->block->dead || (flushed && site->rest > 1)))
+    if (unlikely(out || site->block->dead || (flushed && site_rest(site) > 1)))
         jit_force_out(j, site->block, site->insn + 1u);
     return (struct slow_result){ result, 0 };
 }
@@ -382,7 +402,7 @@ static bool stops(const struct jit *j)
 
 struct slow_result jit_slow_helper_end(const struct jit_site *site)
 {
-    struct jit *j = site->jit;
+    struct jit *j = site->block->jit;
     struct vcpu *v = j->v;
     const struct jump_entry *jump;
     const struct jump_table *t;
