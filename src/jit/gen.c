@@ -34,12 +34,13 @@ static struct memory_shape site_shape(const struct ir_op *o)
 struct jit_site *gen_site(struct gen *g, const struct ir_op *o)
 {
     struct jit_site *s = &g->block->site[g->block->sites++];
+    const struct jit_insn *insn = &g->block->insn[o->insn];
 
     if ((void *)s >= (void *)g->block->edge)
         abort(); /* more than block_allocate() has counted */
     *s = (struct jit_site){
-        .block = g->block, .insn = o->insn, .flags = gen_flags_at(g), .shape = site_shape(o), .op = o->op, .cc = o->cc, .d = o->d, .aux = o->aux,
-        .imm = o->imm,
+        .block = g->block, .insn = o->insn, .from = insn->from, .length = insn->length, .flags = gen_flags_at(g), .shape = site_shape(o),
+        .op = o->op, .cc = o->cc, .d = o->d, .aux = o->aux, .imm = o->imm,
     };
     s->last = o + 1 < g->ir->op + g->ir->ops && o[1].insn != o->insn;
     return s;

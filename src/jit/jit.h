@@ -73,15 +73,18 @@ struct jit_site {
     };
     struct memory_spot *spot;  /* of an access that has met a region; else NULL */
     int64_t imm;               /* with op, cc, d and aux: as its operation has them (ir.h) */
-    uint32_t aux;
+    union {
+        uint32_t aux;
+        uint32_t size;         /* of a window: bytes from its low end */
+    };
+    uint32_t from;             /* with length: its instruction's, as struct jit_insn has it */
     ir_operand d;
     uint16_t insn;             /* index of its instruction */
     struct flags_at flags;
     struct memory_shape shape; /* of an access, as memory.h wants it */
-    uint8_t op, cc;
-    uint16_t size;             /* of a window: bytes from its low end */
-    bool last;                 /* nothing of its instruction comes after it */
-    bool uses_flags, uses_mxcsr; /* of a helper */
+    uint8_t op, cc, length;
+    bool last : 1;             /* nothing of its instruction comes after it */
+    bool uses_flags : 1, uses_mxcsr : 1; /* of a helper */
 };
 _Static_assert(sizeof(struct jit_site) == 64, "there are millions");
 
@@ -110,7 +113,7 @@ struct jit_ahead {
 
 /* An instruction of a block, and how things stand before it. */
 struct jit_insn {
-    uint32_t from;            /* its RIP, less the block's (jit_insn_rip) */
+    uint32_t from;            /* its RIP, less the block's (jit_rip) */
     uint32_t code;            /* of the host, from the block's on; 0: there is none yet */
     int32_t sp;               /* RSP is so much more than its register */
     struct flags_at flags;
@@ -142,13 +145,15 @@ struct jit_block {
     uint32_t bytes;           /* of code, from `checked` on */
 };
 
-/* RIP of instruction n. */
-static inline uint64_t jit_insn_rip(const struct jit_block *b, unsigned n)
+static inline uint64_t jit_rip(const struct jit_block *b, uint32_t from)
 {
-    uint64_t rip = b->rip + (uint64_t)(int64_t)(int32_t)b->insn[n].from;
+    uint64_t rip = b->rip + (uint64_t)(int64_t)(int32_t)from;
 
     return b->mode & MODE_CODE64 ? rip : (uint32_t)rip;
 }
+
+/* RIP of instruction n. */
+static inline uint64_t jit_insn_rip(const struct jit_block *b, unsigned n) { return jit_rip(b, b->insn[n].from); }
 
 /* -- the whole ------------------------------------------------------------------------------------------------------------ */
 

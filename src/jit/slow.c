@@ -93,7 +93,7 @@ static inline struct vcpu *site_enter(struct jit *j, const struct jit_site *site
     struct vcpu *v = j->v;
 
     v->retired = jit_retired(j) - site_rest(site);
-    v->cpu.rip = v->bus.origin.rip = jit_insn_rip(site->block, site->insn);
+    v->cpu.rip = v->bus.origin.rip = jit_rip(site->block, site->from);
     return v;
 }
 
@@ -348,7 +348,7 @@ static inline bool site_helper(struct jit *j, const struct jit_site *site, uint6
     const uint64_t *a = j->argument;
 
     j->stats.helpers++;
-    v->next_rip = v->cpu.rip + site->block->insn[site->insn].length;
+    v->next_rip = v->cpu.rip + site->length;
     if (!(site->block->mode & MODE_CODE64))
         v->next_rip = (uint32_t)v->next_rip;
     if (site->uses_flags && likely(site->flags.place == FLAGS_MEMORY && !j->recipe))
