@@ -10,7 +10,7 @@
 #include <time.h>
 
 enum { JOURNEY_NS = 1000, HOST_SLICE = 200000, SPIN_INSNS = 200000000, ATTEND_INSNS = 1 << 18, ATTEND_WAITS = 1024 };
-enum { SLEEP_NS = 10000000, TURN_INSNS = 50000 };
+enum { SLEEP_NS = 10000000, TURN_INSNS = 50000, TURN_NS = 4000000 };
 
 /* -- time --------------------------------------------------------------------------------------------------------- */
 
@@ -86,10 +86,14 @@ bool machine_over(struct machine *m, enum machine_end *end)
 /* What a soft engine has made of memory so far goes with it. */
 static bool machine_reset_engines(struct machine *m, struct err *err)
 {
-    if (m->runs->id == ENGINE_KVM)
-        return m->runs->set_state(m->cpu[0].engine, err);
-    machine_destroy_engines(m);
-    return machine_create_engines(m, err);
+    if (m->runs->id != ENGINE_KVM) {
+        machine_destroy_engines(m);
+        return machine_create_engines(m, err);
+    }
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (!m->runs->set_state(m->cpu[i].engine, err))
+            return false;
+    return true;
 }
 
 static void machine_reset_cpus(struct machine *m)
@@ -193,7 +197,8 @@ static bool machine_switch_due(struct machine *m, struct err *err)
         if (!machine_hand_over(m, m->config.switches[m->switched++].to, err))
             return false;
     }
-    m->vcpu.exact = m->switch_counts || m->vcpu.debug.step; /* KVM, which has but one */
+    for (unsigned i = 0; i < m->cpus; i++)
+        m->cpu[i].v->exact = m->switch_counts || m->cpu[i].v->debug.step;
     return true;
 }
 
@@ -226,6 +231,7 @@ void machine_give_turn(struct machine *m, unsigned cpu)
 {
     m->at = cpu;
     m->turn_ends = machine_retired(m) + TURN_INSNS;
+    m->turn_ends_ns = machine_host_ns() + TURN_NS;
     m->pauses = 0;
 }
 
@@ -242,9 +248,14 @@ static void machine_next_turn(struct machine *m)
     machine_give_turn(m, i);
 }
 
+/* KVM counts no instructions. */
 static bool machine_turn_is_over(const struct machine *m)
 {
-    return m->cpus > 1 && (m->pauses >= TURN_PAUSES || machine_retired(m) >= m->turn_ends || !machine_cpu_can_run(&m->cpu[m->at]));
+    if (m->cpus == 1)
+        return false;
+    if (m->pauses >= TURN_PAUSES || !machine_cpu_can_run(&m->cpu[m->at]))
+        return true;
+    return m->runs->id == ENGINE_KVM ? machine_host_ns() >= m->turn_ends_ns : machine_retired(m) >= m->turn_ends;
 }
 
 /* -- budgets --------------------------------------------------------------------------------------------------------------- */

@@ -114,7 +114,7 @@ struct machine_cpu {
 /*
  * On the virtual clock processors take turns on one thread, so that a run is reproducible: a turn ends after so many instructions, at
  * HLT, or when PAUSE says that it waits for another.  Time is that of all instructions, whoever ran them.  On the host's clock
- * each has a thread (machine_threads.c).
+ * each has a thread (machine_threads.c), but on KVM.
  */
 struct machine {
     struct machine_config config;
@@ -126,7 +126,7 @@ struct machine {
     struct machine_cpu cpu[APIC_CPUS]; /* all; [0] is it */
     unsigned cpus, at;          /* so many; whose turn it is */
     struct machine_threads *threads; /* they run at the same time; NULL: they take turns */
-    uint64_t turn_ends;         /* machine_retired() then */
+    uint64_t turn_ends, turn_ends_ns; /* machine_retired() then; on KVM the host's time */
     unsigned pauses;            /* in this turn */
     struct board *board;
     const struct engine *runs;  /* now */

@@ -337,7 +337,7 @@ static bool machine_meet_kvm(struct machine *m, struct err *err)
         if (m->config.switches[i].to->id != ENGINE_KVM)
             continue;
         if (m->cpus > 1)
-            return err_set(err, "kvm: it runs one processor, not %u", m->cpus);
+            return err_set(err, "kvm: a guest of one processor alone is handed over to it, not of %u", m->cpus);
         kvm = engine_kvm.create(&m->vcpu, err);
         if (kvm)
             engine_kvm.destroy(kvm);
@@ -397,8 +397,6 @@ static void machine_set_cpu(struct machine_cpu *cpu)
 
 bool machine_create_engines(struct machine *m, struct err *err)
 {
-    if (m->cpus > 1 && m->runs->id == ENGINE_KVM)
-        return err_set(err, "kvm: it runs one processor, not %u", m->cpus);
     for (unsigned i = 0; i < m->cpus; i++) {
         m->cpu[i].engine = m->runs->create(m->cpu[i].v, err);
         if (!m->cpu[i].engine || !m->runs->set_state(m->cpu[i].engine, err))

@@ -26,7 +26,7 @@ const GOptionEntry guest_entries[] = {
     { "append", 0, 0, G_OPTION_ARG_STRING, &guest_options.append, "The kernel's command line", "TEXT" },
     { "disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.disk, "A disk on an image (see the manual page); once for each", "FILE[,...]" },
     { "cdrom", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &guest_options.cdrom, "A SATA CD-ROM drive with an image in it; once for each", "FILE" },
-    { "smp", 0, 0, G_OPTION_ARG_STRING, &guest_options.smp, "So many processors, 1 to 16; they take turns", "N" },
+    { "smp", 0, 0, G_OPTION_ARG_STRING, &guest_options.smp, "So many processors, 1 to 16; threads on --clock host, else in turns", "N" },
     { "virtio", 0, 0, G_OPTION_ARG_STRING, &guest_options.virtio, "Where virtio devices are: pci (default) or mmio", "BUS" },
     { "rng", 0, 0, G_OPTION_ARG_NONE, &guest_options.rng, "A virtio source of random bytes; on the host's clock they are", NULL },
     { "balloon", 0, 0, G_OPTION_ARG_NONE, &guest_options.balloon, "A virtio balloon, for the monitor's command of that name", NULL },
@@ -461,8 +461,8 @@ bool guest_configure(struct machine_config *c, const char *flat, struct snapshot
         return err_set(err, "--clock virtual counts instructions, which KVM cannot: host or journey");
     if (c->engine->id == ENGINE_KVM && o->limit)
         return err_set(err, "--limit counts instructions, which KVM cannot");
-    if (c->smp > 1 && (c->engine->id == ENGINE_KVM || c->clock == MACHINE_CLOCK_JOURNEY))
-        return err_set(err, "--smp %u: on the soft engines and the virtual or the host's clock alone", c->smp);
+    if (c->smp > 1 && c->clock == MACHINE_CLOCK_JOURNEY)
+        return err_set(err, "--smp %u: on the virtual or the host's clock alone", c->smp);
     return configure_jit(err) && configure_log(err);
 }
 

@@ -109,7 +109,7 @@ static void put_system(struct side_soft *s, const struct fuzz_system *from)
     memcpy(s->guest.ram + GUEST_GDT + SYSTEM_SELECTOR, from->descriptor, sizeof(from->descriptor));
     memcpy(s->code_entry, &from->code_entry, 8);
     if (s->guest.engine->id == ENGINE_KVM)
-        kvm_forget_tables(s->guest.self, &(struct err){ "" });
+        kvm_forget_tables(((const struct kvm_engine *)s->guest.self)->vm, &(struct err){ "" });
 }
 
 static void take_system(const struct side_soft *s, struct fuzz_system *to)

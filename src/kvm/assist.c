@@ -223,7 +223,7 @@ bool kvm_assist_give(struct kvm_assist *a, struct err *err)
         return false;
     if (!code_remember(a))
         soft_drop(a);
-    return (!stale || kvm_forget_tables(a->kvm, err)) && kvm_put_state(a->cpu, err);
+    return (!stale || kvm_forget_tables(a->vm, err)) && kvm_put_state(a->cpu, err);
 }
 
 /* A PVM knows nothing of breakpoints at CPL 3, and who single-steps leaves at once. */
@@ -316,7 +316,7 @@ static bool drain(struct kvm_assist *a, struct err *err)
  */
 static bool drain_off_ram(struct kvm_assist *a, struct err *err)
 {
-    return kvm_protect_memory(a->kvm, true, err) && drain(a, err) && kvm_protect_memory(a->kvm, false, err);
+    return kvm_protect_memory(a->vm, true, err) && drain(a, err) && kvm_protect_memory(a->vm, false, err);
 }
 
 /* Not where RAM has to be kept from KVM and the memory slots are somebody else's. */
@@ -325,7 +325,7 @@ static enum kvm_assisted take_over(struct kvm_assist *a, const struct insn *insn
     bool protect = may_store_to_ram(insn, a->cpu->run);
     struct kvm_event event;
 
-    if (protect && !a->kvm)
+    if (protect && !a->vm)
         return KVM_ASSISTED_NOT;
     if (!kvm_fetch_parts(a->cpu, parts_of(insn, &a->cpu->v->cpu), &event, err) || !soft_run(a, 1, stop, err) ||
         !(protect ? drain_off_ram : drain)(a, err) || !kvm_put_parts(a->cpu, true, err))

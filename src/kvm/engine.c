@@ -4,8 +4,6 @@
  * No in-kernel interrupt controllers: ports and device memory exit to stop 4, interrupts come from our own PIC and
  * APIC through KVM_INTERRUPT.  After every access the instruction is brought to its end with `immediate_exit`: KVM
  * then reports the instruction's next access, or EINTR at the boundary, and nothing else runs.
- *
- * Not modelled: more than one vCPU.
  */
 #include "kvm/kvm.h"
 
@@ -14,7 +12,6 @@
 #include "x86/fault.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,114 +23,21 @@
 #include <unistd.h>
 
 enum { TICK_US = 4000, IDLE_TICKS = 2500 /* 10 s */ };
-#define IDENTITY_MAP UINT64_C(0xfeffc000)
-
-/* -- memory slots --------------------------------------------------------------------------------------------------- */
-
-static void slots_changed(struct phys_listener *listener) { ((struct kvm_engine *)(void *)listener)->slots_stale = true; }
-
-static bool slot_wanted(const struct phys_range *r, struct kvm_slot *s)
-{
-    if (r->kind != PIECE_MEMORY || !r->read || r->base % PAGE_BYTES || r->size % PAGE_BYTES)
-        return false;
-    *s = (struct kvm_slot){ .gpa = r->base, .size = r->size, .host = r->read, .read_only = r->write != r->read };
-    return true;
-}
-
-static bool slot_set(struct kvm_engine *k, unsigned i, const struct kvm_slot *s, struct err *err)
-{
-    struct kvm_userspace_memory_region m = {
-        .slot = i, .flags = s->read_only ? KVM_MEM_READONLY : 0, .guest_phys_addr = s->gpa, .memory_size = s->size,
-        .userspace_addr = (uintptr_t)s->host,
-    };
-
-    return ioctl(k->vm, KVM_SET_USER_MEMORY_REGION, &m) == 0 ||
-           err_set(err, "KVM memory slot at %#" PRIx64 ": %s", s->gpa, strerror(errno));
-}
-
-static bool slot_equal(const struct kvm_slot *a, const struct kvm_slot *b)
-{
-    return a->gpa == b->gpa && a->size == b->size && a->host == b->host && a->read_only == b->read_only;
-}
-
-/* Slots that stay are not touched; those that go are removed before the new ones come. */
-bool kvm_sync_slots(struct kvm_engine *k, struct err *err)
-{
-    size_t n;
-    const struct phys_range *range = phys_ranges(k->cpu.v->bus.phys, REGION_MMIO, &n);
-    struct kvm_slot wanted[KVM_SLOTS_MAX], none = { 0 };
-    unsigned count = 0;
-
-    for (size_t i = 0; i < n && count < KVM_SLOTS_MAX; i++)
-        count += slot_wanted(&range[i], &wanted[count]);
-    for (unsigned i = 0; i < k->slots; i++)
-        if (k->slot[i].size && (i >= count || !slot_equal(&k->slot[i], &wanted[i])) && !slot_set(k, i, &none, err))
-            return false;
-    for (unsigned i = 0; i < count; i++)
-        if ((i >= k->slots || !slot_equal(&k->slot[i], &wanted[i])) && !slot_set(k, i, &wanted[i], err))
-            return false;
-    memcpy(k->slot, wanted, sizeof(wanted[0]) * count);
-    k->slots = count;
-    k->slots_stale = false;
-    return true;
-}
-
-/* KVM drops what it has of a slot that goes. */
-static bool slots_replace(struct kvm_engine *k, bool read_only, struct err *err)
-{
-    struct kvm_slot none = { 0 };
-
-    for (unsigned i = 0; i < k->slots; i++) {
-        struct kvm_slot s = k->slot[i];
-
-        s.read_only |= read_only;
-        if (!slot_set(k, i, &none, err) || !slot_set(k, i, &s, err))
-            return false;
-    }
-    return true;
-}
-
-bool kvm_forget_tables(struct kvm_engine *k, struct err *err) { return slots_replace(k, false, err); }
-
-bool kvm_protect_memory(struct kvm_engine *k, bool on, struct err *err) { return slots_replace(k, on, err); }
 
 /* -- creation --------------------------------------------------------------------------------------------------------- */
 
 static bool create_vcpu(struct kvm_engine *k, struct err *err)
 {
-    uint64_t identity = IDENTITY_MAP;
-    struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
-
-    ioctl(k->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity); /* VMX alone needs these two */
-    ioctl(k->vm, KVM_SET_TSS_ADDR, IDENTITY_MAP + 0x1000);
-    if (ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_ON_EMULATION_FAILURE) > 0)
-        ioctl(k->vm, KVM_ENABLE_CAP, &cap);
-    if (!kvm_take_msrs(k->system, k->vm, err))
-        return false;
-    if ((k->cpu.fd = ioctl(k->vm, KVM_CREATE_VCPU, 0)) < 0)
+    if ((k->cpu.fd = ioctl(k->vm->fd, KVM_CREATE_VCPU, (unsigned long)k->cpu.v->id)) < 0)
         return err_set(err, "KVM_CREATE_VCPU: %s", strerror(errno));
-    k->run_bytes = (size_t)ioctl(k->system, KVM_GET_VCPU_MMAP_SIZE, 0);
+    k->run_bytes = (size_t)ioctl(k->vm->system, KVM_GET_VCPU_MMAP_SIZE, 0);
     k->cpu.run = mmap(NULL, k->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, k->cpu.fd, 0);
     if (k->cpu.run == MAP_FAILED) {
         k->cpu.run = NULL;
         return err_set(err, "KVM run page: %s", strerror(errno));
     }
     k->cpu.run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
-    return kvm_create_cpuid(&k->cpu, k->system, err);
-}
-
-static bool create_vm(struct kvm_engine *k, struct err *err)
-{
-    k->system = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    if (k->system < 0)
-        return err_set(err, "/dev/kvm: %s", strerror(errno));
-    if (ioctl(k->system, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
-        return err_set(err, "/dev/kvm: not KVM API version %d", KVM_API_VERSION);
-    if (ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) <= 0 ||
-        ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0)
-        return err_set(err, "/dev/kvm: this KVM lacks KVM_CAP_SYNC_REGS or KVM_CAP_IMMEDIATE_EXIT");
-    k->vm = ioctl(k->system, KVM_CREATE_VM, 0);
-    return k->vm >= 0 || err_set(err, "KVM_CREATE_VM: %s", strerror(errno));
+    return kvm_create_cpuid(&k->cpu, k->vm->system, err);
 }
 
 /* A guest that is now here and now on a soft engine has one clock. */
@@ -150,15 +54,12 @@ static void kvm_destroy(void *self)
     struct kvm_engine *k = self;
 
     kvm_assist_free(&k->assist);
-    phys_unlisten(k->cpu.v->bus.phys, &k->listener);
     if (k->cpu.run)
         munmap(k->cpu.run, k->run_bytes);
     if (k->cpu.fd >= 0)
         close(k->cpu.fd);
-    if (k->vm >= 0)
-        close(k->vm);
-    if (k->system >= 0)
-        close(k->system);
+    if (k->vm)
+        kvm_vm_put(k->vm);
     free(k);
 }
 
@@ -172,13 +73,11 @@ static void *kvm_create(struct vcpu *v, struct err *err)
     kvm_probe(&probe);
     k->assist.kernel = k->cpu.user_only = probe.kind == KVM_KIND_PVM && v->assist.mode == ASSIST_BURST;
     k->cpu.v = v;
-    k->system = k->vm = k->cpu.fd = -1;
+    k->cpu.fd = -1;
     k->assist.cpu = &k->cpu;
-    k->assist.kvm = k;
-    k->listener.changed = slots_changed;
-    phys_listen(v->bus.phys, &k->listener);
     v->bus.origin.engine = ENGINE_KVM;
-    if (create_vm(k, err) && create_vcpu(k, err) && kvm_sync_slots(k, err)) {
+    k->vm = k->assist.vm = kvm_vm_get(v->bus.phys, err);
+    if (k->vm && create_vcpu(k, err) && kvm_sync_slots(k->vm, err)) {
         create_tsc(k);
         return k;
     }
@@ -327,6 +226,25 @@ static bool inject(struct kvm_engine *k, struct err *err)
         return false;
     r->request_interrupt_window = v->pins.intr;
     return true;
+}
+
+/* INIT and start-up messages, between instructions (SDM 3A 11.4.2). */
+static bool take_start(struct kvm_engine *k, struct err *err)
+{
+    struct vcpu *v = k->cpu.v;
+    struct cpu_pins *p = &v->pins;
+    bool init = p->init, startup = p->startup;
+
+    p->init = p->startup = false;
+    if (!init && !(startup && v->cpu.activity == CPU_WAIT_SIPI))
+        return true;
+    if (!kvm_fetch_state(&k->cpu, err))
+        return false;
+    if (init)
+        vcpu_init_signal(v);
+    if (startup && v->cpu.activity == CPU_WAIT_SIPI)
+        vcpu_start(v, p->startup_vector);
+    return kvm_put_state(&k->cpu, err);
 }
 
 /* Length of the repeated string instruction at this RIP; 0: there is none. */
@@ -590,10 +508,12 @@ static bool is_spinning(struct kvm_engine *k)
     return same && k->cpu.v->assist.mode != ASSIST_OFF;
 }
 
-static bool halted_still(const struct kvm_engine *k)
+static bool waits_still(const struct kvm_engine *k)
 {
     const struct vcpu *v = k->cpu.v;
 
+    if (v->cpu.activity == CPU_WAIT_SIPI)
+        return true;
     return v->cpu.activity == CPU_HALTED && !v->pins.nmi && !(v->pins.intr && k->cpu.run->if_flag);
 }
 
@@ -614,7 +534,7 @@ static bool handle_exit(struct kvm_engine *k, enum stop_reason *stop, struct err
         kvm_peek_state(&k->cpu, &k->cpu.v->cpu);
         k->cpu.v->cpu.activity = CPU_HALTED;
         *stop = STOP_HALT;
-        return !k->cpu.v->exact && !halted_still(k); /* an interrupt that came before STI waits already */
+        return !k->cpu.v->exact && !waits_still(k); /* an interrupt that came before STI waits already */
     case KVM_EXIT_IRQ_WINDOW_OPEN: return true;
     case KVM_EXIT_SET_TPR:
         if (k->cpu.v->host.write_cr8)
@@ -710,15 +630,17 @@ static enum stop_reason kvm_run_guest(void *self, uint64_t budget, struct err *e
     if (!k->in_instruction && !k->repeating)
         k->cpu.v->bus.touched = false;
     for (;;) {
-        if (k->slots_stale && !k->in_instruction && !kvm_sync_slots(k, err))
+        if (!k->in_instruction && !kvm_sync_slots(k->vm, err))
             return STOP_FAILED;
         if (!k->in_instruction) {
-            if (halted_still(k))
-                return STOP_HALT;
-            if (k->cpu.user && (k->cpu.v->pins.nmi || k->cpu.v->pins.intr)) {
+            if (k->cpu.user && (k->cpu.v->pins.nmi || k->cpu.v->pins.intr || k->cpu.v->pins.init)) {
                 soft_takes(k, false, &stop, err);
                 return stop;
             }
+            if (!take_start(k, err))
+                return STOP_FAILED;
+            if (waits_still(k))
+                return STOP_HALT;
             if (!set_debug(k, k->cpu.v->exact || (k->repeating && k->cpu.v->stop_on_touch), err) || !inject(k, err))
                 return STOP_FAILED;
             k->cpu.v->cpu.activity = CPU_RUNNING;
@@ -776,7 +698,7 @@ static bool kvm_set(void *self, struct err *err)
     k->in_instruction = k->repeating = k->assist.has_guest = false;
     if (!kvm_put_state(&k->cpu, err))
         return false;
-    return !soft_may_take(k) || k->cpu.user || (kvm_forget_tables(k, err) && kvm_assist_take(&k->assist, false, err));
+    return !soft_may_take(k) || k->cpu.user || (kvm_forget_tables(k->vm, err) && kvm_assist_take(&k->assist, false, err));
 }
 
 const struct engine engine_kvm = {

@@ -95,11 +95,11 @@ struct kvm_code_copy {
     uint8_t bytes[PAGE_BYTES];
 };
 
-struct kvm_engine;
+struct kvm_vm;
 
 struct kvm_assist {
     struct kvm_cpu *cpu;
-    struct kvm_engine *kvm;          /* whose memory slots it may change; NULL: nobody's */
+    struct kvm_vm *vm;               /* whose memory slots it may change; NULL: nobody's */
     const struct engine *soft;
     void *engine;                    /* of `soft`; NULL until it is needed */
     bool kernel;                     /* it runs CPL 0 to 2, where KVM emulates that: ASSIST_BURST on a PVM */
@@ -150,7 +150,7 @@ bool kvm_assist_is_stuck(struct kvm_assist *a);
 
 void kvm_assist_free(struct kvm_assist *a);
 
-/* -- the engine (engine.c) ---------------------------------------------------------------------------------------------------------- */
+/* -- the VM (vm.c) ------------------------------------------------------------------------------------------------------------------ */
 
 enum { KVM_SLOTS_MAX = 64 };
 
@@ -160,15 +160,40 @@ struct kvm_slot {
     bool read_only;
 };
 
-struct kvm_engine {
+struct kvm_vm {
     struct phys_listener listener; /* first, so that it can be cast back */
-    struct kvm_cpu cpu;
-    struct kvm_assist assist;
-    int system, vm;
-    size_t run_bytes;
+    struct phys *phys;
+    struct kvm_vm *next;
+    unsigned users;
+    int system, fd;         /* /dev/kvm; the VM's */
     struct kvm_slot slot[KVM_SLOTS_MAX];
     unsigned slots;
     bool slots_stale;
+};
+
+/* The VM of the guest with this memory, which its processors share: made for the first, gone with the last. */
+struct kvm_vm *kvm_vm_get(struct phys *phys, struct err *err);
+void kvm_vm_put(struct kvm_vm *vm);
+
+/* Memory slots follow the physical map. */
+bool kvm_sync_slots(struct kvm_vm *vm, struct err *err);
+
+/*
+ * Takes the memory away and gives it back.  Where KVM shadows the guest's page tables, it sees what the guest writes there and
+ * not what the host does; this makes it look again.
+ */
+bool kvm_forget_tables(struct kvm_vm *vm, struct err *err);
+
+/* All memory as ROM for KVM, whose stores to it then exit; or as it is again.  Forgets tables too. */
+bool kvm_protect_memory(struct kvm_vm *vm, bool on, struct err *err);
+
+/* -- the engine (engine.c) ---------------------------------------------------------------------------------------------------------- */
+
+struct kvm_engine {
+    struct kvm_cpu cpu;
+    struct kvm_assist assist;
+    struct kvm_vm *vm;
+    size_t run_bytes;
     bool in_instruction;    /* an access has exited, the instruction is not complete */
     bool repeating;         /* ... it is a REP string that went back to the guest between two elements */
     struct kvm_guest_debug debug; /* as KVM has it */
@@ -179,18 +204,6 @@ struct kvm_engine {
     unsigned idle_ticks;    /* timer ticks since the last exit of the guest's own making */
     uint64_t tick_rip, tick_rcx; /* at the last of them */
 };
-
-/* Memory slots follow the physical map. */
-bool kvm_sync_slots(struct kvm_engine *k, struct err *err);
-
-/*
- * Takes the memory away and gives it back.  Where KVM shadows the guest's page tables, it sees what the guest writes there and
- * not what the host does; this makes it look again.
- */
-bool kvm_forget_tables(struct kvm_engine *k, struct err *err);
-
-/* All memory as ROM for KVM, whose stores to it then exit; or as it is again.  Forgets tables too. */
-bool kvm_protect_memory(struct kvm_engine *k, bool on, struct err *err);
 
 /* -- what kind of KVM (probe.c) ------------------------------------------------------------------------------------------------------ */
 

@@ -137,9 +137,9 @@ done
 
 # -- two processors: the guest of lockstep's row smp (tests/lockstep/guest/smp.c)
 maze=$BUILD/$OBJ/bench/maze.elf
-for engine in $soft; do
+for engine in $soft $(kvm_usable && echo kvm); do
     symbols=$maze.64
-    session $engine --gdb-wait --smp 2 --memory 256M --kernel "$maze" --append 'smp 1' --debugcon "$tmp/said" <<'END'
+    session $engine $(case $engine in kvm) echo --assist instruction ;; esac) --gdb-wait --smp 2 --memory 256M --kernel "$maze" --append 'smp 1' --debugcon "$tmp/said" <<'END'
 info threads
 hbreak ap_main
 continue

@@ -23,6 +23,13 @@ for engine in $engines; do
     sums "short orders to another processor, on $engine" "smp 10" 206c390f $(on $engine)
     sums "long ones, on $engine" "smp_long 1" 288cba5e $(on $engine)
 done
+if kvm_usable; then
+    for assist in instruction burst; do # a PVM does not know CMPXCHG16B
+        sums "short orders, on kvm with --assist $assist" "smp 1" 206c390f --engine kvm --assist $assist
+    done
+else
+    skip "processors on kvm" "$kvm_says"
+fi
 case $engines in
 *jit*)
     all=$("$WIDELOAD" list jit-switches | sed 's/ .*//' | tr '\n' ,)

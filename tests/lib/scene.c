@@ -341,7 +341,7 @@ void scene_run(struct scene *s, const struct vector_row *row, const struct snipp
     s->accesses = 0;
     s->g.vcpu.bus.policy = policy;
     if (s->g.engine->id == ENGINE_KVM)
-        kvm_forget_tables(s->g.self, &(struct err){ "" });
+        kvm_forget_tables(((const struct kvm_engine *)s->g.self)->vm, &(struct err){ "" });
     s->end = guest_run(&s->g, 1000);
 }
 

@@ -353,14 +353,11 @@ int ioctl(int fd, unsigned long request, ...)
 
 /* -- the engine on it ----------------------------------------------------------------------------------------------------------- */
 
-static void slots_changed(struct phys_listener *listener) { ((struct kvm_engine *)(void *)listener)->slots_stale = true; }
-
 static void recorded_destroy(void *self)
 {
     struct kvm_engine *k = self;
 
     kvm_assist_free(&k->assist);
-    phys_unlisten(k->cpu.v->bus.phys, &k->listener);
     engine_interp.destroy(fake.interp);
     vcpu_free(&fake.v);
     free(k);
@@ -369,6 +366,7 @@ static void recorded_destroy(void *self)
 /* As kvm_create(), with nothing opened. */
 static void *recorded_create(struct vcpu *v, struct err *err)
 {
+    static struct kvm_vm vm; /* the physical map does not change */
     struct kvm_engine *k = calloc(1, sizeof(*k));
 
     if (!k)
@@ -376,14 +374,11 @@ static void *recorded_create(struct vcpu *v, struct err *err)
     vcpu_init(&fake.v, v->bus.phys);
     fake.interp = engine_interp.create(&fake.v, err);
     k->cpu = (struct kvm_cpu){ .v = v, .fd = FAKE_VCPU, .run = &fake.run };
-    k->system = -1;
-    k->vm = FAKE_VM;
+    vm = (struct kvm_vm){ .phys = v->bus.phys, .system = -1, .fd = FAKE_VM, .slots_stale = true };
+    k->vm = k->assist.vm = &vm;
     k->assist.cpu = &k->cpu;
-    k->assist.kvm = k;
-    k->listener.changed = slots_changed;
-    phys_listen(v->bus.phys, &k->listener);
     v->bus.origin.engine = ENGINE_KVM;
-    if (fake.interp && kvm_sync_slots(k, err))
+    if (fake.interp && kvm_sync_slots(&vm, err))
         return k;
     recorded_destroy(k);
     return NULL;
