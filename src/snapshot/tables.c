@@ -47,7 +47,7 @@ FIELDS(vcpu_fields, WIRING(cpu), SCRATCH(fault), SCRATCH(first_fault), SCRATCH(n
 /* Looking for --until's text, hand-overs and counts for --stats belong to a run, not to the guest. */
 #define STATE struct machine
 FIELDS(machine_fields, WIRING(config), SCRATCH(phys), SCRATCH(clock), WIRING(dma), SCRATCH(dma_bus), SCRATCH(vcpu), SCRATCH(cpu), WIRING(cpus),
-       FIELD_MAX(at, APIC_CPUS - 1), FIELD_MAX(turn_ends, INT64_MAX), FIELD(pauses), WIRING(board), SCRATCH(runs),
+       FIELD_MAX(at, APIC_CPUS - 1), FIELD_MAX(turn_ends, INT64_MAX), SCRATCH(turn_ends_ns), FIELD(pauses), WIRING(board), SCRATCH(runs),
        SCRATCH(switched), SCRATCH(switch_from), SCRATCH(switch_counts), FIELD_MAX(skipped_ns, INT64_MAX),
        FIELD_MAX(journeys, INT64_MAX / 1000), FIELD_MAX(exit_code, 0x7f), FIELD(debug_exited),
        FIELD(powered_off), FIELD(panicked), FIELD(reset_requested), FIELD(sleep_requested), FIELD(asleep), FIELD(woken),
