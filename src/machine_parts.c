@@ -397,6 +397,8 @@ static void machine_set_cpu(struct machine_cpu *cpu)
 
 bool machine_create_engines(struct machine *m, struct err *err)
 {
+    if (m->cpus > 1 && m->runs->id == ENGINE_KVM && m->config.clock != MACHINE_CLOCK_HOST) /* whose turn it is depends on the host */
+        return err_set(err, "kvm: %u processors on the host's clock alone", m->cpus);
     for (unsigned i = 0; i < m->cpus; i++) {
         m->cpu[i].engine = m->runs->create(m->cpu[i].v, err);
         if (!m->cpu[i].engine || !m->runs->set_state(m->cpu[i].engine, err))

@@ -148,6 +148,7 @@ done
 refused "run: an unknown engine" run --engine frob "$loop"
 refused "run: --clock virtual with KVM" run --engine kvm --clock virtual "$loop"
 refused "run: --limit with KVM" run --engine kvm --limit 5 "$loop"
+refused "diff: two processors with KVM, whose turns nobody counts" diff --right kvm --smp 2 "$loop"
 refused "run: --trace in a missing folder" run --serial serial --trace "$images/missing/trace" "$loop"
 refused "run: --trace onto a folder" run --trace "$images/folder" "$loop"
 refused "run: --trace onto a full disk" run --serial none --trace /dev/full "$images/good.bin"
