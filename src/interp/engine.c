@@ -200,12 +200,12 @@ static enum stop_reason interp_run(void *self, uint64_t budget, struct err *err)
     (void)err;
     v->end = budget > UINT64_MAX - v->retired ? UINT64_MAX : v->retired + budget;
     for (;;) {
+        if (v->cpu.activity == CPU_SHUTDOWN) /* first: a thread does not come back for it */
+            return STOP_SHUTDOWN;
         if (v->attention) {
             v->attention = false;
             return STOP_KICK;
         }
-        if (v->cpu.activity == CPU_SHUTDOWN)
-            return STOP_SHUTDOWN;
         if (v->cpu.activity != CPU_RUNNING && !vcpu_wakes(v))
             return STOP_HALT;
         if (v->retired >= v->end)

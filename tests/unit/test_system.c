@@ -485,6 +485,9 @@ START_TEST(fault_with_no_idt_at_all_shuts_down)
         CODE(0x0f, 0x0b);
         ck_assert_int_eq(RUN(), BOX_SHUTDOWN);
         ck_assert_int_eq(b.stop, STOP_SHUTDOWN);
+        b.vcpu.attention = true; /* who kicks it at that moment learns of it all the same */
+        ck_assert_int_eq(RUN(), BOX_SHUTDOWN);
+        b.vcpu.attention = false;
     }
 }
 END_TEST
