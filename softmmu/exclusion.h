@@ -5,7 +5,7 @@
  *
  *     devices   one access at a time, with all its fragments; what drives devices from outside waits too
  *     others    the map, the marks of translated code, TLBs and translations: looked at without asking, so who changes
- *               them for all makes the others stand still first
+ *               them for all makes the others stand still first; and so does a locked access over the end of a page
  *
  * A CPU stands still between two instructions, or within an access, where it waits for devices: as if a device's DMA were the
  * one to change things.  Who wants both takes devices first.  Both nest.

@@ -13,12 +13,6 @@ static bool is_named(const GOptionEntry *e, const char *arg)
     return !strncmp(arg, "--", 2) && !strncmp(arg + 2, e->long_name, length) && (!arg[2 + length] || arg[2 + length] == '=');
 }
 
-int options_fail(const struct err *err)
-{
-    fprintf(stderr, "%s: %s\n", g_get_prgname(), err->text);
-    return 2;
-}
-
 /* The option that an argument names, or NULL. */
 static const GOptionEntry *find(const GOptionEntry *const tables[], const char *arg)
 {
@@ -63,4 +57,10 @@ bool options_parse(const char *command, const char *summary, const GOptionEntry 
     fprintf(stderr, "%s: %s\n", command, error->message);
     g_error_free(error);
     return false;
+}
+
+int options_fail(const struct err *err)
+{
+    fprintf(stderr, "%s: %s\n", g_get_prgname(), err->text);
+    return 2;
 }

@@ -348,9 +348,7 @@ static inline bool site_helper(struct jit *j, const struct jit_site *site, uint6
     const uint64_t *a = j->argument;
 
     j->stats.helpers++;
-    v->next_rip = v->cpu.rip + site->length;
-    if (!(site->block->mode & MODE_CODE64))
-        v->next_rip = (uint32_t)v->next_rip;
+    v->next_rip = jit_rip(site->block, site->from + site->length);
     if (site->uses_flags && likely(site->flags.place == FLAGS_MEMORY && !j->recipe))
         flags_unpack(&v->cpu, j->flags);
     else if (site->uses_flags)
